@@ -1,0 +1,30 @@
+"""DeepScore: label transfer for single-cell data.
+
+Importing this package loads neither torch nor anndata; the first call that needs them does.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from . import errors
+from .version import __version__
+
+if TYPE_CHECKING:
+    from .api import DeepScore, find_common_features, load
+    from .modelfile import inspect_model
+
+__all__ = ["DeepScore", "__version__", "errors", "find_common_features", "inspect_model", "load"]
+
+_HOMES = {"DeepScore": "api", "find_common_features": "api", "load": "api", "inspect_model": "modelfile"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

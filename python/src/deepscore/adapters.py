@@ -1,0 +1,217 @@
+"""Adapters: how AnnData, MuData and stores on disk become CellBlocks, and how results go back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata.io import read_elem, sparse_dataset
+
+from .annotate import Annotation
+from .blocks import CellBlocks, Names, rows_per_block
+from .errors import EngineError, InputError
+
+__all__ = ["Source", "add_annotation", "labels_of", "open_source"]
+
+# What a modality may be called in a MuData.
+MODALITY_KEYS = {
+    "rna": ("rna", "gex", "RNA"),
+    "peaks": ("peaks", "atac", "ATAC"),
+    "protein": ("protein", "prot", "adt"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A data set of the caller: its values as blocks, and its table of cells.
+
+    Parameters
+    ----------
+    holder
+        The AnnData or store that results are added to.
+    """
+
+    blocks: CellBlocks
+    obs: pd.DataFrame
+    holder: Any
+    modality: str | None
+
+
+def open_source(data: Any, layer: str | None = None, modality: str | None = None) -> Source:
+    """Open AnnData (in memory or backed), MuData, or a path to .h5ad or .zarr.
+
+    Parameters
+    ----------
+    data
+        The data set.
+    layer
+        Layer to read in place of X.
+    modality
+        Modality of a MuData: its key, or "rna", "peaks" or "protein".
+
+    Raises
+    ------
+    InputError
+        ``unknown_data``, ``file_not_found``, ``layer_not_found``, ``modality_required`` or what
+        :class:`~deepscore.blocks.CellBlocks` raises.
+    """
+    if isinstance(data, (str, os.PathLike)):
+        data = open_path(Path(data))
+    if hasattr(data, "mod") and isinstance(data.mod, Mapping):
+        key = _modality_key(data.mod, modality)
+        source = open_source(data.mod[key], layer)
+        known = modality if modality in MODALITY_KEYS else None
+        return Source(source.blocks, source.obs, data, known)
+    if not isinstance(data, ad.AnnData):
+        raise InputError(
+            "unknown_data",
+            f"A {type(data).__name__} is not a data set that deepscore reads. Give an AnnData, a MuData with "
+            "modality=, or a path to .h5ad or .zarr (for a bare matrix: anndata.AnnData(X, obs, var)).",
+        )
+    matrix, name = _values(data, layer)
+    return Source(
+        CellBlocks(_names(data.var_names), _names(data.obs_names), *_reader(matrix), source=name),
+        data.obs,
+        data,
+        modality,
+    )
+
+
+def open_path(path: Path) -> ad.AnnData:
+    """Open a store lazily: its table of cells in memory, its values on disk."""
+    if not path.exists():
+        raise InputError("file_not_found", f"There is no file {path}.")
+    if path.suffix == ".h5ad":
+        return ad.read_h5ad(path, backed="r")
+    if path.suffix != ".zarr":
+        raise InputError("unknown_data", f"{path.name} is neither .h5ad nor .zarr.")
+    try:
+        import zarr
+    except ImportError:
+        raise EngineError("missing_package", "Reading .zarr needs the package zarr: pip install zarr.") from None
+    store: Any = zarr.open_group(path, mode="r")
+    parts = {name: read_elem(store[name]) for name in ("obs", "var", "obsm", "uns") if name in store}
+    layers = {name: _on_disk(store["layers"][name]) for name in store["layers"]} if "layers" in store else {}
+    return ad.AnnData(X=_on_disk(store["X"]) if "X" in store else None, layers=layers, **parts)
+
+
+def _on_disk(element: Any) -> Any:
+    return sparse_dataset(element) if hasattr(element, "keys") else element
+
+
+def _modality_key(mod: Mapping[str, Any], modality: str | None) -> str:
+    for key in (modality, *MODALITY_KEYS.get(modality or "", ())):
+        if key in mod:
+            return str(key)
+    raise InputError(
+        "modality_required",
+        f"The MuData holds the modalities {', '.join(mod)}: name one of them with modality= (given: {modality!r}).",
+    )
+
+
+def _values(data: ad.AnnData, layer: str | None) -> tuple[Any, str]:
+    if layer is None:
+        if data.X is None:
+            raise InputError("layer_not_found", f"X is empty. Give layer=; there are: {_listed(data.layers)}.")
+        return data.X, "X"
+    if layer not in data.layers:
+        raise InputError("layer_not_found", f"There is no layer {layer!r}; there are: {_listed(data.layers)}.")
+    return data.layers[layer], f"layer {layer!r}"
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(map(repr, names)) or "none"
+
+
+def _names(index: pd.Index[Any]) -> Names:
+    return np.array([str(name) for name in index], dtype=object)
+
+
+def _reader(matrix: Any) -> tuple[Callable[[int, int], sp.csr_matrix], int]:
+    """Return a function that reads rows as CSR, and how many rows to read at once."""
+    n_cells = matrix.shape[0]
+    if getattr(matrix, "format", None) == "csc":  # columns first: rows cannot be sliced, so it is turned once
+        matrix = (matrix if sp.issparse(matrix) else matrix.to_memory()).tocsr()
+    if sp.issparse(matrix):
+        n_values = matrix.nnz
+    elif getattr(matrix, "format", None) == "csr":  # on disk
+        n_values = matrix.group["data"].shape[0]
+    else:
+        n_values = int(np.prod(matrix.shape))
+
+    def read(start: int, stop: int) -> sp.csr_matrix:
+        block = matrix[start:stop]
+        if hasattr(block, "compute"):
+            block = block.compute()
+        return sp.csr_matrix(block)
+
+    return read, rows_per_block(n_cells, n_values)
+
+
+def labels_of(source: Source, values: Any, what: str) -> Names:
+    """Resolve labels or batches: the name of a column of ``obs``, or one value per cell.
+
+    A Series whose index holds the cell names is put in their order.
+
+    Returns
+    -------
+    One string per cell, None where missing.
+
+    Raises
+    ------
+    InputError
+        ``column_not_found``, or ``labels_cells`` where a Series is indexed by other cells.
+    """
+    if isinstance(values, str):
+        if values not in source.obs:
+            raise InputError("column_not_found", f"obs has no column {values!r}; there are: {_listed(source.obs)}.")
+        values = source.obs[values]
+    elif isinstance(values, pd.Series) and not isinstance(values.index, pd.RangeIndex):
+        values = _in_cell_order(source, values, what)
+    return np.array([_as_label(value) for value in values], dtype=object)
+
+
+def _in_cell_order(source: Source, values: pd.Series[Any], what: str) -> pd.Series[Any]:
+    names = source.obs.index
+    if values.index.equals(names) or len(values) != len(names):  # a wrong length has an error of its own
+        return values
+    if not values.index.is_unique or not names.isin(values.index).all():
+        raise InputError(
+            "labels_cells",
+            f"{what} is a Series indexed by other names than the cells (such as {values.index[0]!r}). Index it by cell "
+            f"name, or give {what}.to_numpy() in the order of the cells.",
+        )
+    return values.loc[names]
+
+
+def _as_label(value: Any) -> str | None:
+    if value is None or value is pd.NA or value == "" or (isinstance(value, float) and np.isnan(value)):
+        return None
+    if isinstance(value, float) and value.is_integer():  # clusters 1, 2, 3 beside a missing value
+        return str(int(value))
+    return str(value)
+
+
+def add_annotation(source: Source, found: Annotation) -> Any:
+    """Add the columns to the caller's object and return it; nothing else of it changes."""
+    holder = source.holder
+    if isinstance(holder, ad.AnnData):
+        if holder.is_view:
+            holder = holder.copy()
+        target = holder
+    else:
+        target = next(part for part in holder.mod.values() if part.obs is source.obs)
+    target.obs["deepscore"] = found.calls  # strings: a categorical cannot be compared with another one
+    target.obs["deepscore_score"] = found.scores
+    if found.probabilities is not None:
+        target.obsm["deepscore_probabilities"] = pd.DataFrame(
+            found.probabilities, index=target.obs_names, columns=list(found.labels)
+        )
+    return holder

@@ -1,0 +1,416 @@
+"""The public verbs: open the caller's object, call a pure function, write the result back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Self
+
+from . import modelfile
+from .adapters import add_annotation, labels_of, open_source
+from .annotate import annotate_blocks
+from .config import NetworkConfig, TrainConfig, whole
+from .errors import InputError
+from .features import Strategy, common_features
+from .markers import MarkerTest
+from .model import Model
+from .naming import select_modality
+from .reference import Reference, prepare
+
+__all__ = ["DeepScore", "find_common_features", "load"]
+
+
+def find_common_features(
+    reference: Any,
+    query: Any,
+    n_features: int = 2000,
+    strategy: Strategy = "variable",
+    *,
+    labels: Any = None,
+    layer: str | None = None,
+    query_layer: str | None = None,
+    modality: str | None = None,
+    test: MarkerTest = "t-test",
+) -> list[str]:
+    """Choose features that a reference and its queries share.
+
+    All strategies widen their search step by step until exactly `n_features` are shared.
+
+    Parameters
+    ----------
+    reference
+        AnnData (in memory or backed), path to .h5ad or .zarr, or MuData with `modality`; cells x features.
+    query
+        As `reference`, or a list of such data sets.
+    n_features
+        How many features to return.
+    strategy
+        ``"variable"``: the most variable genes, or the peaks that most cells have, of all data sets.
+        ``"markers_in_variable"``: markers of the reference's labels among the variable features of the queries.
+        ``"markers"``: markers of the reference's labels among the features of the queries. Labels choose in turn.
+    labels
+        For the marker strategies: column of ``reference.obs``, or one label per cell.
+    layer, query_layer
+        Layer to read in place of X, in the reference and in the queries. Counts and log-normalised values are
+        recognised.
+    modality
+        ``"rna"``, ``"peaks"`` or ``"protein"``; told from the feature names where it is not given.
+    test
+        Test for markers: ``"t-test"`` (Welch) or ``"wilcoxon"`` (rank sum), both from scipy.
+
+    Returns
+    -------
+    Feature names as the reference spells them, the best first.
+
+    Raises
+    ------
+    deepscore.errors.InputError
+        With the code ``no_shared_features``, ``wrong_orientation``, ``no_labels``, ``modality_required``,
+        ``modality_mismatch``, or any other that says what is wrong with the data.
+    deepscore.errors.ConfigError
+        ``bad_argument``.
+
+    Warns
+    -----
+    UserWarning
+        Where fewer features exist than were asked for; it says how many and why.
+
+    Notes
+    -----
+    Genes are ranked by variance after a variance-stabilising fit [1]_ (counts) or by normalised dispersion [2]_
+    (log-normalised values), peaks by the number of cells that have them.
+
+    .. [1] Stuart et al., Comprehensive integration of single-cell data, Cell 2019.
+    .. [2] Satija et al., Spatial reconstruction of single-cell gene expression data, Nature Biotechnology 2015.
+    """
+    opened = open_source(reference, layer, modality)
+    queries = list(query) if isinstance(query, (list, tuple)) else [query]
+    blocks, kind = select_modality(opened.blocks, opened.modality)
+    others = [select_modality(open_source(one, query_layer, modality).blocks, kind)[0] for one in queries]
+    names = None if labels is None else labels_of(opened, labels, "labels")
+    n = whole("n_features", n_features, 1)
+    assert n is not None
+    return common_features(blocks, others, n, strategy, kind, names, test)
+
+
+class DeepScore:
+    """A label transfer model: give it a reference, train it, annotate queries.
+
+    Parameters
+    ----------
+    hidden_nodes
+        Nodes of each hidden layer.
+    common_features
+        Names of the features to use, from :func:`find_common_features`. Without them the 2,000 most variable
+        features of the reference are taken.
+    n_labels
+        Number of different labels, checked against the reference where given.
+    epochs, batch_size
+        Passes over the cells, and cells in a step. By default chosen by the size of the reference: about 150,000
+        cells are seen, in 3 to 30 epochs; a batch is a power of two between 32 and 1,024.
+    lr
+        Learning rate of AdamW (Loshchilov and Hutter, ICLR 2019).
+    activation
+        "relu", "leaky_relu", "elu", "gelu", "selu", "silu", "tanh" or "sigmoid".
+    dropout_rate
+        Share of the nodes of each hidden layer that is dropped in a training step (Srivastava et al., JMLR 2014).
+    batchnorm
+        Whether hidden layers are batch-normalised (Ioffe and Szegedy, ICML 2015).
+    max_norm
+        Greatest length of the incoming weights of a node, enforced after every step.
+    l1
+        Weight of the sum of absolute weights in the loss.
+    l2
+        Decoupled weight decay.
+    seed
+        Seed of every random choice: the same seed gives the same model on the same machine.
+    device
+        Where torch trains: "cpu", "cuda", "mps".
+
+    Raises
+    ------
+    deepscore.errors.ConfigError
+        ``bad_argument``.
+
+    Examples
+    --------
+    >>> ds = DeepScore(common_features=genes).set_reference(reference, "cell_type").train()  # doctest: +SKIP
+    >>> query = ds.annotate(query)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        hidden_nodes: Sequence[int] = (512, 256, 64),
+        common_features: Sequence[str] | None = None,
+        n_labels: int | None = None,
+        *,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        lr: float = 2e-3,
+        activation: str = "relu",
+        dropout_rate: float = 0.2,
+        batchnorm: bool = True,
+        max_norm: float | None = None,
+        l1: float = 0.0,
+        l2: float = 1e-5,
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        self.config = NetworkConfig(
+            hidden_nodes=tuple(hidden_nodes) if isinstance(hidden_nodes, (list, tuple)) else hidden_nodes,  # type: ignore[arg-type]
+            common_features=common_features,  # type: ignore[arg-type]
+            n_labels=n_labels,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            activation=activation,
+            dropout_rate=dropout_rate,
+            batchnorm=batchnorm,
+            max_norm=max_norm,
+            l1=l1,
+            l2=l2,
+            seed=seed,
+            device=device,
+        )
+        self._reference: Reference | None = None
+        self._model: Model | None = None
+
+    def set_reference(
+        self,
+        reference: Any,
+        labels: Any,
+        *,
+        layer: str | None = None,
+        batch: Any = None,
+        modality: str | None = None,
+        test_prop: float = 0.1,
+    ) -> Self:
+        """Take the annotated reference: check it and keep its chosen features.
+
+        Parameters
+        ----------
+        reference
+            AnnData (in memory or backed), path to .h5ad or .zarr, or MuData with `modality`; cells x features; raw
+            counts or log-normalised values.
+        labels
+            Column of ``obs``, or one label per cell (a Series is aligned by cell name). Cells whose label is missing
+            are left out and counted.
+        layer
+            Layer to read in place of X.
+        batch
+            Column of ``obs``, or one value per cell: samples that are standardised each by itself.
+        modality
+            "rna", "peaks" or "protein"; told from the feature names where it is not given.
+        test_prop
+            Share of the cells of each label that is held out for calibration and for the figures in the model file.
+            Labels with fewer than four cells are all trained on.
+
+        Returns
+        -------
+        The object itself.
+
+        Raises
+        ------
+        deepscore.errors.InputError
+            ``labels_length``, ``n_labels_mismatch``, ``one_label``, ``no_labels``, ``column_not_found``,
+            ``layer_not_found``, ``features_not_found``, or any other that says what is wrong with the data.
+        """
+        opened = open_source(reference, layer, modality)
+        self._reference = prepare(
+            opened.blocks,
+            labels_of(opened, labels, "labels"),
+            self.config,
+            batch=None if batch is None else labels_of(opened, batch, "batch"),
+            modality=opened.modality,
+            test_prop=test_prop,
+        )
+        self._model = None
+        return self
+
+    def train(
+        self,
+        *,
+        early_stopping: bool = False,
+        patience: int = 5,
+        lr_schedule: str | None = "cosine",
+        tensorboard: str | os.PathLike[str] | None = None,
+        gif: str | os.PathLike[str] | None = None,
+        progress: bool = True,
+        query: Any = None,
+    ) -> Self:
+        """Train the network on the reference.
+
+        Parameters
+        ----------
+        early_stopping
+            Stop when the loss on a tenth of the training cells, set apart, has not improved for `patience` epochs,
+            and keep the best epoch.
+        patience
+            Epochs to wait.
+        lr_schedule
+            "cosine" (down to a twentieth), "step" (halved after each third), "plateau" (halved when the loss stalls)
+            or "constant".
+        tensorboard
+            Folder for TensorBoard's event file: loss, accuracy and learning rate of each epoch.
+        gif
+            Path of an animated GIF, a frame per epoch: an embedding of `query`, coloured by the labels it would get.
+        progress
+            Show a bar with loss and accuracy.
+        query
+            Data set that the GIF shows; without it, the held-out cells of the reference.
+
+        Returns
+        -------
+        The object itself.
+
+        Raises
+        ------
+        deepscore.errors.InputError
+            ``no_reference``.
+        deepscore.errors.EngineError
+            ``missing_package`` where an extra is not installed.
+        """
+        from .plots import watching
+        from .training import fit
+
+        if self._reference is None:
+            raise InputError("no_reference", "There is no reference to train on: call set_reference() first.")
+        config = TrainConfig(
+            early_stopping=early_stopping,
+            patience=patience,
+            lr_schedule=lr_schedule or "constant",
+            tensorboard=None if tensorboard is None else os.fspath(tensorboard),
+            gif=None if gif is None else os.fspath(gif),
+            progress=progress,
+        )
+        shown = None if query is None else open_source(query).blocks
+        with watching(config.gif, self._reference, shown, self.config.seed) as on_epoch:
+            self._model = fit(self._reference, self.config, config, on_epoch)
+        return self
+
+    def annotate(
+        self,
+        query: Any,
+        threshold: float = 0.5,
+        batch: Any = None,
+        *,
+        layer: str | None = None,
+        modality: str | None = None,
+        probabilities: bool = False,
+        min_overlap: float = 0.1,
+    ) -> Any:
+        """Annotate a query.
+
+        Parameters
+        ----------
+        query
+            AnnData (in memory or backed), path to .h5ad or .zarr, or MuData with `modality`; cells x features, in any
+            order; raw counts or log-normalised values.
+        threshold
+            Cells whose score is below it are called "Unclassified".
+        batch
+            Column of ``obs``, or one value per cell: samples that are standardised each by itself, shrunk towards the
+            reference where they are small. Use it where each sample holds a mixture of cell types.
+        layer
+            Layer to read in place of X.
+        modality
+            Which modality of a MuData, or of a matrix that holds genes and peaks.
+        probabilities
+            Whether to add the table of all probabilities.
+        min_overlap
+            Least share of the model's features that the query must have. A missing feature counts as its mean in the
+            reference.
+
+        Returns
+        -------
+        The query: the given object with the columns ``obs["deepscore"]`` (label or "Unclassified") and
+        ``obs["deepscore_score"]`` (calibrated probability of the best label) and, on request,
+        ``obsm["deepscore_probabilities"]`` (cells x labels). A path is opened backed; the file is not changed.
+
+        Raises
+        ------
+        deepscore.errors.InputError
+            ``not_trained``, ``no_shared_features``, ``low_overlap``, ``wrong_orientation``, or any other that says
+            what is wrong with the data.
+        """
+        model = self._trained()
+        source = open_source(query, layer, modality)
+        found = annotate_blocks(
+            model,
+            source.blocks,
+            threshold,
+            None if batch is None else labels_of(source, batch, "batch"),
+            modality=source.modality,
+            probabilities=probabilities,
+            min_overlap=min_overlap,
+        )
+        return add_annotation(source, found)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model file; it holds no cell of the reference.
+
+        Parameters
+        ----------
+        path
+            Any name; ``.deepscore`` by custom. A file that is there is replaced only when the new one is complete.
+
+        Raises
+        ------
+        deepscore.errors.InputError
+            ``not_trained``.
+        deepscore.errors.ModelFileError
+            ``path_not_writable``.
+        """
+        modelfile.save(modelfile.to_bytes(self._trained()), path)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest, as it stands in the model file: features, labels, training facts."""
+        return modelfile.manifest_of(modelfile.to_bytes(self._trained()))
+
+    @property
+    def common_features(self) -> tuple[str, ...] | None:
+        """The features in use: the model's, the reference's, or those that were asked for."""
+        if self._model is not None:
+            return self._model.features
+        return self._reference.features if self._reference is not None else self.config.common_features
+
+    def _trained(self) -> Model:
+        if self._model is None:
+            raise InputError("not_trained", "The model is not trained: call set_reference() and train(), or load one.")
+        return self._model
+
+    def __repr__(self) -> str:
+        """Say what state the model is in."""
+        if self._model is not None:
+            held_out = self._model.training["held_out"]
+            quality = f", held-out accuracy {held_out['accuracy']:.3f}" if held_out["n_cells"] else ""
+            return f"<DeepScore: {len(self._model.labels)} labels, {len(self._model.features)} features{quality}>"
+        return f"<DeepScore: not trained, {'with' if self._reference else 'without'} a reference>"
+
+    @classmethod
+    def _of(cls, model: Model) -> Self:
+        self = cls(model.network["hidden_nodes"], model.features, len(model.labels))
+        self._model = model
+        return self
+
+
+def load(path: str | os.PathLike[str]) -> DeepScore:
+    """Read a model file that Python or R has written.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    A trained model.
+
+    Raises
+    ------
+    deepscore.errors.ModelFileError
+        ``file_not_found``, ``not_a_model``, ``truncated``, ``newer_version``, ``invalid_manifest``,
+        ``invalid_tensors`` or ``edited``.
+    """
+    return DeepScore._of(modelfile.from_bytes(modelfile.load(path)))

@@ -1,0 +1,116 @@
+"""CellBlocks: the one form in which data enter DeepScore.
+
+Everything downstream reads blocks of cells (rows) as CSR matrices and never asks where they come from: an AnnData in
+memory, a store on disk, or an R object behind the bridge.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from .errors import InputError
+
+__all__ = ["CellBlocks", "Names", "rows_per_block"]
+
+Names = npt.NDArray[np.object_]  # one Python string per row or column
+
+# A block holds about this many stored values (float32 and int32: 16 MB), so that one is always cheap to hold.
+VALUES_PER_BLOCK = 2_000_000
+
+
+def rows_per_block(n_cells: int, n_values: float) -> int:
+    """Return how many cells make a block of about two million stored values."""
+    return int(np.clip(VALUES_PER_BLOCK * n_cells // max(int(n_values), 1), 64, 16_384))
+
+
+@dataclass(frozen=True, eq=False)
+class CellBlocks:
+    """A cells x features data set that is read block by block.
+
+    Parameters
+    ----------
+    feature_names, cell_names
+        Unique names, one for each column and row.
+    read
+        ``read(start, stop)`` returns the rows ``start:stop`` as a CSR matrix of any real type.
+    rows
+        Cells in a block.
+    source
+        Where the values come from, for messages: ``"X"``, ``"layer 'counts'"``.
+    threaded
+        Whether `read` may be called from another thread (R may not).
+
+    Raises
+    ------
+    InputError
+        ``empty_data``, ``duplicate_features`` or ``duplicate_cells``.
+    """
+
+    feature_names: Names
+    cell_names: Names
+    read: Callable[[int, int], sp.csr_matrix]
+    rows: int
+    source: str
+    threaded: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.n_cells or not self.n_features:
+            raise InputError(
+                "empty_data",
+                f"The data set is empty: {self.n_cells} cells x {self.n_features} features. "
+                "Check the filter that made it.",
+            )
+        _require_unique(self.feature_names, "feature")
+        _require_unique(self.cell_names, "cell")
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells (rows)."""
+        return len(self.cell_names)
+
+    @property
+    def n_features(self) -> int:
+        """Number of features (columns)."""
+        return len(self.feature_names)
+
+    def __iter__(self) -> Iterator[tuple[int, sp.csr_matrix]]:
+        """Yield ``(first row, CSR block of float32)`` over all cells, in order."""
+        for start in range(0, self.n_cells, self.rows):
+            block = self.read(start, min(start + self.rows, self.n_cells))
+            yield start, block.astype(np.float32, copy=False)
+
+    def select(self, columns: npt.NDArray[np.intp]) -> CellBlocks:
+        """Return the data set with only the features at `columns`."""
+        read = self.read
+        return replace(
+            self,
+            feature_names=self.feature_names[columns],
+            read=lambda start, stop: read(start, stop)[:, columns],
+        )
+
+    def sample(self, n_cells: int = 600) -> sp.csr_matrix:
+        """Return up to `n_cells` rows from the start, the middle and the end."""
+        third = n_cells // 3
+        if self.n_cells <= n_cells:
+            return self.read(0, self.n_cells)
+        starts = (0, self.n_cells // 2 - third // 2, self.n_cells - third)
+        return sp.vstack([self.read(s, s + third) for s in starts], format="csr")
+
+
+def _require_unique(names: Names, what: str) -> None:
+    if len(set(names)) == len(names):
+        return
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    shown = ", ".join(map(str, repeated[:5]))
+    fix = "adata.var_names_make_unique()" if what == "feature" else "adata.obs_names_make_unique()"
+    raise InputError(
+        f"duplicate_{what}s",
+        f"{len(repeated)} {what} names occur more than once ({shown}). Names must be unique: "
+        f"use {fix} or make.unique() in R, or drop the copies.",
+    )

@@ -1,0 +1,146 @@
+"""Every default of the network and its training, in one place that checks itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from .errors import ConfigError
+
+__all__ = ["ACTIVATIONS", "SCHEDULES", "NetworkConfig", "TrainConfig"]
+
+ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "selu", "silu", "tanh", "sigmoid")
+SCHEDULES = ("constant", "cosine", "step", "plateau")
+
+
+def _refuse(name: str, expected: str, value: object) -> ConfigError:
+    return ConfigError("bad_argument", f"{name} must be {expected}, not {value!r}.")
+
+
+def whole(name: str, value: Any, least: int, optional: bool = False) -> int | None:
+    """Return a whole number (R sends 512 as 512.0), or refuse it."""
+    if value is None and optional:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value) or value < least:
+        raise _refuse(name, f"a whole number of at least {least}", value)
+    return int(value)
+
+
+def number(name: str, value: Any, low: float, high: float = math.inf, optional: bool = False) -> float | None:
+    """Return a finite number in ``[low, high]``, or refuse it."""
+    if value is None and optional:
+        return None
+    ok = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
+    if not ok or math.isinf(value):
+        limits = f"of at least {low:g}" if math.isinf(high) else f"between {low:g} and {high:g}"
+        raise _refuse(name, f"a number {limits}", value)
+    return float(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return a truth value, or refuse it."""
+    if not isinstance(value, bool):
+        raise _refuse(name, "True or False", value)
+    return value
+
+
+def choice(name: str, value: Any, options: Sequence[str]) -> str:
+    """Return one of the options, or refuse it."""
+    if value not in options:
+        raise _refuse(name, "one of " + ", ".join(options), value)
+    return str(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """The arguments of :class:`deepscore.DeepScore`, checked; their meaning and defaults are documented there."""
+
+    hidden_nodes: tuple[int, ...] = (512, 256, 64)
+    common_features: tuple[str, ...] | None = None
+    n_labels: int | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    lr: float = 2e-3
+    activation: str = "relu"
+    dropout_rate: float = 0.2
+    batchnorm: bool = True
+    max_norm: float | None = None
+    l1: float = 0.0
+    l2: float = 1e-5
+    seed: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name, value in self._checked().items():
+            object.__setattr__(self, name, value)
+
+    def _checked(self) -> dict[str, Any]:
+        nodes = self.hidden_nodes
+        if isinstance(nodes, (int, float)):  # one layer; R sends c(64) as a number
+            nodes = (nodes,)
+        if isinstance(self.common_features, str) or isinstance(nodes, str):
+            raise _refuse("common_features", "a list of feature names", self.common_features)
+        names = None if self.common_features is None else tuple(str(name) for name in self.common_features)
+        if names is not None and (not names or len(set(names)) < len(names)):
+            raise _refuse("common_features", "a list of different feature names", f"{len(names)} names")
+        return {
+            "hidden_nodes": tuple(whole("hidden_nodes", n, 1) for n in nodes),
+            "common_features": names,
+            "n_labels": whole("n_labels", self.n_labels, 2, optional=True),
+            "epochs": whole("epochs", self.epochs, 1, optional=True),
+            "batch_size": whole("batch_size", self.batch_size, 2, optional=True),
+            "lr": number("lr", self.lr, 1e-8, 10),
+            "activation": choice("activation", self.activation, ACTIVATIONS),
+            "dropout_rate": number("dropout_rate", self.dropout_rate, 0, 0.95),
+            "batchnorm": flag("batchnorm", self.batchnorm),
+            "max_norm": number("max_norm", self.max_norm, 1e-6, optional=True),
+            "l1": number("l1", self.l1, 0),
+            "l2": number("l2", self.l2, 0),
+            "seed": whole("seed", self.seed, 0),
+            "device": self.device,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> NetworkConfig:
+        """Make a configuration from plain values, refusing unknown names."""
+        return cls(**_known(cls, values, "DeepScore"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as they stand in a model file."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The arguments of :meth:`deepscore.DeepScore.train`, checked; they are documented there."""
+
+    early_stopping: bool = False
+    patience: int = 5
+    lr_schedule: str = "cosine"
+    tensorboard: str | None = None
+    gif: str | None = None
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        flag("early_stopping", self.early_stopping)
+        flag("progress", self.progress)
+        object.__setattr__(self, "patience", whole("patience", self.patience, 1))
+        object.__setattr__(self, "lr_schedule", choice("lr_schedule", self.lr_schedule or "constant", SCHEDULES))
+        for name in ("tensorboard", "gif"):
+            path = getattr(self, name)
+            object.__setattr__(self, name, None if path is None else str(path))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """Make a configuration from plain values, refusing unknown names."""
+        return cls(**_known(cls, values, "train"))
+
+
+def _known(cls: type, values: Mapping[str, Any], verb: str) -> dict[str, Any]:
+    names = {field.name for field in fields(cls)}
+    for name in values:
+        if name not in names:
+            raise ConfigError("bad_argument", f"{verb}() has no argument {name!r}.")
+    return dict(values)

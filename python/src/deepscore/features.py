@@ -1,0 +1,143 @@
+"""Features shared by a reference and its queries: three strategies of search.
+
+The statistics of a data set are computed once. Every strategy widens its search over the rankings that follow from
+them, step by step, until the wanted number of features is shared.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from .blocks import CellBlocks, Names
+from .errors import ConfigError, InputError
+from .markers import MarkerTest, marker_scores
+from .naming import Modality, match_names
+from .variable import Doubles, variability
+
+__all__ = ["Strategy", "common_features", "no_shared_features"]
+
+Strategy = Literal["variable", "markers_in_variable", "markers"]
+
+
+def ranks(score: Doubles, names: Names) -> npt.NDArray[np.intp]:
+    """Rank features from 0, the best first; equal scores in the order of their names."""
+    order = np.lexsort((names.astype(str), -score))
+    rank = np.empty(len(score), dtype=np.intp)
+    rank[order] = np.arange(len(score))
+    return rank
+
+
+def common_features(
+    reference: CellBlocks,
+    queries: Sequence[CellBlocks],
+    n_features: int,
+    strategy: Strategy,
+    modality: Modality,
+    labels: Names | None = None,
+    test: MarkerTest = "t-test",
+) -> list[str]:
+    """Choose features that the reference and every query have; see :func:`deepscore.find_common_features`.
+
+    All data sets hold features of `modality` only. Returns names as the reference spells them, the best first.
+    """
+    if strategy not in get_args(Strategy):
+        options = ", ".join(get_args(Strategy))
+        raise ConfigError("bad_argument", f"strategy must be one of {options}, not {strategy!r}.")
+    if n_features < 1:
+        raise ConfigError("bad_argument", f"n_features must be at least 1, not {n_features}.")
+    where = shared_positions(reference, queries)
+    if strategy == "variable":
+        order = _by_widening([reference, *queries], where, modality)
+        why = "no more features are shared by all data sets"
+    else:
+        if labels is None:
+            raise InputError("no_labels", f"strategy={strategy!r} needs the labels of the reference: give labels=.")
+        scores, _ = marker_scores(reference, labels, modality, test)
+        scores = scores[:, where[0]]
+        entry = np.zeros(where.shape[1], dtype=np.intp)
+        if strategy == "markers_in_variable":
+            entry = _entry(queries, where[1:], modality)
+        names = reference.feature_names[where[0]]
+        order = where[0][_markers_in_turn(scores, entry, names, n_features)]
+        why = "no more shared features are higher in a label than in the others"
+    if len(order) < n_features:
+        warnings.warn(
+            f"Only {len(order)} features were found of the {n_features} asked for: {why}.", UserWarning, stacklevel=3
+        )
+    return [str(name) for name in reference.feature_names[order[:n_features]]]
+
+
+def shared_positions(reference: CellBlocks, queries: Sequence[CellBlocks]) -> npt.NDArray[np.intp]:
+    """Return the columns of the shared features in each data set: (1 + queries) x shared features."""
+    rows = [np.arange(reference.n_features)]
+    for query in queries:
+        found = match_names(reference.feature_names, query.feature_names)
+        if not (found >= 0).any():
+            raise no_shared_features(reference.feature_names, query)
+        rows.append(found)
+    where = np.stack(rows)
+    where = where[:, (where >= 0).all(axis=0)]
+    if not where.shape[1]:
+        raise InputError("no_shared_features", "No feature is shared by all data sets, though each query shares some.")
+    return where
+
+
+def no_shared_features(wanted: Names, data: CellBlocks) -> InputError:
+    """Explain why a data set has none of the wanted features: other names, or cells and features exchanged."""
+    if (match_names(wanted, data.cell_names) >= 0).sum() > 0.1 * min(len(wanted), data.n_cells):
+        return InputError(
+            "wrong_orientation",
+            f"The features were not found among the {data.n_features} feature names, but they are among the cell "
+            "names: the matrix is the wrong way round. AnnData is cells x features (use adata.T), a matrix in R is "
+            "features x cells.",
+        )
+    return InputError(
+        "no_shared_features",
+        f"None of the {len(wanted)} features (such as {wanted[0]!r}) was found among the {data.n_features} of the "
+        f"other data set (such as {data.feature_names[0]!r}). Check species, the kind of names, and the modality.",
+    )
+
+
+def _entry(sets: Sequence[CellBlocks], where: npt.NDArray[np.intp], modality: Modality) -> npt.NDArray[np.intp]:
+    """Return how wide the search must be, in each set's own ranking, before a feature is in every set."""
+    entries = [
+        ranks(variability(data, modality), data.feature_names)[positions]
+        for data, positions in zip(sets, where, strict=True)
+    ]
+    return np.max(entries, axis=0)
+
+
+def _by_widening(sets: Sequence[CellBlocks], where: npt.NDArray[np.intp], modality: Modality) -> npt.NDArray[np.intp]:
+    """Order shared features by the step at which the widening search meets them in every data set.
+
+    Taking the k best of every set and raising k one by one meets a feature at its worst rank, so that one sort is the
+    whole search.
+    """
+    return where[0][np.argsort(_entry(sets, where, modality), kind="stable")]
+
+
+def _markers_in_turn(
+    scores: Doubles, entry: npt.NDArray[np.intp], names: Names, n_features: int
+) -> npt.NDArray[np.intp]:
+    """Widen the candidates until enough markers are among them, then let each label choose in turn."""
+    is_marker: npt.NDArray[np.bool_] = np.any(scores > 0, axis=0)
+    width = n_features
+    while is_marker[entry < width].sum() < n_features and width <= entry.max():
+        width += n_features
+    allowed = entry < width
+    preferences = [[f for f in np.lexsort((names.astype(str), -row)) if row[f] > 0 and allowed[f]] for row in scores]
+    taken: dict[int, None] = {}
+    queues = [iter(wanted) for wanted in preferences]
+    while len(taken) < n_features and queues:
+        for queue in list(queues):
+            choice = next((f for f in queue if f not in taken), None)
+            if choice is None:
+                queues.remove(queue)
+            elif len(taken) < n_features:
+                taken[int(choice)] = None
+    return np.fromiter(taken, np.intp)

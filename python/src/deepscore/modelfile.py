@@ -1,0 +1,293 @@
+"""Reading and writing the one file format; ``python/docs/model-format.md`` is its definition.
+
+A file is parsed, audited and only then made into a model: nothing in it is ever executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import struct
+import tempfile
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from .errors import ModelFileError
+from .model import Model
+from .normalize import SCALE, Normalization
+
+__all__ = ["FORMAT_VERSION", "from_bytes", "inspect_model", "load", "manifest_of", "save", "to_bytes"]
+
+FORMAT_VERSION = 1
+MAX_FILE = 8 * 2**30
+MAX_HEADER = 100 * 2**20
+SELF_CHECK_TOLERANCE = 1e-4
+
+Tensors = dict[str, npt.NDArray[Any]]
+
+
+# --------------------------------------------------------------------------------------------------- write
+
+
+def to_bytes(model: Model) -> bytes:
+    """Write a model as the content of a model file."""
+    from safetensors.numpy import save as save_tensors
+
+    tensors: Tensors = {"feature_mean": model.mean, "feature_scale": model.deviation}
+    if model.normalization.idf is not None:
+        tensors["feature_idf"] = model.normalization.idf
+    for i, (weight, bias) in enumerate(model.layers):
+        tensors[f"layers.{i}.weight"], tensors[f"layers.{i}.bias"] = weight, bias
+    rows = _synthetic_rows(len(model.features))
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "created_with": model.created_with,
+        "modality": model.modality,
+        "features": list(model.features),
+        "labels": list(model.labels),
+        "network": _plain(model.network),
+        "normalization": {"method": model.normalization.method, "scale": int(SCALE)},
+        "calibration": {"method": "temperature", "temperature": model.temperature},
+        "thresholds": {"default": 0.5},
+        "training": _plain(model.training),
+        "self_check": {"rows": rows, "probabilities": _check_probabilities(model, rows).tolist()},
+    }
+    manifest["content_sha256"] = _digest(manifest, tensors)
+    _check_schema(manifest)
+    return save_tensors(tensors, {"deepscore": json.dumps(manifest, ensure_ascii=False, allow_nan=False)})
+
+
+def _plain(facts: Any) -> Any:
+    return json.loads(json.dumps(dict(facts), allow_nan=False))
+
+
+def save(content: bytes, path: str | os.PathLike[str]) -> None:
+    """Write bytes to a temporary file beside the target, then rename: a failure leaves the old file as it was.
+
+    Raises
+    ------
+    ModelFileError
+        ``path_not_writable``.
+    """
+    target = Path(path)
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
+            temporary = file.name
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise ModelFileError(
+            "path_not_writable",
+            f"The model cannot be written to {target}: {error.strerror}. Whatever was there is unchanged.",
+        ) from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _synthetic_rows(n_features: int) -> list[dict[str, Any]]:
+    """Return three sparse rows with up to 50 values each, the same for every model of that size."""
+    rng = np.random.default_rng(n_features)
+    rows = []
+    for _ in range(3):
+        indices = np.sort(rng.choice(n_features, min(50, n_features), replace=False))
+        values = rng.uniform(0.5, 3, len(indices)).round(3)
+        rows.append({"indices": indices.tolist(), "values": values.tolist()})
+    return rows
+
+
+def _check_probabilities(model: Model, rows: list[dict[str, Any]]) -> npt.NDArray[np.float64]:
+    indptr = np.cumsum([0, *(len(row["indices"]) for row in rows)])
+    indices = np.concatenate([row["indices"] for row in rows]).astype(np.int32)
+    values = np.concatenate([row["values"] for row in rows]).astype(np.float32)
+    return model.predict_proba(sp.csr_matrix((values, indices, indptr), shape=(3, len(model.features))))
+
+
+def _digest(manifest: dict[str, Any], tensors: Tensors) -> str:
+    """Return the SHA-256 of the manifest (without the digest) and of every tensor."""
+    rest = {name: value for name, value in manifest.items() if name != "content_sha256"}
+    found = hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name])
+        found.update(f"{name}:{array.dtype.str}:{array.shape}".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()
+
+
+# ---------------------------------------------------------------------------------------------------- read
+
+
+def load(path: str | os.PathLike[str]) -> bytes:
+    """Read the bytes of a model file, checking no more than its size.
+
+    Raises
+    ------
+    ModelFileError
+        ``file_not_found`` or ``not_a_model``.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise ModelFileError("file_not_found", f"There is no file {source}.")
+    if source.stat().st_size > MAX_FILE:
+        raise ModelFileError("not_a_model", f"{source} is larger than any model file (8 GiB).")
+    return source.read_bytes()
+
+
+def inspect_model(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the manifest of a model file without loading its weights.
+
+    Parameters
+    ----------
+    path
+        A model file.
+
+    Returns
+    -------
+    The manifest as plain Python values.
+
+    Raises
+    ------
+    ModelFileError
+        ``file_not_found``, ``not_a_model``, ``truncated``, ``newer_version`` or ``invalid_manifest``.
+    """
+    return manifest_of(load(path))
+
+
+def manifest_of(content: bytes) -> dict[str, Any]:
+    """Return the manifest from the content of a model file; errors as :func:`inspect_model`."""
+    return _manifest(content)[0]
+
+
+def _manifest(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return manifest and safetensors header, after the checks that need no tensor."""
+    wrong = ModelFileError("not_a_model", "This is not a DeepScore model file.")
+    if len(content) < 10:
+        raise wrong
+    (length,) = struct.unpack("<Q", content[:8])
+    if length > MAX_HEADER or content[8:9] != b"{":
+        raise wrong
+    if 8 + length > len(content):
+        raise _truncated()
+    try:
+        header = json.loads(content[8 : 8 + length])
+        manifest = json.loads(header["__metadata__"]["deepscore"])
+        version = manifest["format_version"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise wrong from None
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise ModelFileError(
+            "newer_version",
+            f"The file has format version {version}, written by {manifest.get('created_with', 'a newer version')}; "
+            f"this version reads up to {FORMAT_VERSION}. Upgrade deepscore.",
+        )
+    _check_schema(manifest)
+    return manifest, header
+
+
+def _truncated() -> ModelFileError:
+    return ModelFileError("truncated", "The model file ends too early. Copy or download it again.")
+
+
+@cache
+def _validator() -> Any:
+    from jsonschema import Draft202012Validator
+
+    schema = json.loads(files("deepscore").joinpath("schemas/model-v1.json").read_text(encoding="utf-8"))
+    return Draft202012Validator(schema)
+
+
+def _check_schema(manifest: dict[str, Any]) -> None:
+    error = next(_validator().iter_errors(manifest), None)
+    if error is not None:
+        raise ModelFileError(
+            "invalid_manifest", f"The manifest is not valid at {error.json_path}: {error.message[:300]}"
+        )
+
+
+def from_bytes(content: bytes) -> Model:
+    """Read a model from the content of a model file, after every check of the format.
+
+    Raises
+    ------
+    ModelFileError
+        ``not_a_model``, ``truncated``, ``newer_version``, ``invalid_manifest``, ``invalid_tensors`` or ``edited``.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as load_tensors
+
+    manifest, header = _manifest(content)
+    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    if 8 + struct.unpack("<Q", content[:8])[0] + max(ends, default=0) > len(content):
+        raise _truncated()
+    try:
+        tensors = load_tensors(content)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ModelFileError("invalid_tensors", f"The tensors cannot be read: {error}") from None
+    _check_tensors(manifest, tensors)
+    edited = "Its content is not what was saved: the file was edited or damaged. Use the original."
+    if _digest(manifest, tensors) != manifest["content_sha256"]:
+        raise ModelFileError("edited", edited)
+    model = _build(manifest, tensors)
+    expected = np.array(manifest["self_check"]["probabilities"])
+    found = _check_probabilities(model, manifest["self_check"]["rows"])
+    if expected.shape != found.shape or np.abs(expected - found).max() > SELF_CHECK_TOLERANCE:
+        raise ModelFileError("edited", "The model does not give the results it was saved with. " + edited)
+    return model
+
+
+def _check_tensors(manifest: dict[str, Any], tensors: Tensors) -> None:
+    """Compare names, shapes, types and finiteness of all tensors with the manifest."""
+    n = len(manifest["features"])
+    sizes = [n, *manifest["network"]["hidden_nodes"], len(manifest["labels"])]
+    expected: dict[str, tuple[int, ...]] = {"feature_mean": (n,), "feature_scale": (n,)}
+    if manifest["normalization"]["method"] == "tfidf":
+        expected["feature_idf"] = (n,)
+    for i, (a, b) in enumerate(itertools.pairwise(sizes)):
+        expected |= {f"layers.{i}.weight": (a, b), f"layers.{i}.bias": (b,)}
+    if expected.keys() != tensors.keys():
+        wrong = sorted(expected.keys() ^ tensors.keys())
+        raise ModelFileError("invalid_tensors", f"Tensors missing or unexpected: {', '.join(wrong[:5])}.")
+    for name, shape in expected.items():
+        array = tensors[name]
+        if array.shape != shape or array.dtype != np.float32:
+            raise ModelFileError(
+                "invalid_tensors", f"{name} is {array.dtype} {array.shape}; float32 {shape} was expected."
+            )
+        if not np.isfinite(array).all():
+            raise ModelFileError("invalid_tensors", f"{name} holds NaN or infinite values.")
+    if not (tensors["feature_scale"] > 0).all():
+        raise ModelFileError("invalid_tensors", "feature_scale must be positive.")
+
+
+def _build(manifest: dict[str, Any], tensors: Tensors) -> Model:
+    n_layers = len(manifest["network"]["hidden_nodes"]) + 1
+    return Model(
+        features=tuple(manifest["features"]),
+        labels=tuple(manifest["labels"]),
+        modality=manifest["modality"],
+        normalization=Normalization(manifest["normalization"]["method"], tensors.get("feature_idf")),
+        mean=tensors["feature_mean"],
+        deviation=tensors["feature_scale"],
+        layers=tuple((tensors[f"layers.{i}.weight"], tensors[f"layers.{i}.bias"]) for i in range(n_layers)),
+        temperature=manifest["calibration"]["temperature"],
+        network=manifest["network"],
+        training=manifest["training"],
+        created_with=manifest["created_with"],
+    )

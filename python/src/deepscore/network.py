@@ -1,0 +1,174 @@
+"""The dense network, made from numbers only: it knows no data set and no file."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding_bag
+
+from .config import ACTIVATIONS
+
+__all__ = ["Network", "SparseBatch", "activation_function", "sparse_rows"]
+
+_MODULES = dict(
+    zip(
+        ACTIVATIONS,
+        (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SELU, nn.SiLU, nn.Tanh, nn.Sigmoid),
+        strict=True,
+    )
+)
+
+
+def activation_function(name: str) -> nn.Module:
+    """Return the activation of that name."""
+    module: nn.Module = _MODULES[name]()
+    return module
+
+
+@dataclass(frozen=True)
+class SparseBatch:
+    """Cells x features in CSR form, as tensors."""
+
+    indptr: Tensor
+    indices: Tensor
+    data: Tensor
+
+    @classmethod
+    def from_scipy(cls, matrix: sp.csr_matrix) -> SparseBatch:
+        """Share the arrays of a CSR matrix where their types allow it."""
+        # embedding_bag wants both index arrays of one type
+        kind = np.result_type(matrix.indptr, matrix.indices)
+        return cls(
+            torch.from_numpy(matrix.indptr.astype(kind, copy=False)),
+            torch.from_numpy(matrix.indices.astype(kind, copy=False)),
+            torch.from_numpy(matrix.data),
+        )
+
+    def to(self, device: torch.device) -> SparseBatch:
+        """Move the tensors."""
+        return SparseBatch(*(t.to(device) for t in (self.indptr, self.indices, self.data)))
+
+
+def sparse_rows(batch: SparseBatch, weight: Tensor) -> Tensor:
+    """Multiply CSR rows by a dense matrix (features x nodes).
+
+    A row of the product is the weighted sum of some rows of `weight`: an embedding bag. On a CPU this is three times as
+    fast as the sparse product of torch or scipy at the densities of single-cell data.
+    """
+    if not batch.data.numel():
+        return weight.new_zeros((len(batch.indptr) - 1, weight.shape[1]))
+    return embedding_bag(
+        batch.indices,
+        weight,
+        batch.indptr,
+        mode="sum",
+        per_sample_weights=batch.data,
+        include_last_offset=True,
+    )
+
+
+class _SparseProduct(torch.autograd.Function):
+    """CSR rows times weights, with the gradient for the weights as a second sparse product."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, batch: SparseBatch, transposed: SparseBatch) -> Tensor:
+        ctx.transposed = transposed
+        return sparse_rows(batch, weight)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return sparse_rows(ctx.transposed, gradients[0].contiguous()), None, None
+
+
+def _sparse_product(weight: Tensor, batch: SparseBatch, transposed: SparseBatch) -> Tensor:
+    product: Tensor = _SparseProduct.apply(weight, batch, transposed)  # type: ignore[no-untyped-call]
+    return product
+
+
+def _initial(nodes_in: int, nodes_out: int) -> Tensor:
+    """Draw weights as He et al. (ICCV 2015) for rectified units."""
+    return torch.randn(nodes_in, nodes_out) * (2 / nodes_in) ** 0.5
+
+
+class Network(nn.Module):
+    """Dense layers: linear, batch normalisation, activation, dropout; then one linear layer to the labels.
+
+    The input is divided by each feature's scale already and stays sparse; its centre is subtracted after the first
+    product, so that centring costs one small product per batch of the reference.
+
+    Parameters
+    ----------
+    n_features, hidden_nodes, n_labels
+        Sizes of the layers.
+    activation, dropout_rate, batchnorm
+        Add-ons of every hidden layer.
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        hidden_nodes: Sequence[int],
+        n_labels: int,
+        *,
+        activation: str,
+        dropout_rate: float,
+        batchnorm: bool,
+    ) -> None:
+        super().__init__()
+        sizes = [n_features, *hidden_nodes, n_labels]
+        # Every weight is nodes in x nodes out: the sparse product reads the first one row by row.
+        self.weights = nn.ParameterList(_initial(a, b) for a, b in itertools.pairwise(sizes))
+        self.biases = nn.ParameterList(torch.zeros(n) for n in sizes[1:])
+        self.norms = nn.ModuleList(nn.BatchNorm1d(n) if batchnorm else nn.Identity() for n in hidden_nodes)
+        self.activation = activation_function(activation)
+        self.dropout = nn.Dropout(dropout_rate)
+
+    def forward(self, batch: SparseBatch, transposed: SparseBatch, centres: Tensor, groups: Tensor | None) -> Tensor:
+        """Return the logits, cells x labels.
+
+        Parameters
+        ----------
+        batch, transposed
+            The cells (features divided by their scale) and the same matrix transposed, for the gradient.
+        centres
+            Groups x features: what is subtracted, in units of the scale.
+        groups
+            Row of `centres` for each cell; None where there is one group.
+        """
+        weights, biases = list(self.weights), list(self.biases)
+        offset = biases[0] - centres @ weights[0]
+        x = _sparse_product(weights[0], batch, transposed)
+        x = x + (offset if groups is None else offset[groups])
+        for norm, weight, bias in zip(self.norms, weights[1:], biases[1:], strict=True):
+            x = torch.addmm(bias, self.dropout(self.activation(norm(x))), weight)
+        return x
+
+    @torch.no_grad()
+    def constrain(self, max_norm: float) -> None:
+        """Shrink the incoming weights of every node to at most that length (Srivastava et al., JMLR 2014)."""
+        for weight in self.weights:
+            length = weight.norm(dim=0, keepdim=True).clamp_min(1e-12)
+            weight.mul_((max_norm / length).clamp_max(1))
+
+    @torch.no_grad()
+    def folded(self) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+        """Return plain ``(weight, bias)`` layers, nodes in x nodes out, with batch normalisation folded in."""
+        layers = []
+        for weight, bias, norm in zip(self.weights, self.biases, [*self.norms, None], strict=True):
+            w, b = weight.double(), bias.double()
+            if isinstance(norm, nn.BatchNorm1d):
+                mean, variance = norm.running_mean, norm.running_var
+                assert mean is not None
+                assert variance is not None
+                gain = norm.weight.double() / torch.sqrt(variance.double() + norm.eps)
+                w, b = w * gain, (b - mean.double()) * gain + norm.bias.double()
+            layers.append((w.float().contiguous().cpu().numpy(), b.float().cpu().numpy()))
+        return layers

@@ -1,0 +1,160 @@
+"""What the values are (counts or log-normalised), and the recipe that brings them to the scale of a model.
+
+RNA and protein: counts are scaled to 10,000 per cell over all features that the data set holds, then ``log1p``.
+Peaks: TF-IDF as in Signac's first method (Stuart et al., Nature Methods 2021), ``log1p(tf * idf * 10,000)``, with the
+inverse document frequency of the reference.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from .blocks import CellBlocks
+from .errors import InputError
+from .naming import Modality
+
+__all__ = ["SCALE", "Floats", "Normalization", "Values", "check_values", "detect"]
+
+SCALE = 10_000.0
+logger = logging.getLogger("deepscore")
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Values:
+    """What the values of a data set are.
+
+    Parameters
+    ----------
+    kind
+        ``"counts"`` (any linear scale) or ``"lognorm"`` (natural logarithm of one plus a normalised value).
+    factor
+        For log-normalised data, what brings their normalisation to 10,000 per cell.
+    """
+
+    kind: Literal["counts", "lognorm"]
+    factor: float = 1.0
+
+
+def check_values(block: sp.csr_matrix, source: str) -> Floats:
+    """Refuse values that no recipe can use; return each cell's total.
+
+    Raises
+    ------
+    InputError
+        ``non_finite``, ``negative_values`` or ``scaled_data``.
+    """
+    totals = np.asarray(block @ np.ones(block.shape[1], dtype=np.float32))
+    if not np.isfinite(totals).all() and not np.isfinite(block.data).all():
+        raise InputError("non_finite", f"{source} holds NaN or infinite values. Remove them, or use the raw counts.")
+    if block.data.size and block.data.min() < 0:
+        negative = float((block.data < 0).mean())
+        if negative > 0.1 and (block.data % 1 != 0).any():
+            raise InputError(
+                "scaled_data",
+                f"{source} looks scaled (z-scores): {negative:.0%} of its values are negative. Give raw counts or "
+                "log-normalised values: a layer (layer='counts'), adata.raw.to_adata(), or the counts slot in Seurat.",
+            )
+        raise InputError(
+            "negative_values",
+            f"{source} holds negative values (the lowest is {block.data.min():g}). Give raw counts or log-normalised "
+            "values.",
+        )
+    return totals
+
+
+def detect(blocks: CellBlocks, modality: Modality) -> Values:
+    """Recognise counts and log-normalised values from cells at the start, the middle and the end.
+
+    Values that are not whole numbers and never above 20 (log2 of a million) are taken as logarithms.
+
+    Raises
+    ------
+    InputError
+        As :func:`check_values`; ``scaled_data`` for peaks that are no counts.
+    """
+    sample = blocks.sample()
+    check_values(sample, blocks.source)
+    values = sample.data
+    if not (values % 1).any():
+        found, words = Values("counts"), "counts"
+    elif modality == "peaks":
+        raise InputError(
+            "scaled_data",
+            f"{blocks.source} holds peaks that are not whole numbers (TF-IDF already?). Give the counts per peak.",
+        )
+    elif values.max() > 20:
+        found, words = Values("counts"), "non-integer counts (a linear scale)"
+    else:
+        totals = np.asarray(np.expm1(sample.astype(np.float64)).sum(axis=1)).ravel()
+        totals = totals[totals > 0]
+        same = totals.size > 1 and totals.std() < 0.01 * totals.mean()
+        found = Values("lognorm", SCALE / float(totals.mean()) if same else 1.0)
+        words = f"log-normalised values ({totals.mean():.0f} per cell)" if same else "log-normalised values"
+    logger.info("%s: %s, %d cells x %d features", blocks.source, words, blocks.n_cells, blocks.n_features)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Normalization:
+    """A frozen recipe: how raw values become the numbers that a model sees.
+
+    Parameters
+    ----------
+    method
+        ``"log_cp10k"`` or ``"tfidf"``.
+    idf
+        For ``"tfidf"``, the inverse document frequency of each feature of the model.
+    """
+
+    method: Literal["log_cp10k", "tfidf"]
+    idf: Floats | None = None
+
+    def blocks(
+        self, data: CellBlocks, positions: npt.NDArray[np.intp], values: Values
+    ) -> Iterator[tuple[int, sp.csr_matrix]]:
+        """Stream a data set as normalised blocks of chosen features.
+
+        Parameters
+        ----------
+        data
+            The data set, all of its features.
+        positions
+            For each feature of the model its column in `data`, or -1 where it is missing (such columns stay empty).
+        values
+            What the values of `data` are.
+
+        Yields
+        ------
+        The first row and the normalised block, cells x features of the model.
+        """
+        place = np.flatnonzero(positions >= 0).astype(np.int32)
+        columns = positions[place]
+        for start, block in data:
+            totals = check_values(block, data.source)
+            chosen = block[:, columns]
+            yield (
+                start,
+                sp.csr_matrix(
+                    (self._values(chosen, totals, values, place), place[chosen.indices], chosen.indptr),
+                    shape=(block.shape[0], len(positions)),
+                ),
+            )
+
+    def _values(self, chosen: sp.csr_matrix, totals: Floats, values: Values, place: npt.NDArray[np.int32]) -> Floats:
+        x = chosen.data
+        if values.kind == "lognorm":
+            return x if values.factor == 1.0 else np.log1p(np.expm1(x) * np.float32(values.factor))
+        per_cell = np.float32(SCALE) / np.maximum(totals, np.float32(1e-12))
+        x = x * np.repeat(per_cell, np.diff(chosen.indptr))
+        if self.idf is not None:
+            x *= self.idf[place][chosen.indices]
+        return np.log1p(x, out=x)

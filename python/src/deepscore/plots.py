@@ -1,0 +1,120 @@
+"""Pictures: the training as an animated GIF, and the calls on an embedding."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from scipy.sparse.linalg import svds
+
+from .annotate import align
+from .blocks import CellBlocks
+from .errors import EngineError, InputError
+from .model import Model
+from .normalize import detect
+from .reference import Reference
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["embedding_figure", "principal_components", "watching"]
+
+MOST_CELLS = 2000
+
+
+@contextmanager
+def watching(
+    path: str | None, reference: Reference, query: CellBlocks | None, seed: int
+) -> Iterator[Callable[[int, Model], None] | None]:
+    """Collect a frame per epoch and write the GIF at the end; None where no path is given.
+
+    Parameters
+    ----------
+    query
+        Data set to show; without it, cells of the reference.
+    """
+    if path is None:
+        yield None
+        return
+    try:
+        from PIL import Image
+    except ImportError:
+        raise _missing() from None
+    if not Path(path).resolve().parent.is_dir():
+        raise InputError("path_not_writable", f"The folder of {path} does not exist.")
+    matrix, present = _shown(reference, query, np.random.default_rng(seed))
+    points = principal_components(matrix)
+    frames: list[Any] = []
+
+    def add(epoch: int, model: Model) -> None:
+        calls = model.label_names[model.logits(matrix, model.scale(), present).argmax(axis=1)]
+        figure = embedding_figure(points, calls, reference.labels, f"epoch {epoch}")
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=80)
+        frames.append(Image.open(buffer).convert("RGB"))
+
+    yield add
+    if frames:
+        frames[0].save(path, save_all=True, append_images=frames[1:], duration=400, loop=0)
+
+
+def _missing() -> EngineError:
+    return EngineError("missing_package", "Pictures need matplotlib and pillow: pip install 'deepscore[plots]'.")
+
+
+def _shown(
+    reference: Reference, query: CellBlocks | None, rng: np.random.Generator
+) -> tuple[sp.csr_matrix, npt.NDArray[np.bool_] | None]:
+    """Return up to 2,000 normalised cells to show, and which features they have."""
+    present = None
+    matrix = reference.matrix
+    if query is not None:
+        features = np.array(reference.features, dtype=object)
+        query, positions = align(features, reference.modality, query)
+        present = positions >= 0
+        values = detect(query, reference.modality)
+        matrix = sp.vstack([b for _, b in reference.normalization.blocks(query, positions, values)], format="csr")
+    if matrix.shape[0] > MOST_CELLS:
+        matrix = matrix[np.sort(rng.choice(matrix.shape[0], MOST_CELLS, replace=False))]
+    return matrix, present
+
+
+def principal_components(matrix: sp.csr_matrix) -> npt.NDArray[np.float64]:
+    """Return the first two principal components, cells x 2."""
+    dense = matrix.toarray().astype(np.float64)
+    dense -= dense.mean(axis=0)
+    if min(dense.shape) < 3:
+        return np.pad(dense[:, :2], ((0, 0), (0, 2 - min(2, dense.shape[1]))))
+    left, values, _ = svds(dense, k=2, v0=np.ones(min(dense.shape)))
+    points: npt.NDArray[np.float64] = (left * values)[:, ::-1]
+    return points
+
+
+def embedding_figure(
+    points: npt.NDArray[np.float64], calls: npt.NDArray[Any], labels: Sequence[str], title: str
+) -> Figure:
+    """Draw cells on two coordinates, coloured by their calls; "Unclassified" is grey."""
+    try:
+        from matplotlib import colormaps
+        from matplotlib.figure import Figure as NewFigure
+    except ImportError:
+        raise _missing() from None
+    figure = NewFigure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    palette = colormaps["tab20"].resampled(max(len(labels), 2))
+    colours = {label: palette(i) for i, label in enumerate(labels)}
+    for label in [*labels, "Unclassified"]:
+        cells = calls == label
+        colour = colours.get(label, (0.7, 0.7, 0.7, 1.0))
+        axes.scatter(
+            points[cells, 0], points[cells, 1], s=8, color=colour, label=f"{label} ({int(cells.sum())})", linewidths=0
+        )
+    axes.set(title=title, xticks=[], yticks=[])
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8, markerscale=2)
+    return figure

@@ -1,0 +1,231 @@
+"""The Python half of the R bridge: plain values in, plain values out, no exception and no live object across.
+
+Every function returns ``{"value": ..., "notes": [...]}`` or ``{"error": {...}, "notes": [...]}``; notes are the log
+lines and warnings of the call, which R prints as messages and warnings.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from . import modelfile
+from .annotate import annotate_blocks
+from .blocks import CellBlocks, Names, rows_per_block
+from .config import NetworkConfig, TrainConfig, whole
+from .errors import DeepScoreError
+from .features import common_features
+from .naming import select_modality
+from .reference import Reference, prepare
+from .version import __version__
+
+BRIDGE = 1
+Answer = dict[str, Any]
+Kwargs = Mapping[str, Any]
+
+
+class _Notes(logging.Handler):
+    """Collects log lines and warnings."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.notes: list[dict[str, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.notes.append({"level": "info", "text": record.getMessage()})
+
+
+def _answers(function: Callable[..., Any]) -> Callable[..., Answer]:
+    """Return errors and notes as plain values."""
+
+    @functools.wraps(function)
+    def answer(*args: Any, **kwargs: Any) -> Answer:
+        logger, handler = logging.getLogger("deepscore"), _Notes()
+        level = logger.level
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        result: Answer = {}
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", UserWarning)
+                try:
+                    result["value"] = function(*args, **kwargs)
+                except DeepScoreError as error:
+                    kind = type(error).__name__
+                    result["error"] = {"class": kind, "code": error.code, "message": str(error)}
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+        told = [{"level": "warning", "text": str(w.message)} for w in caught if w.category is UserWarning]
+        return result | {"notes": handler.notes + told}
+
+    return answer
+
+
+def handshake() -> dict[str, Any]:
+    """Return the versions that the R package compares and the doctor prints."""
+
+    def installed(package: str) -> str | None:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return None
+
+    return {
+        "version": __version__,
+        "bridge": BRIDGE,
+        "python": sys.version.split()[0],
+        "numpy": installed("numpy"),
+        "torch": installed("torch"),
+    }
+
+
+def load_torch() -> None:
+    """Import torch so that it finds its own BLAS inside R.
+
+    libtorch exports ``sgemm_``; inside R the symbol would be taken from R's reference BLAS, which is 16 times as slow.
+    RTLD_DEEPBIND makes the library prefer its own.
+    """
+    if "torch" in sys.modules or not hasattr(os, "RTLD_DEEPBIND"):
+        import torch
+
+        return
+    flags = sys.getdlopenflags()
+    sys.setdlopenflags(flags | os.RTLD_DEEPBIND)
+    try:
+        import torch  # noqa: F401
+    finally:
+        sys.setdlopenflags(flags)
+
+
+def blocks(
+    features: Sequence[str],
+    cells: Sequence[str],
+    nnz: float,
+    read: Callable[[int, int], Mapping[str, Any]],
+    source: str,
+) -> Answer:
+    """Make a data set of an R matrix that is read block by block.
+
+    Parameters
+    ----------
+    features, cells
+        Names of the rows and columns of the R matrix (features x cells).
+    nnz
+        Number of its stored values.
+    read
+        R function of a first and a last-plus-one cell, from 0. It returns the bytes of ``p`` (int32, from 0), ``i``
+        (int32) and ``x`` (float64) of those columns: a features x cells dgCMatrix has the arrays of a cells x
+        features CSR matrix.
+    source
+        Where the values come from, for messages.
+    """
+    return _make_blocks(features, cells, nnz, read, source)
+
+
+@_answers
+def _make_blocks(
+    features: Sequence[str],
+    cells: Sequence[str],
+    nnz: float,
+    read: Callable[[int, int], Mapping[str, Any]],
+    source: str,
+) -> CellBlocks:
+    def read_rows(start: int, stop: int) -> sp.csr_matrix:
+        part = read(start, stop)
+        indptr, indices = (np.frombuffer(part[name], np.int32) for name in ("p", "i"))
+        values = np.frombuffer(part["x"], np.float64).astype(np.float32)
+        return sp.csr_matrix((values, indices, indptr), shape=(stop - start, len(features)))
+
+    return CellBlocks(
+        _strings(features), _strings(cells), read_rows, rows_per_block(len(cells), nnz), source, threaded=False
+    )
+
+
+def _strings(values: Sequence[str | None]) -> Names:
+    return np.array(list(values), dtype=object)
+
+
+@_answers
+def check_config(config: Kwargs) -> None:
+    """Refuse arguments of DeepScore() that make no sense."""
+    NetworkConfig.from_dict(_config(config))
+
+
+def _config(config: Kwargs) -> dict[str, Any]:
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in dict(config).items()}
+
+
+@_answers
+def find_common_features(
+    reference: CellBlocks, query: Sequence[CellBlocks], labels: Sequence[str | None] | None, kwargs: Kwargs
+) -> list[str]:
+    """Twin of :func:`deepscore.find_common_features`."""
+    options = {"n_features": 2000, "strategy": "variable", "modality": None, "test": "t-test", **kwargs}
+    data, kind = select_modality(reference, options["modality"])
+    others = [select_modality(one, kind)[0] for one in query]
+    names = None if labels is None else _strings(labels)
+    n = whole("n_features", options["n_features"], 1)
+    assert n is not None
+    return common_features(data, others, n, options["strategy"], kind, names, options["test"])
+
+
+@_answers
+def set_reference(
+    config: Kwargs,
+    reference: CellBlocks,
+    labels: Sequence[str | None],
+    batch: Sequence[str | None] | None,
+    kwargs: Kwargs,
+) -> bytes:
+    """Twin of :meth:`deepscore.DeepScore.set_reference`; returns the prepared reference and configuration."""
+    network = NetworkConfig.from_dict(_config(config))
+    groups = None if batch is None else _strings(batch)
+    return prepare(reference, _strings(labels), network, batch=groups, **kwargs).to_bytes()
+
+
+@_answers
+def train(config: Kwargs, prepared: bytes, kwargs: Kwargs, query: CellBlocks | None = None) -> bytes:
+    """Twin of :meth:`deepscore.DeepScore.train`; returns the model file."""
+    load_torch()
+    from .plots import watching
+    from .training import fit
+
+    network, reference = NetworkConfig.from_dict(_config(config)), Reference.from_bytes(bytes(prepared))
+    options = TrainConfig.from_dict(kwargs)
+    with watching(options.gif, reference, query, network.seed) as on_epoch:
+        return modelfile.to_bytes(fit(reference, network, options, on_epoch))
+
+
+@_answers
+def annotate(model: bytes, query: CellBlocks, batch: Sequence[str | None] | None, kwargs: Kwargs) -> Answer:
+    """Twin of :meth:`deepscore.DeepScore.annotate`; returns calls, scores and probabilities."""
+    load_torch()
+    groups = None if batch is None else _strings(batch)
+    found = annotate_blocks(modelfile.from_bytes(bytes(model)), query, batch=groups, **kwargs)
+    table = found.probabilities
+    return {
+        "label": found.calls.tolist(),
+        "score": found.scores.tobytes(),
+        "labels": list(found.labels),
+        "probabilities": None if table is None else table.tobytes(),
+        "overlap": found.overlap,
+    }
+
+
+@_answers
+def check_model(model: bytes) -> str:
+    """Check the content of a model file in every way; return its manifest as JSON."""
+    load_torch()
+    modelfile.from_bytes(bytes(model))
+    return json.dumps(modelfile.manifest_of(bytes(model)))

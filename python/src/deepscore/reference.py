@@ -1,0 +1,206 @@
+"""Reference: the annotated cells, reduced to the chosen features, ready to train on."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import scipy.sparse as sp
+
+from .blocks import CellBlocks, Names
+from .config import NetworkConfig, number
+from .errors import InputError
+from .features import common_features, no_shared_features
+from .naming import Modality, match_names, select_modality
+from .normalize import Normalization, detect
+from .variable import moments
+
+__all__ = ["Reference", "prepare"]
+
+DEFAULT_FEATURES = 2000
+logger = logging.getLogger("deepscore")
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What :meth:`deepscore.DeepScore.set_reference` keeps.
+
+    Parameters
+    ----------
+    matrix
+        Labelled cells x features, normalised, CSR of float32.
+    features, labels
+        Names of the columns; the different labels, sorted.
+    codes
+        Label of each cell, as a position in `labels`.
+    groups
+        Batch of each cell (0 where there is one).
+    n_unlabelled
+        Cells that were left out because their label is missing.
+    """
+
+    matrix: sp.csr_matrix
+    features: tuple[str, ...]
+    labels: tuple[str, ...]
+    codes: npt.NDArray[np.intp]
+    groups: npt.NDArray[np.intp]
+    modality: Modality
+    normalization: Normalization
+    test_prop: float
+    n_unlabelled: int
+
+    def to_bytes(self) -> bytes:
+        """Write the reference as one block of bytes (safetensors), for a caller that cannot hold Python objects."""
+        from safetensors.numpy import save
+
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "data": self.matrix.data,
+            "indices": self.matrix.indices.astype(np.int32),
+            "indptr": self.matrix.indptr.astype(np.int64),
+            "codes": self.codes.astype(np.int64),
+            "groups": self.groups.astype(np.int64),
+        }
+        if self.normalization.idf is not None:
+            arrays["idf"] = self.normalization.idf
+        facts = {
+            "features": self.features,
+            "labels": self.labels,
+            "modality": self.modality,
+            "method": self.normalization.method,
+            "test_prop": self.test_prop,
+            "n_unlabelled": self.n_unlabelled,
+        }
+        return save(arrays, {"reference": json.dumps(facts)})
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Reference:
+        """Read what :meth:`to_bytes` wrote."""
+        from safetensors.numpy import load
+
+        arrays = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        facts = json.loads(header["__metadata__"]["reference"])
+        shape = (len(arrays["codes"]), len(facts["features"]))
+        method: Literal["log_cp10k", "tfidf"] = facts["method"]
+        return cls(
+            matrix=sp.csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape),
+            features=tuple(facts["features"]),
+            labels=tuple(facts["labels"]),
+            codes=arrays["codes"],
+            groups=arrays["groups"],
+            modality=facts["modality"],
+            normalization=Normalization(method, arrays.get("idf")),
+            test_prop=facts["test_prop"],
+            n_unlabelled=facts["n_unlabelled"],
+        )
+
+
+def prepare(
+    data: CellBlocks,
+    labels: Names,
+    config: NetworkConfig,
+    *,
+    batch: Names | None = None,
+    modality: str | None = None,
+    test_prop: float = 0.1,
+) -> Reference:
+    """Check a reference and keep its labelled cells and chosen features.
+
+    Parameters
+    ----------
+    labels
+        One per cell, None where missing.
+    batch
+        One per cell.
+
+    Raises
+    ------
+    InputError
+        See :meth:`deepscore.DeepScore.set_reference`.
+    """
+    proportion = number("test_prop", test_prop, 0, 0.9)
+    assert proportion is not None
+    data, kind = select_modality(data, modality)
+    categories = check_labels(data, labels, config.n_labels)
+    if batch is not None:
+        require_length(data, batch, "batch")
+    if config.common_features is None:
+        wanted = min(DEFAULT_FEATURES, data.n_features)
+        features = np.array(common_features(data, [], wanted, "variable", kind), dtype=object)
+    else:
+        features = np.array(config.common_features, dtype=object)
+    positions = match_names(features, data.feature_names)
+    check_reference_features(features, positions, data)
+    values = detect(data, kind)
+    normalization = Normalization("log_cp10k")
+    if kind == "peaks":
+        detected = moments(data, values).detected[positions]
+        normalization = Normalization("tfidf", (data.n_cells / np.maximum(detected, 1)).astype(np.float32))
+    codes = pd.Categorical(labels, categories=categories).codes.astype(np.intp)
+    kept = codes >= 0
+    blocks = [
+        block[kept[start : start + block.shape[0]]] for start, block in normalization.blocks(data, positions, values)
+    ]
+    groups = np.zeros(len(codes), np.intp) if batch is None else pd.factorize(batch, sort=True)[0].astype(np.intp)
+    n_unlabelled = int((~kept).sum())
+    if n_unlabelled:
+        logger.info("%d of %d reference cells have no label and are left out", n_unlabelled, data.n_cells)
+    return Reference(
+        matrix=sp.vstack(blocks, format="csr"),
+        features=tuple(map(str, features)),
+        labels=tuple(categories),
+        codes=codes[kept],
+        groups=groups[kept],
+        modality=kind,
+        normalization=normalization,
+        test_prop=proportion,
+        n_unlabelled=n_unlabelled,
+    )
+
+
+def check_labels(data: CellBlocks, labels: Names, n_labels: int | None) -> list[str]:
+    """Return the sorted different labels, or refuse them."""
+    require_length(data, labels, "labels")
+    categories = sorted({str(label) for label in labels if label is not None})
+    if not categories:
+        raise InputError("no_labels", f"All {data.n_cells} labels are missing. Give one label per cell.")
+    if len(categories) == 1:
+        raise InputError(
+            "one_label",
+            f"The reference has one label only ({categories[0]!r}). Training needs at least two.",
+        )
+    if n_labels is not None and n_labels != len(categories):
+        raise InputError(
+            "n_labels_mismatch",
+            f"n_labels is {n_labels}, but the labels hold {len(categories)} different ones: "
+            f"{', '.join(categories[:20])}. Leave n_labels out, or check the labels.",
+        )
+    return categories
+
+
+def require_length(data: CellBlocks, values: Names, what: str) -> None:
+    """Refuse a vector that does not have one entry per cell."""
+    if len(values) != data.n_cells:
+        raise InputError(
+            f"{what}_length",
+            f"{what} has {len(values)} entries, the data set {data.n_cells} cells. Give one per cell, in their order, "
+            "or the name of a column.",
+        )
+
+
+def check_reference_features(features: Names, positions: npt.NDArray[np.intp], data: CellBlocks) -> None:
+    """Refuse features that the reference does not hold."""
+    missing = features[positions < 0]
+    if len(missing) == len(features):
+        raise no_shared_features(features, data)
+    if len(missing):
+        raise InputError(
+            "features_not_found",
+            f"{len(missing)} of the {len(features)} common_features are not in the reference (such as "
+            f"{missing[0]!r}). Choose them with find_common_features(reference, query).",
+        )

@@ -1,0 +1,86 @@
+"""Standardisation: the centre and deviation of each feature, for a whole data set or for each of its batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from .normalize import Floats
+
+__all__ = ["GroupSums", "Scale", "scaled"]
+
+# Deviations far below this (on the log scale) are noise: such features are not blown up to unit variance.
+LEAST_DEVIATION = 0.1
+# A batch is standardised by itself as far as its cells outnumber these.
+PRIOR_CELLS = 50
+
+Codes = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """Centre and deviation of each feature, for each group of cells.
+
+    Parameters
+    ----------
+    centre, deviation
+        Groups x features.
+    groups
+        Row for each cell; None where there is one group.
+    """
+
+    centre: Floats
+    deviation: Floats
+    groups: Codes | None = None
+
+    def cells(self, which: Codes | slice) -> Scale:
+        """Return the scale of some of the cells."""
+        return self if self.groups is None else Scale(self.centre, self.deviation, self.groups[which])
+
+
+def scaled(block: sp.csr_matrix, scale: Scale) -> sp.csr_matrix:
+    """Divide the stored values by the deviation of their feature (in their cell's group); zeros stay unstored."""
+    if scale.groups is None:
+        divisor = scale.deviation[0][block.indices]
+    else:
+        divisor = scale.deviation[np.repeat(scale.groups, np.diff(block.indptr)), block.indices]
+    return sp.csr_matrix((block.data / divisor, block.indices, block.indptr), shape=block.shape)
+
+
+class GroupSums:
+    """Sums of normalised values per group, gathered block by block."""
+
+    def __init__(self, n_groups: int, n_features: int) -> None:
+        self.n = np.zeros((n_groups, 1))
+        self.total = np.zeros((n_groups, n_features))
+        self.squares = np.zeros((n_groups, n_features))
+
+    def add(self, block: sp.csr_matrix, groups: Codes) -> GroupSums:
+        """Add a block of cells, given the group of each."""
+        cells = np.arange(len(groups))
+        shape = (len(self.n), len(groups))
+        member = sp.csr_matrix((np.ones(len(groups)), (groups, cells)), shape=shape)
+        self.n += np.bincount(groups, minlength=len(self.n))[:, None]
+        self.total += (member @ block).toarray()
+        self.squares += (member @ block.multiply(block)).toarray()
+        return self
+
+    def pooled(self) -> Scale:
+        """Return one centre and deviation for all cells."""
+        n, total, squares = self.n.sum(), self.total.sum(axis=0), self.squares.sum(axis=0)
+        mean = total / n
+        variance = np.maximum(squares / n - mean**2, 0) + LEAST_DEVIATION**2
+        return Scale(mean[None].astype(np.float32), np.sqrt(variance)[None].astype(np.float32))
+
+    def by_group(self, groups: Codes, prior: Scale) -> Scale:
+        """Return each group's own centre and deviation, shrunk towards `prior` as if that had been 50 of its cells."""
+        n = np.maximum(self.n, 1)
+        mean = self.total / n
+        variance = np.maximum(self.squares / n - mean**2, 0) + LEAST_DEVIATION**2
+        weight = self.n / (self.n + PRIOR_CELLS)
+        centre = weight * mean + (1 - weight) * prior.centre
+        deviation = np.sqrt(weight * variance + (1 - weight) * prior.deviation.astype(np.float64) ** 2)
+        return Scale(centre.astype(np.float32), deviation.astype(np.float32), groups)

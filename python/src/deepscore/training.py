@@ -1,0 +1,337 @@
+"""Training: split, fit, calibrate, and return a Model."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from tqdm import tqdm
+
+from .calibrate import expected_calibration_error, fit_temperature
+from .config import NetworkConfig, TrainConfig
+from .errors import ConfigError, EngineError
+from .model import Model, softmax
+from .network import Network, SparseBatch
+from .reference import Reference
+from .scale import GroupSums, scaled
+from .scores import accuracy, macro_f1
+from .version import CREATED_WITH
+
+__all__ = ["fit", "stratified_split"]
+
+Codes = npt.NDArray[np.intp]
+
+
+def fit(
+    reference: Reference,
+    network: NetworkConfig,
+    train: TrainConfig,
+    on_epoch: Callable[[int, Model], None] | None = None,
+) -> Model:
+    """Train on a prepared reference.
+
+    Parameters
+    ----------
+    on_epoch
+        Called after every epoch with its number (from 1) and the model as it is.
+
+    Returns
+    -------
+    The model: of the best epoch with early stopping, else of the last.
+    """
+    rng = np.random.default_rng(network.seed)
+    learn, held_out = stratified_split(reference.codes, reference.test_prop, rng)
+    watched = np.empty(0, np.intp)
+    if train.early_stopping:  # the held-out cells stay unseen: stopping gets cells of its own
+        kept, chosen = stratified_split(reference.codes[learn], 0.1, rng)
+        learn, watched = learn[kept], learn[chosen]
+    course = _Course(reference, network, train, learn, watched, rng)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(network.seed)
+        module, history, best = course.run(on_epoch)
+    model = course.model(module)
+    logits = model.logits(reference.matrix[held_out], course.scale.cells(held_out))
+    codes = reference.codes[held_out]
+    temperature = fit_temperature(logits, codes)
+    probabilities = softmax(logits.astype(np.float64) / temperature)
+    counts = np.bincount(reference.codes, minlength=len(reference.labels)).tolist()
+    facts = {
+        "seed": network.seed,
+        "n_cells": len(reference.codes),
+        "n_unlabelled": reference.n_unlabelled,
+        "n_batches": len(course.scale.centre),
+        "cells_per_label": dict(zip(reference.labels, counts, strict=True)),
+        "held_out": _held_out_facts(probabilities, codes),
+        "epochs": course.epochs,
+        "batch_size": course.batch_size,
+        "best_epoch": best,
+        "early_stopping": train.early_stopping,
+        "patience": train.patience,
+        "lr_schedule": train.lr_schedule,
+        "test_prop": reference.test_prop,
+        "history": history,
+    }
+    return course.model(module, temperature, facts)
+
+
+def _held_out_facts(probabilities: npt.NDArray[np.float64], codes: Codes) -> dict[str, Any]:
+    if not len(codes):
+        return {"n_cells": 0}
+    calls = probabilities.argmax(axis=1)
+    return {
+        "n_cells": len(codes),
+        "accuracy": accuracy(codes, calls),
+        "macro_f1": macro_f1(codes, calls),
+        "calibration_error": expected_calibration_error(probabilities, codes),
+    }
+
+
+def stratified_split(codes: Codes, proportion: float, rng: np.random.Generator) -> tuple[Codes, Codes]:
+    """Split cells within each label; a label with fewer than four cells stays whole on the first side.
+
+    Returns
+    -------
+    Sorted positions of the cells to learn from and of those held out.
+    """
+    out = []
+    for label in np.unique(codes):
+        cells = np.flatnonzero(codes == label)
+        n = max(int(len(cells) * proportion), 1) if proportion and len(cells) >= 4 else 0
+        out.append(rng.permutation(cells)[:n])
+    held_out = np.sort(np.concatenate(out))
+    return np.setdiff1d(np.arange(len(codes)), held_out), held_out
+
+
+class _Course:
+    """One run of training: what stays the same from epoch to epoch."""
+
+    def __init__(
+        self,
+        reference: Reference,
+        network: NetworkConfig,
+        train: TrainConfig,
+        learn: Codes,
+        watched: Codes,
+        rng: np.random.Generator,
+    ) -> None:
+        self.reference, self.network, self.train, self.rng = reference, network, train, rng
+        self.learn, self.watched = learn, watched
+        n_groups = int(reference.groups.max()) + 1
+        sums = GroupSums(n_groups, len(reference.features)).add(reference.matrix[learn], reference.groups[learn])
+        self.pooled = sums.pooled()
+        self.scale = self.pooled if n_groups == 1 else sums.by_group(reference.groups, self.pooled)
+        self.batch_size = network.batch_size or default_batch_size(len(learn))
+        self.epochs = network.epochs or default_epochs(len(learn))
+        try:
+            self.device = torch.device(network.device)
+        except RuntimeError as error:
+            raise ConfigError("bad_argument", f"device {network.device!r} is not known to torch: {error}") from None
+
+    def run(self, on_epoch: Callable[[int, Model], None] | None) -> tuple[Network, list[dict[str, Any]], int]:
+        """Train; return the network, one record per epoch, and the epoch whose weights were kept."""
+        module = self._module()
+        optimizer = torch.optim.AdamW(module.parameters(), lr=self.network.lr, weight_decay=self.network.l2, fused=True)
+        history: list[dict[str, Any]] = []
+        stop = _EarlyStop(self.train.patience if self.train.early_stopping else None)
+        centres = torch.from_numpy(self.scale.centre / self.scale.deviation).to(self.device)
+        matrix = scaled(self.reference.matrix, self.scale)[self.learn]
+        with (
+            tqdm(total=self.epochs, desc="train", unit="epoch", disable=not self.train.progress) as bar,
+            _board(self.train.tensorboard) as board,
+        ):
+            for epoch in range(1, self.epochs + 1):
+                lr = self._set_lr(optimizer, epoch, history)
+                record = {"epoch": epoch, "lr": lr, **self._epoch(module, optimizer, matrix, centres)}
+                record |= self._watch(module)
+                history.append(record)
+                board(record)
+                bar.set_postfix(loss=f"{record['loss']:.3f}", accuracy=f"{record['accuracy']:.3f}")
+                bar.update()
+                if on_epoch is not None:
+                    on_epoch(epoch, self.model(module))
+                if stop.after(record, module):
+                    break
+        return module, history, stop.restore(module) or len(history)
+
+    def _module(self) -> Network:
+        net = self.network
+        module = Network(
+            len(self.reference.features),
+            net.hidden_nodes,
+            len(self.reference.labels),
+            activation=net.activation,
+            dropout_rate=net.dropout_rate,
+            batchnorm=net.batchnorm,
+        )
+        return module.to(self.device)
+
+    def _set_lr(self, optimizer: torch.optim.Optimizer, epoch: int, history: list[dict[str, Any]]) -> float:
+        """Set the learning rate of an epoch (the first is 1)."""
+        lr = scheduled_lr(self.train.lr_schedule, self.network.lr, epoch, self.epochs, history)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        return lr
+
+    def _epoch(
+        self, module: Network, optimizer: torch.optim.Optimizer, matrix: sp.csr_matrix, centres: Tensor
+    ) -> dict[str, float]:
+        """Go through all cells once; return mean loss and accuracy."""
+        module.train()
+        order = self.rng.permutation(len(self.learn))
+        cells = self.learn[order]
+        shuffled = matrix[order]  # once per epoch: batches are then slices
+        codes = torch.from_numpy(self.reference.codes[cells].astype(np.int64)).to(self.device)
+        groups = None
+        if self.scale.groups is not None:
+            groups = torch.from_numpy(self.scale.groups[cells].astype(np.int64)).to(self.device)
+        loss_sum = right = 0.0
+        for rows in _slices(len(order), self.batch_size):
+            batch = _rows(shuffled, rows)
+            transposed = SparseBatch.from_scipy(batch.tocsc()).to(self.device)
+            logits = module(
+                SparseBatch.from_scipy(batch).to(self.device),
+                transposed,
+                centres,
+                None if groups is None else groups[rows],
+            )
+            loss = cross_entropy(logits, codes[rows])
+            total = loss
+            if self.network.l1:
+                total = loss + self.network.l1 * sum(w.abs().sum() for w in module.weights())
+            optimizer.zero_grad(set_to_none=True)
+            total.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            if self.network.max_norm is not None:
+                module.constrain(self.network.max_norm)
+            loss_sum += float(loss.detach()) * len(logits)
+            right += float((logits.argmax(dim=1) == codes[rows]).sum())
+        return {"loss": loss_sum / len(order), "accuracy": right / len(order)}
+
+    def _watch(self, module: Network) -> dict[str, float]:
+        """Return loss and accuracy on the cells that early stopping looks at."""
+        if not len(self.watched):
+            return {}
+        logits = self.model(module).logits(self.reference.matrix[self.watched], self.scale.cells(self.watched))
+        codes = self.reference.codes[self.watched]
+        loss = cross_entropy(torch.from_numpy(logits), torch.from_numpy(codes.astype(np.int64)))
+        return {"val_loss": float(loss), "val_accuracy": accuracy(codes, logits.argmax(axis=1))}
+
+    def model(self, module: Network, temperature: float = 1.0, facts: dict[str, Any] | None = None) -> Model:
+        """Freeze the network as it is."""
+        network = self.network.to_dict()
+        for name in ("common_features", "n_labels", "seed"):  # told elsewhere in the file
+            del network[name]
+        module.eval()
+        return Model(
+            features=self.reference.features,
+            labels=self.reference.labels,
+            modality=self.reference.modality,
+            normalization=self.reference.normalization,
+            mean=self.pooled.centre[0],
+            deviation=self.pooled.deviation[0],
+            layers=tuple(module.folded()),
+            temperature=temperature,
+            network=network,
+            training=facts or {},
+            created_with=CREATED_WITH,
+        )
+
+
+def default_batch_size(n_cells: int) -> int:
+    """Return a power of two between 32 and 1,024 that leaves about 16 steps or more in an epoch."""
+    return int(2 ** np.clip(math.floor(math.log2(max(n_cells, 1) / 16)), 5, 10)) if n_cells > 16 else 32
+
+
+def default_epochs(n_cells: int) -> int:
+    """Return enough epochs to see about 150,000 cells: 30 for a small reference, 3 for a large one."""
+    return int(np.clip(round(150_000 / n_cells), 3, 30))
+
+
+def scheduled_lr(schedule: str, lr: float, epoch: int, epochs: int, history: list[dict[str, Any]]) -> float:
+    """Return the learning rate of an epoch (from 1).
+
+    ``constant``; ``cosine``: from `lr` down to a twentieth of it in the last epoch; ``step``: halved after each third
+    of the epochs; ``plateau``: halved whenever the loss of the two latest epochs was no better than before.
+    """
+    if schedule == "cosine" and epochs > 1:
+        return lr * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / (epochs - 1))))
+    if schedule == "step":
+        return lr * 0.5 ** (3 * (epoch - 1) // epochs)
+    if schedule == "plateau" and history:
+        losses = [record.get("val_loss", record["loss"]) for record in history]
+        stalled = len(losses) > 2 and min(losses[-2:]) >= min(losses[:-2])
+        just_halved = len(history) > 1 and history[-1]["lr"] < history[-2]["lr"]
+        return float(history[-1]["lr"]) * (0.5 if stalled and not just_halved else 1)
+    return lr
+
+
+def _slices(n_cells: int, batch_size: int) -> Iterator[slice]:
+    """Cut an epoch into batches of nearly equal size, never of one cell alone."""
+    n_batches = max(min(round(n_cells / batch_size), n_cells // 2), 1)
+    edges = np.linspace(0, n_cells, n_batches + 1).astype(int)
+    return (slice(a, b) for a, b in itertools.pairwise(edges))
+
+
+def _rows(matrix: sp.csr_matrix, rows: slice) -> sp.csr_matrix:
+    """Return a run of rows that shares the arrays of the matrix."""
+    indptr = matrix.indptr[rows.start : rows.stop + 1]
+    inside = slice(indptr[0], indptr[-1])
+    shape = (len(indptr) - 1, matrix.shape[1])
+    return sp.csr_matrix((matrix.data[inside], matrix.indices[inside], indptr - indptr[0]), shape=shape)
+
+
+@dataclass
+class _EarlyStop:
+    """Keeps the weights of the best epoch and says when to stop."""
+
+    patience: int | None
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    weights: dict[str, Tensor] | None = None
+
+    def after(self, record: dict[str, Any], module: Network) -> bool:
+        """Take note of an epoch; tell whether the loss has not improved for `patience` epochs."""
+        if self.patience is None or "val_loss" not in record:
+            return False
+        if record["val_loss"] < self.best_loss:
+            self.best_loss, self.best_epoch = record["val_loss"], record["epoch"]
+            self.weights = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+        return record["epoch"] - self.best_epoch >= self.patience
+
+    def restore(self, module: Network) -> int:
+        """Put the best weights back; return their epoch, 0 where nothing was kept."""
+        if self.weights is not None:
+            module.load_state_dict(self.weights)
+        return self.best_epoch
+
+
+@contextmanager
+def _board(folder: str | None) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Open TensorBoard's event file; the value writes one epoch's record."""
+    if folder is None:
+        yield lambda record: None
+        return
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise EngineError(
+            "missing_package", "tensorboard= needs the package tensorboard: pip install 'deepscore[tensorboard]'."
+        ) from None
+    with SummaryWriter(folder) as writer:
+
+        def write(record: dict[str, Any]) -> None:
+            for name, value in record.items():
+                if name != "epoch":
+                    writer.add_scalar(name, value, record["epoch"])
+
+        yield write

@@ -1,0 +1,115 @@
+"""How variable each feature of a data set is, as the field measures it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .blocks import CellBlocks
+from .naming import Modality
+from .normalize import Values, check_values, detect
+
+__all__ = ["Doubles", "moments", "variability"]
+
+Doubles = npt.NDArray[np.float64]
+
+logger = logging.getLogger("deepscore")
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Sums over the cells of a data set, one entry per feature."""
+
+    n_cells: int
+    detected: Doubles
+    total: Doubles
+    squares: Doubles
+
+    @property
+    def mean(self) -> Doubles:
+        """Mean over all cells."""
+        return self.total / self.n_cells
+
+    @property
+    def variance(self) -> Doubles:
+        """Unbiased variance over all cells."""
+        left = np.maximum(self.squares - self.n_cells * self.mean**2, 0)
+        return left / max(self.n_cells - 1, 1)
+
+
+def moments(data: CellBlocks, values: Values) -> Moments:
+    """Gather the moments in one stream, on the linear scale (counts, or ``expm1`` of log-normalised values)."""
+    sums = np.zeros((3, data.n_features))
+    for _, block in data:
+        check_values(block, data.source)
+        x = block.data.astype(np.float64)
+        if values.kind == "lognorm":
+            x = np.expm1(x)
+        for row, weight in zip(sums, (x > 0, x, x * x), strict=True):
+            row += np.bincount(block.indices, weight, minlength=data.n_features)
+    return Moments(data.n_cells, *sums)
+
+
+def variability(data: CellBlocks, modality: Modality) -> Doubles:
+    """Score how variable each feature is; the higher the earlier it is chosen.
+
+    Counts of genes: variance after a variance-stabilising fit (``seurat_v3``: Stuart et al., Cell 2019; the fit needs
+    a second stream for the clipped values). Log-normalised genes: normalised dispersion in 20 bins of mean expression
+    (``seurat``: Satija et al., Nature Biotechnology 2015). Peaks: the number of cells that have them.
+    """
+    values = detect(data, modality)
+    found = moments(data, values)
+    if modality == "peaks":
+        return found.detected
+    if values.kind == "counts":
+        return _standardized_variance(data, found)
+    return _normalized_dispersion(found)
+
+
+def _standardized_variance(data: CellBlocks, found: Moments) -> Doubles:
+    mean, variance, n = found.mean, found.variance, found.n_cells
+    expected = _expected_deviation(mean, variance)
+    clip = mean + expected * np.sqrt(n)
+    total, squares = np.zeros(data.n_features), np.zeros(data.n_features)
+    for _, block in data:
+        x = np.minimum(block.data, clip[block.indices])
+        total += np.bincount(block.indices, x, minlength=data.n_features)
+        squares += np.bincount(block.indices, x * x, minlength=data.n_features)
+    score = (n * mean**2 + squares - 2 * total * mean) / (max(n - 1, 1) * expected**2)
+    return np.where(variance > 0, score, 0.0)
+
+
+def _expected_deviation(mean: Doubles, variance: Doubles) -> Doubles:
+    """Fit the standard deviation that the mean predicts: a loess of degree 2 on the logarithms."""
+    from skmisc.loess import loess
+
+    expected = np.ones_like(mean)
+    varies = variance > 0
+    x, y = np.log10(mean[varies]), np.log10(variance[varies])
+    if not x.size:
+        return expected
+    try:
+        fit = loess(x, y, span=0.3, degree=2)
+        fit.fit()
+        fitted = fit.outputs.fitted_values
+    except ValueError:  # too few different means for a local fit
+        logger.info("too few features for a loess fit of the variance: a straight line is used")
+        slope = np.ptp(x) > 0
+        fitted = np.polyval(np.polyfit(x, y, 1 if slope else 0), x)
+    expected[varies] = np.sqrt(10**fitted)
+    return expected
+
+
+def _normalized_dispersion(found: Moments) -> Doubles:
+    mean = np.where(found.mean > 0, found.mean, 1e-12)
+    dispersion = np.log(np.where(found.variance > 0, found.variance / mean, np.nan))
+    frame = pd.DataFrame({"dispersion": dispersion, "bin": pd.cut(np.log1p(mean), bins=20)})
+    bins = frame.groupby("bin", observed=True)["dispersion"]
+    centre, spread = bins.transform("mean"), bins.transform("std")
+    alone = spread.isna()  # a bin with one feature: its dispersion counts as one deviation
+    score = (frame["dispersion"] - centre.where(~alone, 0)) / spread.where(~alone, centre)
+    return score.fillna(-np.inf).to_numpy()
