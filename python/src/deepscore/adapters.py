@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from anndata.io import read_elem, sparse_dataset
+from anndata.io import read_elem, sparse_dataset, write_elem
 
 from .annotate import Annotation
 from .blocks import CellBlocks, Names, rows_per_block
@@ -104,6 +106,26 @@ def open_path(path: Path) -> ad.AnnData:
 
 def _on_disk(element: Any) -> Any:
     return sparse_dataset(element) if hasattr(element, "keys") else element
+
+
+def write_h5ad(data: ad.AnnData, query: str, output: str) -> None:
+    """Write an annotated query: a copy of its file with new columns, or a new file where it was no .h5ad.
+
+    The output appears only when it is complete.
+    """
+    temporary = f"{output}.part"
+    try:
+        if Path(query).suffix == ".h5ad":  # values, layers and all else are copied as they are
+            shutil.copyfile(query, temporary)
+            with h5py.File(temporary, "r+") as file:
+                write_elem(file, "obs", data.obs)
+                if "deepscore_probabilities" in data.obsm:
+                    write_elem(file, "obsm/deepscore_probabilities", data.obsm["deepscore_probabilities"])
+        else:
+            data.to_memory().write_h5ad(temporary)
+        os.replace(temporary, output)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
 
 
 def _modality_key(mod: Mapping[str, Any], modality: str | None) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from . import modelfile
-from .adapters import add_annotation, labels_of, open_source
-from .annotate import annotate_blocks
+from .adapters import Source, add_annotation, labels_of, open_source
+from .annotate import Annotation, annotate_blocks
 from .config import NetworkConfig, TrainConfig, whole
 from .errors import InputError
 from .features import Strategy, common_features
@@ -333,18 +333,34 @@ class DeepScore:
             ``not_trained``, ``no_shared_features``, ``low_overlap``, ``wrong_orientation``, or any other that says
             what is wrong with the data.
         """
+        return add_annotation(
+            *self._call(
+                query,
+                threshold,
+                batch,
+                layer=layer,
+                modality=modality,
+                probabilities=probabilities,
+                min_overlap=min_overlap,
+            )
+        )
+
+    def _call(
+        self,
+        query: Any,
+        threshold: float,
+        batch: Any,
+        *,
+        layer: str | None = None,
+        modality: str | None = None,
+        **options: Any,
+    ) -> tuple[Source, Annotation]:
+        """Open a query and call its cells, without adding anything to it."""
         model = self._trained()
         source = open_source(query, layer, modality)
-        found = annotate_blocks(
-            model,
-            source.blocks,
-            threshold,
-            None if batch is None else labels_of(source, batch, "batch"),
-            modality=source.modality,
-            probabilities=probabilities,
-            min_overlap=min_overlap,
-        )
-        return add_annotation(source, found)
+        groups = None if batch is None else labels_of(source, batch, "batch")
+        found = annotate_blocks(model, source.blocks, threshold, groups, modality=source.modality, **options)
+        return source, found
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file; it holds no cell of the reference.

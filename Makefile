@@ -1,0 +1,69 @@
+# One command per task; `make help` lists them. Everything is set up on first use and not again.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+ROOT := $(CURDIR)
+PYTHON := .venv/bin/python
+# R finds the engine of this checkout; an engine that would be skipped is a failure; threads do not spin on a busy machine.
+export RETICULATE_PYTHON := $(ROOT)/.venv/bin/python
+export DEEPSCORE_REQUIRE_ENGINE := 1
+export GOMP_SPINCOUNT ?= 0
+export MPLBACKEND := Agg
+
+R_SOURCES := $(shell find r-package -type f -not -path '*/vignettes/*.html')
+
+.PHONY: help setup demo test lint test-python test-shared check-r docs-r bench-bridge clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: .venv/.system .venv/.python .venv/.r-package ## R, its packages, one virtual environment, the R package
+
+.venv/.system: .ci/setup-system
+	.ci/setup-system
+	mkdir -p .venv && touch $@
+
+.venv/.python: pyproject.toml python/constraints.txt .venv/.system
+	test -x $(PYTHON) || python3 -m venv .venv
+	$(PYTHON) -m pip install --quiet --upgrade pip
+	grep -E '^torch==' python/constraints.txt | xargs $(PYTHON) -m pip install --quiet
+	$(PYTHON) -m pip install --quiet --constraint python/constraints.txt --editable '.[test]'
+	touch $@
+
+.venv/.r-package: $(R_SOURCES) .venv/.system
+	.ci/install-r-package
+	touch $@
+
+demo: setup ## train, annotate and compare in Python and R on real cells; results in demo-output/
+	mkdir -p demo-output
+	$(PYTHON) python/examples/demo.py train
+	Rscript r-package/inst/demo/demo.R demo-output
+	$(PYTHON) python/examples/demo.py compare
+
+test: setup lint test-python test-shared check-r ## everything: lint, types, tests of both languages, R CMD check
+
+lint: setup ## ruff, mypy (strict) and lintr
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	Rscript -e 'found <- lintr::lint_package("r-package"); print(found); quit(status = length(found) > 0)'
+
+test-python: setup ## tests of the Python package
+	$(PYTHON) -m pytest python/tests -q
+
+test-shared: setup ## the cases that both languages must pass, and models going both ways
+	$(PYTHON) -m pytest shared-tests -q
+
+check-r: setup ## R CMD check of r-package, with its tests, examples and vignette
+	.ci/check-r-package
+
+docs-r: setup ## write man/ and NAMESPACE from the roxygen comments
+	Rscript -e 'roxygen2::roxygenise("r-package")'
+
+bench-bridge: setup ## measure the bridge, training and streaming; prints each figure beside its target
+	$(PYTHON) python/benchmarks/bridge.py
+
+clean: ## remove what the targets above have made
+	rm -rf .venv demo-output bench-output .pytest_cache .mypy_cache .ruff_cache r-package.Rcheck

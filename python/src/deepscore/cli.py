@@ -1,0 +1,107 @@
+"""The command line: ``deepscore train``, ``deepscore annotate``, ``deepscore inspect``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .errors import DeepScoreError
+from .version import CREATED_WITH
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; return 0, or 1 after an error that is printed with its code."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.captureWarnings(capture=True)
+    try:
+        arguments.run(arguments)
+    except (DeepScoreError, OSError) as error:
+        print(f"deepscore: {error} [{getattr(error, 'code', 'os_error')}]", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="deepscore", description="Label transfer for single-cell data.")
+    parser.add_argument("--version", action="version", version=CREATED_WITH)
+    verbs = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    train = verbs.add_parser("train", help="train a model on an annotated reference")
+    train.add_argument("reference", metavar="REF", help=".h5ad or .zarr, cells x features")
+    train.add_argument("--labels", required=True, metavar="COL", help="column of obs with the labels")
+    train.add_argument("--query", action="append", default=[], help="choose features shared with it (may be repeated)")
+    train.add_argument("--n-features", type=int, default=2000, metavar="N", help="features to use (default: 2000)")
+    train.add_argument("--strategy", default="variable", help="variable, markers_in_variable or markers")
+    train.add_argument("--layer", help="layer to read in place of X")
+    train.add_argument("--batch", metavar="COL", help="column of obs with the samples of the reference")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("-o", "--output", required=True, metavar="MODEL", help="model file to write")
+    train.set_defaults(run=_train)
+
+    annotate = verbs.add_parser("annotate", help="annotate a query with a model file")
+    annotate.add_argument("model", metavar="MODEL")
+    annotate.add_argument("query", metavar="QUERY", help=".h5ad, cells x features")
+    annotate.add_argument("-o", "--output", required=True, metavar="OUT", help=".h5ad to write: the query with columns")
+    annotate.add_argument("--threshold", type=float, default=0.5, help="lowest score of a label (default: 0.5)")
+    annotate.add_argument("--layer", help="layer to read in place of X")
+    annotate.add_argument("--batch", metavar="COL", help="column of obs with the samples of the query")
+    annotate.add_argument("--probabilities", action="store_true", help="add the table of all probabilities")
+    annotate.add_argument("--report", metavar="HTML", help="write a report as an HTML page")
+    annotate.set_defaults(run=_annotate)
+
+    inspect = verbs.add_parser("inspect", help="print the manifest of a model file as JSON")
+    inspect.add_argument("model", metavar="MODEL")
+    inspect.set_defaults(run=_inspect)
+    return parser
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from .api import DeepScore, find_common_features
+
+    features = find_common_features(
+        arguments.reference,
+        arguments.query,
+        arguments.n_features,
+        arguments.strategy,
+        labels=None if arguments.strategy == "variable" else arguments.labels,
+        layer=arguments.layer,
+    )
+    model = DeepScore(common_features=features, seed=arguments.seed).set_reference(
+        arguments.reference, arguments.labels, layer=arguments.layer, batch=arguments.batch
+    )
+    model.train().save(arguments.output)
+    print(f"{model!r} -> {arguments.output}")
+
+
+def _annotate(arguments: argparse.Namespace) -> None:
+    from .adapters import add_annotation, write_h5ad
+    from .annotate import UNCLASSIFIED
+    from .api import load
+    from .report import annotation_report
+
+    model = load(arguments.model)
+    source, found = model._call(
+        arguments.query,
+        arguments.threshold,
+        arguments.batch,
+        layer=arguments.layer,
+        probabilities=arguments.probabilities,
+    )
+    write_h5ad(add_annotation(source, found), arguments.query, arguments.output)
+    if arguments.report:
+        page = annotation_report(found, model.manifest, Path(arguments.query).name)
+        Path(arguments.report).write_text(page, encoding="utf-8")
+    print(f"{len(found.calls)} cells, {(found.calls == UNCLASSIFIED).sum()} {UNCLASSIFIED} -> {arguments.output}")
+
+
+def _inspect(arguments: argparse.Namespace) -> None:
+    from .modelfile import inspect_model
+
+    print(json.dumps(inspect_model(arguments.model), indent=2, ensure_ascii=False))

@@ -1,0 +1,54 @@
+"""Data sets and a trained model that many tests share."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("GOMP_SPINCOUNT", "0")  # two threads that wait by sleeping: tests share the machine
+
+import anndata as ad
+import numpy as np
+import pytest
+import synthetic
+
+import deepscore
+from deepscore.model import Model
+from deepscore.reference import Reference, prepare
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20240229)
+
+
+@pytest.fixture
+def reference() -> ad.AnnData:
+    return synthetic.dataset(1)
+
+
+@pytest.fixture
+def query() -> ad.AnnData:
+    """Return cells of the same types, drawn anew."""
+    return synthetic.dataset(2, n_cells=150)
+
+
+@pytest.fixture(scope="session")
+def prepared() -> Reference:
+    """Return a reference with all features, ready to train on."""
+    data = synthetic.dataset(1)
+    features = tuple(data.var_names)
+    labels = data.obs["cell_type"].to_numpy(object)
+    return prepare(synthetic.blocks_of(data.X, data.var_names.to_numpy(object)), labels, synthetic.quick(common_features=features))
+
+
+@pytest.fixture(scope="session")
+def trained() -> deepscore.DeepScore:
+    """Return a trained model; tests must not change it."""
+    data = synthetic.dataset(1)
+    ds = deepscore.DeepScore((16, 8), list(data.var_names), epochs=8, batch_size=32)
+    return ds.set_reference(data, "cell_type").train(progress=False)
+
+
+@pytest.fixture(scope="session")
+def model() -> Model:
+    return synthetic.random_model()

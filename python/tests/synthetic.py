@@ -1,0 +1,127 @@
+"""Small synthetic data sets; everything random comes from a seeded generator."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from deepscore.blocks import CellBlocks
+from deepscore.config import NetworkConfig, TrainConfig
+from deepscore.model import Model
+from deepscore.normalize import Normalization
+
+LABELS = ("B cell", "NK cell", "T cell")
+MARKERS = 6  # features that only one label has much of
+
+
+def names(prefix: str, n: int) -> np.ndarray:
+    """Return n different names."""
+    return np.array([f"{prefix}{i:03d}" for i in range(n)], dtype=object)
+
+
+def peak_names(n: int) -> np.ndarray:
+    return np.array([f"chr{1 + i % 5}:{1000 * i}-{1000 * i + 500}" for i in range(n)], dtype=object)
+
+
+def counts(rng: np.random.Generator, codes: np.ndarray, n_features: int) -> sp.csr_matrix:
+    """Draw Poisson counts; each label has a few features of its own, the first ones in turn."""
+    base = np.random.default_rng(7).gamma(0.5, 1.5, n_features)
+    means = np.tile(base, (codes.max() + 1, 1))
+    for label, row in enumerate(means):
+        row[label * MARKERS : (label + 1) * MARKERS] += 5
+    depth = rng.lognormal(0, 0.3, len(codes))
+    return sp.csr_matrix(rng.poisson(means[codes] * depth[:, None]), dtype=np.float32)
+
+
+def dataset(seed: int, n_cells: int = 240, n_features: int = 80, labels: Sequence[str] = LABELS) -> ad.AnnData:
+    """Return annotated counts: obs holds ``cell_type`` and ``batch``."""
+    rng = np.random.default_rng(seed)
+    codes = rng.permutation(np.arange(n_cells) % len(labels))
+    obs = pd.DataFrame({"cell_type": np.array(labels)[codes], "batch": np.where(np.arange(n_cells) % 2, "odd", "even")})
+    obs.index = pd.Index([f"s{seed}_cell{i:04d}" for i in range(n_cells)])
+    var = pd.DataFrame(index=pd.Index(names("GENE", n_features)))
+    return ad.AnnData(counts(rng, codes, n_features), obs=obs, var=var)
+
+
+def blocks_of(
+    matrix: object, features: np.ndarray | None = None, cells: np.ndarray | None = None, rows: int = 64
+) -> CellBlocks:
+    """Return a matrix as CellBlocks."""
+    csr = sp.csr_matrix(matrix)
+    features = names("GENE", csr.shape[1]) if features is None else features
+    cells = names("cell", csr.shape[0]) if cells is None else cells
+    return CellBlocks(features, cells, lambda start, stop: csr[start:stop], rows, "X")
+
+
+def log_cp10k(matrix: object) -> np.ndarray:
+    """Normalise plainly: a dense cells x features array of ``log1p`` of counts per 10,000."""
+    dense = matrix.toarray() if sp.issparse(matrix) else np.asarray(matrix)
+    dense = dense.astype(np.float64)
+    return np.log1p(1e4 * dense / dense.sum(axis=1, keepdims=True).clip(1e-12))
+
+
+def random_model(seed: int = 3, n_features: int = 30, hidden: Sequence[int] = (9, 7), **changes: object) -> Model:
+    """Return a model with random weights, of the same kind as a trained one."""
+    rng = np.random.default_rng(seed)
+    sizes = [n_features, *hidden, len(LABELS)]
+    layers = [
+        (rng.normal(0, 0.7, (a, b)).astype(np.float32), rng.normal(0, 0.3, b).astype(np.float32))
+        for a, b in zip(sizes, sizes[1:], strict=False)
+    ]
+    facts = {
+        "seed": seed,
+        "n_cells": 30,
+        "n_unlabelled": 0,
+        "cells_per_label": dict.fromkeys(LABELS, 10),
+        "held_out": {"n_cells": 0},
+        "history": [],
+    }
+    values = {
+        "features": tuple(names("GENE", n_features)),
+        "labels": LABELS,
+        "modality": "rna",
+        "normalization": Normalization("log_cp10k"),
+        "mean": rng.uniform(0.1, 2, n_features).astype(np.float32),
+        "deviation": rng.uniform(0.5, 1.5, n_features).astype(np.float32),
+        "layers": tuple(layers),
+        "temperature": 1.7,
+        "network": {"hidden_nodes": list(hidden), "activation": "relu"},
+        "training": facts,
+        "created_with": "deepscore 0.1.0",
+    }
+    return Model(**(values | changes))
+
+
+def quick(**changes: object) -> NetworkConfig:
+    """Return a small network that is trained for a short time."""
+    return NetworkConfig(**({"hidden_nodes": (12, 8), "epochs": 4, "batch_size": 32} | changes))
+
+
+def silent(**changes: object) -> TrainConfig:
+    """Return training options without a progress bar."""
+    return TrainConfig(**({"progress": False} | changes))
+
+
+def digest(data: ad.AnnData) -> dict[str, str]:
+    """Return a hash of every part of an AnnData, to tell whether a call has changed any of it."""
+
+    def of(value: object) -> str:
+        if sp.issparse(value):
+            return "|".join(of(part) for part in (value.data, value.indices, value.indptr))
+        if isinstance(value, pd.DataFrame):
+            return hashlib.sha256(value.to_csv().encode()).hexdigest()
+        if isinstance(value, np.ndarray):
+            return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+        return json.dumps(value, default=str, sort_keys=True)
+
+    parts = {"X": of(data.X), "var": of(data.var), "uns": of(dict(data.uns))}
+    parts |= {f"obs {name}": of(data.obs[name].to_numpy().astype(str).astype("S")) for name in data.obs}
+    return parts | {
+        f"{slot} {key}": of(value) for slot in ("layers", "obsm", "obsp") for key, value in getattr(data, slot).items()
+    }

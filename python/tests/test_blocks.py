@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from synthetic import blocks_of
+
+from deepscore.blocks import CellBlocks, rows_per_block
+
+
+@pytest.fixture
+def matrix(rng):
+    return rng.poisson(0.7, (150, 12))
+
+
+@pytest.mark.parametrize("rows", [1, 64, 150, 1000])
+@pytest.mark.parametrize("kind", [np.int32, np.float64, np.float32, np.bool_])
+def test_blocks_are_all_rows_in_order_as_float32(matrix, rows, kind):
+    values = matrix.astype(kind)
+    parts = list(blocks_of(values, rows=rows))
+    assert [start for start, _ in parts] == list(range(0, 150, rows))
+    assert all(part.dtype == np.float32 and part.format == "csr" for _, part in parts)
+    np.testing.assert_array_equal(sp.vstack([part for _, part in parts]).toarray(), values.astype(np.float32))
+
+
+def test_select_keeps_the_named_columns_in_the_given_order(matrix):
+    part = blocks_of(matrix).select(np.array([7, 0, 3]))
+    assert part.feature_names.tolist() == ["GENE007", "GENE000", "GENE003"]
+    np.testing.assert_array_equal(part.read(0, 150).toarray(), matrix[:, [7, 0, 3]])
+    assert part.n_cells == 150
+
+
+def test_a_sample_of_few_cells_is_all_of_them(matrix):
+    np.testing.assert_array_equal(blocks_of(matrix).sample(150).toarray(), matrix)
+
+
+def test_a_sample_comes_from_start_middle_and_end(matrix):
+    rows = np.r_[0:10, 70:80, 140:150]
+    np.testing.assert_array_equal(blocks_of(matrix).sample(30).toarray(), matrix[rows])
+
+
+@pytest.mark.parametrize(
+    ("n_cells", "n_values", "rows"),
+    [
+        (100_000, 100_000 * 1000, 2000),  # two million values in a block
+        (1000, 1000 * 10_000_000, 64),  # never fewer cells than this
+        (10**6, 10**6, 16_384),  # nor more than that
+        (10, 0, 16_384),
+    ],
+)
+def test_rows_per_block(n_cells, n_values, rows):
+    assert rows_per_block(n_cells, n_values) == rows
+
+
+@pytest.mark.parametrize(
+    ("features", "cells", "code", "told"),
+    [
+        (["a", "b", "a"], ["x"], "duplicate_features", "1 feature names .*(a)"),
+        (["a"], ["x", "y", "y"], "duplicate_cells", "1 cell names .*(y)"),
+        ([], ["x"], "empty_data", "1 cells x 0 features"),
+        (["a"], [], "empty_data", "0 cells x 1 features"),
+    ],
+)
+def test_names_must_be_there_and_unique(features, cells, code, told):
+    def never(start, stop):
+        raise AssertionError("names are checked before any value is read")
+
+    with pytest.raises(ValueError, match=told) as caught:
+        CellBlocks(np.array(features, object), np.array(cells, object), never, 64, "X")
+    assert caught.value.code == code
+
+
+def test_a_data_set_is_frozen(matrix):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        blocks_of(matrix).rows = 3

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from deepscore.calibrate import expected_calibration_error, fit_temperature
+from deepscore.model import softmax
+
+
+def sampled(rng, temperature, n=40_000):
+    """Return logits, and labels drawn from what they mean at a temperature."""
+    logits = rng.normal(0, 4, (n, 4))
+    chances = softmax(logits / temperature)
+    codes = (chances.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1)
+    return logits.astype(np.float32), np.minimum(codes, 3)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5, 6.0])
+def test_the_temperature_that_made_the_labels_is_recovered(rng, temperature):
+    assert fit_temperature(*sampled(rng, temperature)) == pytest.approx(temperature, rel=0.05)
+
+
+def test_the_temperature_has_limits(rng):
+    logits = rng.normal(0, 1, (50, 3)).astype(np.float32)
+    assert fit_temperature(logits, logits.argmax(axis=1)) == pytest.approx(0.25, rel=0.01)
+    assert fit_temperature(logits, logits.argmin(axis=1)) == pytest.approx(20, rel=0.01)
+
+
+def test_without_held_out_cells_the_temperature_is_one():
+    assert fit_temperature(np.empty((0, 3), np.float32), np.empty(0, np.intp)) == 1
+
+
+def slow_calibration_error(probabilities, codes, bins):
+    error = 0.0
+    for i in range(bins):
+        inside = [
+            (max(row), row.argmax() == code)
+            for row, code in zip(probabilities, codes, strict=True)
+            if i / bins <= max(row) < (i + 1) / bins or (i == bins - 1 and max(row) == 1)
+        ]
+        if inside:
+            confidence, right = np.mean(inside, axis=0)
+            error += len(inside) / len(codes) * abs(confidence - right)
+    return error
+
+
+@pytest.mark.parametrize("bins", [1, 10, 15])
+@pytest.mark.parametrize("stretch", [0.3, 1, 3])
+def test_calibration_error_equals_a_slow_loop(rng, bins, stretch):
+    logits, codes = sampled(rng, 1.0, 500)
+    probabilities = softmax(stretch * logits.astype(float))
+    probabilities[:20] = np.eye(4)[codes[:20]]  # certain
+    found = expected_calibration_error(probabilities, codes, bins)
+    assert found == pytest.approx(slow_calibration_error(probabilities, codes, bins), abs=1e-12)
+
+
+def test_calibration_lowers_the_error(rng):
+    logits, codes = sampled(rng, 3.0, 5000)
+    before, after = (
+        expected_calibration_error(softmax(logits.astype(float) / t), codes) for t in (1, fit_temperature(logits, codes))
+    )
+    assert after < 0.03 < 0.2 < before
+
+
+def test_calibration_error_of_no_cells_is_not_a_number():
+    assert math.isnan(expected_calibration_error(np.empty((0, 3)), np.empty(0, np.intp)))

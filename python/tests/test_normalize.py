@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from synthetic import blocks_of, counts, log_cp10k
+
+from deepscore.errors import InputError
+from deepscore.normalize import Normalization, Values, detect
+
+EVERY = np.arange(40)
+
+
+@pytest.fixture
+def raw(rng):
+    return counts(rng, np.arange(130) % 3, 40).toarray().astype(np.float64)
+
+
+def normalised(data, normalization, positions, values):
+    return sp.vstack([block for _, block in normalization.blocks(data, positions, values)]).toarray()
+
+
+def lognorm(raw, target):
+    return np.log1p(target * raw / raw.sum(axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int64, np.uint16])
+def test_whole_numbers_are_counts(raw, kind):
+    assert detect(blocks_of(raw.astype(kind)), "rna") == Values("counts")
+
+
+def test_large_fractions_are_a_linear_scale(raw):
+    assert detect(blocks_of(1e6 * raw / raw.sum(axis=1, keepdims=True)), "rna").kind == "counts"
+
+
+@pytest.mark.parametrize("target", [1e4, 1e6, 50.0, 123_456.0])
+def test_logarithms_of_any_target_sum_are_brought_to_ten_thousand(raw, target):
+    data = blocks_of(lognorm(raw, target))
+    values = detect(data, "rna")
+    assert values.kind == "lognorm"
+    assert values.factor == pytest.approx(1e4 / target, rel=1e-4)
+    found = normalised(data, Normalization("log_cp10k"), EVERY, values)
+    np.testing.assert_allclose(found, log_cp10k(raw), rtol=2e-4, atol=2e-5)
+
+
+def test_logarithms_of_chosen_features_are_left_as_they_are(raw):
+    some = lognorm(raw, 1e4)[:, ::2]  # totals differ: their target sum cannot be known
+    data = blocks_of(some)
+    values = detect(data, "rna")
+    assert values == Values("lognorm", 1.0)
+    np.testing.assert_array_equal(
+        normalised(data, Normalization("log_cp10k"), np.arange(20), values), some.astype(np.float32)
+    )
+
+
+def test_empty_cells_do_not_hide_the_target_sum(raw):
+    values = lognorm(raw, 1e4)
+    values[::7] = 0
+    assert detect(blocks_of(values), "rna").factor == pytest.approx(1, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"), [(lambda x: x, "X: counts,"), (lambda x: lognorm(x, 1e4), "X: log-normalised")]
+)
+def test_one_line_says_what_was_found(raw, caplog, change, words):
+    with caplog.at_level("INFO", logger="deepscore"):
+        detect(blocks_of(change(raw)), "rna")
+    (record,) = caplog.records
+    assert record.getMessage().startswith(words)
+    assert "130 cells x 40 features" in record.getMessage()
+
+
+@pytest.mark.parametrize("rows", [1, 64, 1000])
+def test_counts_become_log1p_of_counts_per_ten_thousand(raw, rows):
+    found = normalised(blocks_of(raw, rows=rows), Normalization("log_cp10k"), EVERY, Values("counts"))
+    np.testing.assert_allclose(found, log_cp10k(raw), rtol=1e-5)
+    assert found.dtype == np.float32
+
+
+def test_totals_are_those_of_all_features_and_missing_ones_stay_empty(raw):
+    positions = np.array([5, -1, 0, 39, -1])
+    found = normalised(blocks_of(raw), Normalization("log_cp10k"), positions, Values("counts"))
+    expected = np.where(positions >= 0, log_cp10k(raw)[:, positions], 0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_peaks_become_tf_idf(raw):
+    positions = np.array([3, 8, -1, 1])
+    idf = np.array([2.0, 30.0, 5.0, 1.1], np.float32)
+    found = normalised(blocks_of(raw), Normalization("tfidf", idf), positions, Values("counts"))
+    frequency = raw / raw.sum(axis=1, keepdims=True)
+    expected = np.log1p(frequency[:, positions] * idf * 1e4) * (positions >= 0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_an_empty_cell_stays_empty(raw):
+    raw[3] = 0
+    found = normalised(blocks_of(raw), Normalization("log_cp10k"), EVERY, Values("counts"))
+    assert not found[3].any()
+    assert np.isfinite(found).all()
+
+
+def test_the_data_are_not_changed(raw):
+    matrix = sp.csr_matrix(raw, dtype=np.float32)
+    before = matrix.copy()
+    for values in (Values("counts"), Values("lognorm", 1.0), Values("lognorm", 2.0)):
+        normalised(blocks_of(matrix), Normalization("log_cp10k"), EVERY, values)
+    assert (matrix != before).nnz == 0
+
+
+@pytest.mark.parametrize(("value", "code"), [(np.nan, "non_finite"), (np.inf, "non_finite"), (-3, "negative_values")])
+def test_a_bad_value_in_a_late_cell_is_found_while_streaming(rng, value, code):
+    matrix = rng.poisson(1.0, (900, 5)).astype(np.float64) + 1
+    matrix[250, 2] = value  # beyond the cells from which the kind of values is told
+    data = blocks_of(matrix)
+    values = detect(data, "rna")
+    with pytest.raises(InputError) as caught:
+        normalised(data, Normalization("log_cp10k"), np.array([0]), values)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("modality", ["rna", "peaks"])
+def test_z_scores_are_recognised(raw, modality):
+    scaled = (raw - raw.mean(axis=0)) / (raw.std(axis=0) + 1)
+    with pytest.raises(InputError, match="counts") as caught:
+        detect(blocks_of(scaled), modality)
+    assert caught.value.code == "scaled_data"
+
+
+def test_normalised_peaks_are_refused(raw):
+    with pytest.raises(InputError, match="counts per peak") as caught:
+        detect(blocks_of(lognorm(raw, 1e4)), "peaks")
+    assert caught.value.code == "scaled_data"

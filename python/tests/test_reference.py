@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from synthetic import blocks_of, dataset, log_cp10k, peak_names, quick
+
+from deepscore.errors import InputError
+from deepscore.features import common_features
+from deepscore.reference import Reference, prepare
+
+
+@pytest.fixture
+def raw(reference):
+    return reference.X.toarray()
+
+
+@pytest.fixture
+def data(raw):
+    return blocks_of(raw)
+
+
+@pytest.fixture
+def labels(reference):
+    return reference.obs["cell_type"].to_numpy(object)
+
+
+def test_labelled_cells_and_chosen_features_are_kept(data, raw, labels):
+    labels[::7] = None
+    chosen = ("GENE040", "GENE003", "GENE011")
+    found = prepare(data, labels, quick(common_features=chosen), test_prop=0.2)
+    known = np.array([label is not None for label in labels])
+    np.testing.assert_allclose(found.matrix.toarray(), log_cp10k(raw)[known][:, [40, 3, 11]], rtol=1e-5)
+    assert (found.features, found.labels) == (chosen, ("B cell", "NK cell", "T cell"))
+    assert [found.labels[code] for code in found.codes] == labels[known].tolist()
+    assert (found.n_unlabelled, found.test_prop, found.modality) == (int((~known).sum()), 0.2, "rna")
+    assert not found.groups.any()
+
+
+def test_cells_without_a_label_are_told(data, labels, caplog):
+    labels[:5] = None
+    with caplog.at_level("INFO", logger="deepscore"):
+        prepare(data, labels, quick())
+    assert "5 of 240 reference cells have no label" in caplog.text
+
+
+def test_without_common_features_the_most_variable_ones_are_taken(labels, monkeypatch, data):
+    monkeypatch.setattr("deepscore.reference.DEFAULT_FEATURES", 25)
+    found = prepare(data, labels, quick())
+    assert list(found.features) == common_features(data, [], 25, "variable", "rna")
+
+
+def test_a_small_reference_keeps_all_its_features(data, labels):
+    assert set(prepare(data, labels, quick()).features) == set(data.feature_names)
+
+
+def test_common_features_are_found_in_another_spelling_and_keep_the_given_one(data, raw, labels):
+    found = prepare(data, labels, quick(common_features=("gene002", "GENE001")))
+    assert found.features == ("gene002", "GENE001")
+    np.testing.assert_allclose(found.matrix.toarray(), log_cp10k(raw)[:, [2, 1]], rtol=1e-5)
+
+
+def test_peaks_keep_how_rare_each_of_them_is(raw, labels):
+    peaks = peak_names(80)
+    found = prepare(blocks_of(raw, peaks), labels, quick(common_features=tuple(peaks[[5, 70]])))
+    assert (found.modality, found.normalization.method) == ("peaks", "tfidf")
+    np.testing.assert_allclose(found.normalization.idf, len(raw) / (raw[:, [5, 70]] > 0).sum(axis=0), rtol=1e-6)
+
+
+def test_batches_become_groups(data, labels, reference):
+    batch = reference.obs["batch"].to_numpy(object)
+    labels[:9] = None
+    found = prepare(data, labels, quick(), batch=batch)
+    assert found.groups.tolist() == [["even", "odd"].index(name) for name in batch[9:]]
+
+
+def test_cells_without_a_batch_are_a_batch_of_their_own(data, labels, reference):
+    batch = reference.obs["batch"].to_numpy(object)
+    batch[:30] = None
+    groups = prepare(data, labels, quick(), batch=batch).groups
+    assert len(set(groups[:30])) == 1
+    assert sorted(set(groups)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("modality", ["rna", "peaks"])
+def test_a_reference_survives_as_bytes(raw, labels, modality):
+    features = peak_names(80) if modality == "peaks" else None
+    labels[:4] = None
+    before = prepare(blocks_of(raw, features), labels, quick(), batch=np.where(np.arange(240) % 3, "x", "y"))
+    after = Reference.from_bytes(before.to_bytes())
+    for field in dataclasses.fields(Reference):
+        a, b = getattr(before, field.name), getattr(after, field.name)
+        if field.name == "matrix":
+            assert (a != b).nnz == 0
+            assert a.dtype == b.dtype
+        elif field.name == "normalization":
+            assert a.method == b.method
+            np.testing.assert_array_equal(a.idf, b.idf)
+        else:
+            np.testing.assert_array_equal(a, b)
+    assert type(after.test_prop) is float
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"common_features": ("GENE000", "other")}, "features_not_found"),
+        ({"common_features": ("something", "other")}, "no_shared_features"),
+        ({"n_labels": 5}, "n_labels_mismatch"),
+    ],
+)
+def test_a_reference_that_does_not_fit_the_arguments_is_refused(data, labels, change, code):
+    with pytest.raises(InputError) as caught:
+        prepare(data, labels, quick(**change))
+    assert caught.value.code == code
+
+
+def test_the_error_about_labels_names_both_numbers(data, labels):
+    with pytest.raises(InputError, match="n_labels is 5, but the labels hold 3"):
+        prepare(data, labels, quick(n_labels=5))
+
+
+def test_a_batch_of_another_length_is_refused(data, labels):
+    with pytest.raises(InputError) as caught:
+        prepare(data, labels, quick(), batch=labels[:-1])
+    assert caught.value.code == "batch_length"
+
+
+def test_labels_are_sorted_as_text_whatever_their_order(labels):
+    data = dataset(5)
+    found = prepare(blocks_of(data.X), data.obs["cell_type"].to_numpy(object)[::-1], quick())
+    assert found.labels == tuple(sorted(set(labels)))

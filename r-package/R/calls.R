@@ -1,0 +1,45 @@
+# The result of an annotation: a table of calls, and the ways it is added to a data set.
+
+# One row per cell: the label, its probability and, on request, the probability of every label.
+as_calls <- function(answer, cells) {
+  calls <- data.frame(
+    deepscore = as.character(answer$label),
+    deepscore_score = as_doubles(answer$score),
+    row.names = cells
+  )
+  if (is.null(answer$probabilities)) return(calls)
+  labels <- as.character(answer$labels)
+  table <- matrix(
+    as_doubles(answer$probabilities),
+    ncol = length(labels), byrow = TRUE,
+    dimnames = list(cells, paste0("deepscore_probability_", labels))
+  )
+  cbind(calls, as.data.frame(table, optional = TRUE))
+}
+
+add_calls <- function(x, calls) UseMethod("add_calls")
+
+# A bare matrix has no place for the calls: they are the result.
+#' @export
+add_calls.default <- function(x, calls) calls
+
+#' @export
+add_calls.Seurat <- function(x, calls) {
+  for (column in old_probabilities(names(x[[]]))) x[[column]] <- NULL
+  # Straight into the table: AddMetaData would turn "CD14+ Monocyte" into "CD14..Monocyte".
+  x@meta.data[names(calls)] <- calls[rownames(x@meta.data), , drop = FALSE]
+  x
+}
+
+#' @export
+add_calls.SummarizedExperiment <- function(x, calls) {
+  data <- SummarizedExperiment::colData(x)
+  data[old_probabilities(names(data))] <- NULL
+  for (column in names(calls)) data[[column]] <- calls[[column]]
+  SummarizedExperiment::`colData<-`(x, value = data)
+}
+
+# Probabilities of an earlier model would contradict the new calls.
+old_probabilities <- function(columns) {
+  grep("^deepscore_probability_", columns, value = TRUE)
+}

@@ -1,0 +1,40 @@
+#' deepscore: label transfer for single-cell data
+#'
+#' Learn cell types on an annotated reference, annotate a query that nobody has labelled:
+#'
+#' ```
+#' ds <- DeepScore(hidden_nodes = c(512, 256, 64),
+#'                 common_features = common_genes,
+#'                 n_labels = 12) %>%
+#'   set_reference(reference = ref_rna, labels = ref_rna$anno) %>%
+#'   train()
+#' my_data <- annotate(ds, query = my_data)
+#' ```
+#'
+#' The verbs are [find_common_features()], [DeepScore()], [set_reference()], [train()] and
+#' [annotate()]; [save_model()], [load_model()] and [inspect_model()] handle model files, which the
+#' Python package of the same name reads and writes too.
+#'
+#' The computation is done in Python, which is started by the first verb that needs it.
+#' [install_deepscore()] sets it up and [deepscore_doctor()] tells what is wrong with it.
+#'
+#' @section Data sets:
+#' Every verb takes a Seurat object (its default assay), a SingleCellExperiment or
+#' SummarizedExperiment, or a features x cells matrix (dgCMatrix, any other matrix of the Matrix
+#' package, an ordinary matrix, or a DelayedMatrix). The values are counts, or log-normalised
+#' counts. Matrices are read in blocks of cells and never made dense.
+#'
+#' @section Conditions:
+#' Every error is a condition of class `deepscore_error`, of the class of its kind
+#' (`deepscore_input_error`, `deepscore_config_error`, `deepscore_model_file_error` or
+#' `deepscore_engine_error`) and of the class `deepscore_error_<code>`, such as
+#' `deepscore_error_labels_length`. The code is also the field `code` of the condition.
+#'
+#' @keywords internal
+#' @importClassesFrom Matrix dgCMatrix CsparseMatrix
+#' @importFrom magrittr %>%
+#' @importFrom rlang %||%
+"_PACKAGE"
+
+#' @export
+magrittr::`%>%`

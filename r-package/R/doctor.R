@@ -1,0 +1,100 @@
+#' Find out what is wrong with the engine
+#'
+#' Says which R packages, Python, numpy, torch and engine are found, and what to do about what is
+#' missing. Python is asked in a process of its own: this session does not start one.
+#'
+#' @return An object of class `deepscore_doctor`: a list with the versions that were found and
+#'   `problems`, a character vector that is empty when all is well.
+#' @examples
+#' deepscore_doctor()
+#' @export
+deepscore_doctor <- function() {
+  python <- current_python()
+  probe <- probe_python(python)
+  found <- list(
+    R = as.character(getRversion()),
+    deepscore = package_version_or_null("deepscore"),
+    reticulate = package_version_or_null("reticulate"),
+    SeuratObject = package_version_or_null("SeuratObject"),
+    BLAS = unname(extSoftVersion()["BLAS"]),
+    python = python,
+    python_version = probe$python,
+    engine = probe$deepscore,
+    numpy = probe$numpy,
+    torch = probe$torch
+  )
+  structure(c(found, list(problems = find_problems(found, probe))), class = "deepscore_doctor")
+}
+
+#' @export
+print.deepscore_doctor <- function(x, ...) {
+  cat("<deepscore doctor>\n")
+  for (name in setdiff(names(x), "problems")) print_field(name, x[[name]] %||% "not found")
+  if (!length(x$problems)) cat("All is well.\n")
+  for (problem in x$problems) cat("Problem: ", problem, "\n", sep = "")
+  invisible(x)
+}
+
+package_version_or_null <- function(package) {
+  if (requireNamespace(package, quietly = TRUE)) as.character(utils::packageVersion(package))
+}
+
+# The Python that is running, or the one that would be started.
+current_python <- function() {
+  if (reticulate::py_available()) return(reticulate::py_config()$python)
+  chosen <- Sys.getenv("RETICULATE_PYTHON")
+  if (nzchar(chosen)) return(chosen)
+  find_python() %||% tryCatch(reticulate::py_discover_config()$python, error = function(e) NULL)
+}
+
+# What inst/python/probe.py prints, or a list with the field `problem`.
+probe_python <- function(python) {
+  if (is.null(python)) return(list(problem = "no Python was found"))
+  script <- shQuote(system.file("python", "probe.py", package = "deepscore"))
+  python <- shQuote(path.expand(python))
+  # R's own library path would make another Python load the wrong libpython.
+  output <- tryCatch(
+    if (.Platform$OS.type == "windows") {
+      system2(python, script, stdout = TRUE)
+    } else {
+      system2("env", c("-u", "LD_LIBRARY_PATH", python, script), stdout = TRUE, stderr = FALSE)
+    },
+    error = function(e) "", warning = function(w) ""
+  )
+  tryCatch(
+    jsonlite::parse_json(paste(output, collapse = "\n")),
+    error = function(e) list(problem = "it does not start")
+  )
+}
+
+find_problems <- function(found, probe) {
+  ours <- series(found$deepscore)
+  c(
+    if (!is.null(probe$problem)) {
+      paste0(
+        "the engine cannot be used: ", probe$problem, ". Run install_deepscore(), or set ",
+        "RETICULATE_PYTHON to a Python that has it, before the first verb in a new R session."
+      )
+    },
+    if (!is.null(probe$python) && utils::compareVersion(probe$python, "3.11") < 0) {
+      paste0("Python ", probe$python, " is too old: 3.11 or newer is needed.")
+    },
+    if (!is.null(found$engine) && !identical(series(found$engine), ours)) {
+      paste0("the engine is version ", found$engine, ", the R package ", found$deepscore, ".")
+    },
+    if (!is.null(probe$python) && is.null(found$torch)) "torch is missing: train() needs it.",
+    if (torch_came_first()) {
+      paste(
+        "torch was loaded before deepscore, so training will be slow with R's own BLAS.",
+        "Start a new R session, or install OpenBLAS."
+      )
+    }
+  )
+}
+
+# torch must be loaded by the engine, which keeps it away from R's BLAS.
+torch_came_first <- function() {
+  if (!reticulate::py_available() || !is.null(started$engine)) return(FALSE)
+  modules <- reticulate::import("sys", convert = FALSE)$modules
+  reticulate::py_to_r(modules$`__contains__`("torch"))
+}

@@ -1,0 +1,166 @@
+# The only file that touches Python: it finds it, starts it, checks its version and calls it.
+
+# The Python module, once it is loaded. Python is never started when the package loads.
+started <- new.env(parent = emptyenv())
+
+# The number of the interface between the two packages, which deepscore.rbridge has too.
+bridge_version <- 1L
+
+engine <- function() {
+  if (is.null(started$engine)) started$engine <- start_engine()
+  started$engine
+}
+
+engine_available <- function() {
+  tryCatch(
+    {
+      engine()
+      TRUE
+    },
+    deepscore_engine_error = function(e) FALSE
+  )
+}
+
+start_engine <- function() {
+  choose_python()
+  bridge <- tryCatch(import_bridge(), error = function(e) abort_no_engine(conditionMessage(e)))
+  check_handshake(reticulate::py_to_r(bridge$handshake()))
+  bridge
+}
+
+import_bridge <- function() {
+  # reticulate must neither offer to install a Python nor make one: it would lack the engine.
+  settings <- c(RETICULATE_MINICONDA_ENABLED = "FALSE", RETICULATE_USE_MANAGED_VENV = "no")
+  before <- Sys.getenv(names(settings), unset = NA, names = TRUE)
+  do.call(Sys.setenv, as.list(settings))
+  on.exit({
+    Sys.unsetenv(names(before)[is.na(before)])
+    if (!all(is.na(before))) do.call(Sys.setenv, as.list(before[!is.na(before)]))
+  })
+  # Where the project's pyproject.toml is near, reticulate warns of Poetry, which is not used.
+  withCallingHandlers(
+    reticulate::import("deepscore.rbridge", convert = FALSE),
+    warning = function(w) if (grepl("Poetry", conditionMessage(w))) invokeRestart("muffleWarning")
+  )
+}
+
+# Where the engine's Python is looked for, first match wins:
+# RETICULATE_PYTHON, then the option or variable below, the environment of install_deepscore(), and
+# the .venv of a clone of the project around the working directory. Else it is reticulate's choice.
+choose_python <- function() {
+  if (reticulate::py_available() || nzchar(Sys.getenv("RETICULATE_PYTHON"))) return(invisible())
+  python <- find_python()
+  if (!is.null(python)) reticulate::use_python(python, required = TRUE)
+}
+
+find_python <- function() {
+  chosen <- getOption("deepscore.python", Sys.getenv("DEEPSCORE_PYTHON"))
+  if (nzchar(chosen)) return(chosen)
+  if (reticulate::virtualenv_exists("r-deepscore")) {
+    return(reticulate::virtualenv_python("r-deepscore"))
+  }
+  clone <- find_upwards(file.path(".venv", "bin", "deepscore"))
+  if (is.null(clone)) NULL else file.path(clone, ".venv", "bin", "python")
+}
+
+# The nearest folder that holds `path`, from the working directory upwards.
+find_upwards <- function(path, folder = getwd()) {
+  while (!file.exists(file.path(folder, path))) {
+    if (dirname(folder) == folder) return(NULL)
+    folder <- dirname(folder)
+  }
+  folder
+}
+
+abort_no_engine <- function(reason) {
+  code <- if (grepl("No module named", reason)) "missing_package" else "engine_failed"
+  abort(
+    "EngineError", code, "The engine of deepscore could not be loaded: ", reason,
+    "\nRun deepscore_doctor() to see what is wrong, or install_deepscore() to set it up."
+  )
+}
+
+check_handshake <- function(theirs) {
+  ours <- as.character(utils::packageVersion("deepscore"))
+  same_series <- identical(series(ours), series(theirs$version))
+  if (same_series && isTRUE(theirs$bridge == bridge_version)) return(invisible())
+  abort(
+    "EngineError", "version_mismatch",
+    "The R package deepscore ", ours, " and the Python package deepscore ", theirs$version,
+    " do not fit together (interfaces ", bridge_version, " and ", theirs$bridge,
+    "). Install the same version of both."
+  )
+}
+
+# "0.1.3" -> "0.1": patches of one series work together.
+series <- function(version) sub("^(\\d+\\.\\d+).*$", "\\1", version)
+
+# Call one function of the bridge with plain values and return its value.
+# `call` is the environment of the verb, for the error message.
+call_engine <- function(name, ..., call = rlang::caller_env()) {
+  arguments <- list(...) # what is wrong with the data is said before Python is started
+  bridge <- engine()
+  ask <- function(name, ...) {
+    answer <- tryCatch(
+      bridge[[name]](...),
+      error = function(e) abort("EngineError", "engine_failed", conditionMessage(e), call = call)
+    )
+    answer_value(answer, call)
+  }
+  do.call(ask, c(name, lapply(arguments, send, ask = ask)))
+}
+
+# Data sets, alone or in a list, become handles of the bridge; all else is sent as it is.
+send <- function(x, ask) {
+  if (is_blocks(x)) {
+    ask("blocks", strings(x$features), strings(x$cells), x$nnz, tidy_reader(x$read), x$source)
+  } else if (is.list(x) && length(x) && is_blocks(x[[1]])) {
+    lapply(x, send, ask = ask)
+  } else {
+    x
+  }
+}
+
+# A read function for Python that drops the blocks that were read before. R itself lets garbage grow
+# with the session, to a gigabyte beside a large object. The collection is a call of its own: run
+# within read(), it would make R keep the block that read() returns.
+tidy_reader <- function(read) {
+  both <- reticulate::py_eval(
+    "lambda tidy, read: lambda start, stop: (tidy(), read(start, stop))[1]",
+    convert = FALSE
+  )
+  tidy <- function() {
+    gc(full = FALSE)
+    NULL
+  }
+  # With convert = TRUE, start and stop come as R numbers.
+  both$`__call__`(
+    reticulate::r_to_py(tidy, convert = TRUE), reticulate::r_to_py(read, convert = TRUE)
+  )
+}
+
+# What Python answered: notes to pass on, and an error or a value.
+answer_value <- function(answer, call = NULL) {
+  answer <- reticulate::py_to_r(answer)
+  for (note in answer$notes) {
+    if (note$level == "warning") {
+      rlang::warn(note$text, class = "deepscore_warning")
+    } else {
+      rlang::inform(note$text, class = "deepscore_message")
+    }
+  }
+  error <- answer$error
+  if (!is.null(error)) abort(error$class, error$code, error$message, call = call)
+  answer$value
+}
+
+# Python bytes as a raw vector: reticulate converts bytearray only.
+as_raw <- function(bytes) {
+  if (is.null(bytes) || is.raw(bytes)) return(bytes)
+  reticulate::py_to_r(reticulate::import_builtins(convert = FALSE)$bytearray(bytes))
+}
+
+as_doubles <- function(bytes) {
+  bytes <- as_raw(bytes)
+  readBin(bytes, "double", n = length(bytes) / 8, size = 8, endian = "little")
+}

@@ -1,0 +1,43 @@
+#' Find the features to learn from
+#'
+#' Features that the reference and every query share, best ranked first.
+#'
+#' @param reference The annotated data set: see [deepscore-package].
+#' @param query The data set to annotate, or a list of several.
+#' @param n_features Number of features wanted. Where fewer are shared, all of them come back with
+#'   a warning that says how many there are and why.
+#' @param strategy `"variable"`: most variable in all data sets (peaks: found in most cells).
+#'   `"markers_in_variable"`: markers of the reference's labels among the query's variable
+#'   features. `"markers"`: markers of the labels among all features of the query. The marker
+#'   strategies serve every label in turn.
+#' @param labels Labels of the reference, needed by the marker strategies: see [set_reference()].
+#' @param layer,query_layer The values to read from `reference` and from `query`: a slot or layer
+#'   of a Seurat assay, or the name of an assay of a SingleCellExperiment. `NULL`: counts where
+#'   there are any, else the log-normalised data.
+#' @param modality `"rna"`, `"peaks"` or `"protein"`. `NULL`: told from the feature names.
+#' @param test Test for markers: `"t-test"` (Welch) or `"wilcoxon"` (rank sum).
+#'
+#' @details Genes are ranked by the standardised variance of Stuart et al. (2019) on counts, and by
+#'   normalised dispersion on log-normalised data. The result depends on nothing random.
+#' @references Stuart T, et al. (2019). Comprehensive Integration of Single-Cell Data. *Cell*
+#'   177, 1888-1902. \doi{10.1016/j.cell.2019.05.031}
+#'
+#' @return A character vector of feature names, best first.
+#' @section Errors: `no_shared_features`, `no_labels`, `labels_length`, `duplicate_features`,
+#'   `layer_not_found` and the other errors of reading data.
+#' @examplesIf deepscore:::engine_available()
+#' pbmc <- SeuratObject::pbmc_small
+#' find_common_features(pbmc, pbmc, n_features = 10)
+#' @export
+find_common_features <- function(reference, query, n_features = 2000, strategy = "variable",
+                                 labels = NULL, layer = NULL, query_layer = NULL,
+                                 modality = NULL, test = "t-test") {
+  queries <- if (is.list(query) && !is.object(query)) query else list(query)
+  features <- call_engine(
+    "find_common_features",
+    as_blocks(reference, layer), lapply(unname(queries), as_blocks, layer = query_layer),
+    cell_values(labels, reference, "labels"),
+    given(c("n_features", "strategy", "modality", "test"))
+  )
+  as.character(features)
+}

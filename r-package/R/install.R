@@ -1,0 +1,31 @@
+#' Install the engine
+#'
+#' Makes a virtual environment with the Python package deepscore, where the verbs then find it.
+#'
+#' @param engine What to install: the folder of a clone of the project, a wheel, or anything that
+#'   pip understands. `NULL`: the clone around the working directory.
+#' @param envname Name of the virtual environment. One of another name than `"r-deepscore"` is only
+#'   found through `RETICULATE_PYTHON` or `options(deepscore.python = )`.
+#' @param python The Python (3.11 or newer) to make it with. `NULL`: reticulate's choice.
+#' @param torch The version of torch to install, as pip writes it. `NULL`: what the engine asks for.
+#' @return The path of the environment's Python, invisibly.
+#' @examples
+#' \dontrun{
+#' install_deepscore("~/deepscore")
+#' }
+#' @export
+install_deepscore <- function(engine = NULL, envname = "r-deepscore", python = NULL,
+                              torch = "torch==2.13.0") {
+  engine <- engine %||% find_upwards(file.path("python", "src", "deepscore"))
+  if (is.null(engine)) {
+    abort(
+      "ConfigError", "bad_argument",
+      "There is no clone of deepscore around the working directory. ",
+      "Say what to install: install_deepscore(\"path/to/deepscore\")."
+    )
+  }
+  if (dir.exists(engine)) engine <- normalizePath(engine)
+  if (!reticulate::virtualenv_exists(envname)) reticulate::virtualenv_create(envname, python)
+  reticulate::py_install(c(torch, engine), envname = envname, method = "virtualenv", pip = TRUE)
+  invisible(reticulate::virtualenv_python(envname))
+}

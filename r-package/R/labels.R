@@ -1,0 +1,70 @@
+# One value per cell, for `labels` and `batch`: a column of the data set, or a vector.
+
+# Returns a list of strings in the order of the cells, with NULL where a value is missing.
+cell_values <- function(values, x, what) {
+  if (is.null(values)) return(NULL)
+  if (is.data.frame(values) && ncol(values) == 1) {
+    values <- stats::setNames(values[[1]], rownames(values))
+  }
+  if (is_column_name(values, x)) values <- column_values(values, x, what)
+  strings(as_text(align_to_cells(values, colnames(x), what)))
+}
+
+# Whole numbers without exponent (100000, not 1e+05); an empty label is a missing one.
+as_text <- function(values) {
+  text <- as.character(values)
+  if (is.double(values)) {
+    whole <- is.finite(values) & values == round(values)
+    text[whole] <- sprintf("%.0f", values[whole])
+  }
+  text[!nzchar(text)] <- NA
+  text
+}
+
+# A single string is a column name, unless it can only be the label of the only cell.
+is_column_name <- function(values, x) {
+  is.character(values) && length(values) == 1 && is.null(names(values)) &&
+    (ncol(x) != 1 || values %in% names(cell_data(x)))
+}
+
+column_values <- function(name, x, what) {
+  data <- cell_data(x)
+  if (name %in% names(data)) return(data[[name]])
+  known <- if (length(names(data))) paste(names(data), collapse = ", ") else "none"
+  abort(
+    "InputError", "column_not_found",
+    "`", what, "` names the column '", name, "', which the data set does not have. ",
+    "Columns: ", known, "."
+  )
+}
+
+# The table with one row per cell that comes with a data set, or NULL.
+cell_data <- function(x) UseMethod("cell_data")
+
+#' @export
+cell_data.default <- function(x) NULL
+
+#' @export
+cell_data.Seurat <- function(x) x[[]]
+
+#' @export
+cell_data.SummarizedExperiment <- function(x) SummarizedExperiment::colData(x)
+
+# Values that are named after the cells are put in the order of the cells.
+align_to_cells <- function(values, cells, what) {
+  names <- names(values)
+  if (is.null(names) || identical(names, cells) || is_look_up(names, cells)) return(values)
+  if (length(values) != length(cells)) return(values) # the engine refuses it
+  if (!anyDuplicated(names) && all(cells %in% names)) return(values[match(cells, names)])
+  abort(
+    "InputError", "labels_cells",
+    "The names of `", what, "` are not the names of the cells: ", sum(!cells %in% names), " of ",
+    length(cells), " cells are not named. Name them after the cells, or use unname() if the ",
+    "values are in the order of the cells."
+  )
+}
+
+# Names that repeat and name no cell are what is left of a look-up in a table of new labels.
+is_look_up <- function(names, cells) {
+  is.null(cells) || (anyDuplicated(names) > 0 && !any(names %in% cells))
+}

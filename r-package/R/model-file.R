@@ -1,0 +1,172 @@
+# Model files: 8 bytes with the length of the header, the header as JSON, and the tensors
+# (safetensors). The header's __metadata__ holds one key, "deepscore": the manifest, as JSON text.
+
+format_version <- 1L
+
+# No header of a real model comes near this size; a larger number is not a length.
+largest_header <- 100 * 2^20
+
+#' Save, load and inspect models
+#'
+#' A model is one file, the same for R and Python. It holds no code: loading one runs none.
+#'
+#' `save_model()` writes to a temporary file first, so a file that is already there survives a
+#' failure. `load_model()` checks everything, up to the answers the model gave when it was saved.
+#' `inspect_model()` reads what the file says about itself, without Python.
+#'
+#' @param ds A trained [DeepScore()] object.
+#' @param path The file; its name ends in `.deepscore` by custom.
+#'
+#' @return `save_model()`: the path, invisibly. `load_model()`: a trained `DeepScore` object.
+#'   `inspect_model()`: the manifest, a list with among others `format_version`, `created_with`,
+#'   `modality`, `features`, `labels`, `network`, `calibration` and `training`.
+#' @section Errors: `not_trained`; of class `deepscore_model_file_error`: `path_not_writable`,
+#'   `file_not_found`, `not_a_model`, `truncated`, `newer_version`, `invalid_manifest`, and for
+#'   `load_model()` also `invalid_tensors` and `edited`.
+#' @examplesIf deepscore:::engine_available()
+#' pbmc <- SeuratObject::pbmc_small
+#' ds <- DeepScore(hidden_nodes = 32, epochs = 5) %>%
+#'   set_reference(reference = pbmc, labels = pbmc$RNA_snn_res.1) %>%
+#'   train(progress = FALSE)
+#' path <- file.path(tempdir(), "pbmc.deepscore")
+#' save_model(ds, path)
+#' inspect_model(path)
+#' ds <- load_model(path)
+#' @export
+save_model <- function(ds, path) {
+  if (!inherits(ds, "DeepScore")) abort_foreign("save_model", ds)
+  bytes <- model_bytes(ds)
+  # Beside the target, so that the rename is within one file system and atomic.
+  beside <- tempfile(paste0(".", basename(path), "-"), tmpdir = dirname(path))
+  on.exit(unlink(beside))
+  written <- !dir.exists(path) && tryCatch(
+    {
+      writeBin(bytes, beside)
+      file.rename(beside, path)
+    },
+    error = function(e) FALSE,
+    warning = function(w) FALSE
+  )
+  if (!written) {
+    abort(
+      "ModelFileError", "path_not_writable", "Cannot write the model to '", path,
+      "'. Check that the folder exists and may be written to."
+    )
+  }
+  invisible(path)
+}
+
+#' @rdname save_model
+#' @export
+load_model <- function(path) {
+  inspect_model(path)
+  bytes <- readBin(path, "raw", n = file.size(path))
+  call_engine("check_model", bytes)
+  new_deepscore(model = bytes)
+}
+
+#' @rdname save_model
+#' @export
+inspect_model <- function(path) {
+  if (!is.character(path) || length(path) != 1 || !file.exists(path) || dir.exists(path)) {
+    abort("ModelFileError", "file_not_found", "There is no file '", format(path), "'.")
+  }
+  size <- file.size(path)
+  start <- readBin(path, "raw", n = 9)
+  read_manifest(readBin(path, "raw", n = header_end(start, size)), size)
+}
+
+# The manifest of a model file. `bytes` are the file or its beginning, `size` is the file's size.
+read_manifest <- function(bytes, size = length(bytes)) {
+  header <- parse_json(bytes[9:header_end(bytes, size)])
+  text <- if (is.list(header)) as.list(header[["__metadata__"]])[["deepscore"]]
+  manifest <- if (is.character(text)) parse_json(charToRaw(text))
+  if (!is.list(manifest) || is.null(manifest$format_version)) abort_not_a_model()
+  check_manifest(manifest)
+}
+
+# Where the header ends, in bytes.
+header_end <- function(bytes, size) {
+  if (size < 10) abort_not_a_model()
+  # R has no unsigned 64-bit integers: four 16-bit ones make an exact double up to 2^53.
+  parts <- readBin(bytes, "integer", n = 4, size = 2, signed = FALSE, endian = "little")
+  length <- sum(parts * 65536^(0:3))
+  if (length > largest_header || bytes[9] != charToRaw("{")) abort_not_a_model()
+  if (size >= 8 + length) return(8 + length)
+  abort(
+    "ModelFileError", "truncated", "The model file ends too early. Copy or download it again."
+  )
+}
+
+abort_not_a_model <- function() {
+  abort("ModelFileError", "not_a_model", "This is not a DeepScore model file.")
+}
+
+parse_json <- function(bytes) {
+  text <- rawToChar(bytes[bytes != 0])
+  Encoding(text) <- "UTF-8"
+  tryCatch(
+    jsonlite::parse_json(
+      text, simplifyVector = TRUE, simplifyDataFrame = FALSE, simplifyMatrix = FALSE
+    ),
+    error = function(e) NULL
+  )
+}
+
+# The checks of the format's schema that matter for reading a manifest; the engine runs all of them.
+check_manifest <- function(manifest) {
+  version <- manifest$format_version
+  if (is.numeric(version) && version[1] > format_version) {
+    abort(
+      "ModelFileError", "newer_version", "The file has format version ", version,
+      ", written by ", manifest$created_with %||% "a newer version",
+      "; this version reads up to ", format_version, ". Upgrade deepscore."
+    )
+  }
+  is_valid <- c(
+    format_version = is.numeric(version) && identical(as.integer(version), format_version),
+    created_with = is_string(manifest$created_with),
+    modality = is_string(manifest$modality) && manifest$modality %in% modalities,
+    features = are_names(manifest$features),
+    labels = are_names(manifest$labels) && length(manifest$labels) > 1,
+    network = all(c("hidden_nodes", "activation") %in% names(manifest$network)),
+    normalization = is_string(manifest$normalization$method),
+    calibration = is.numeric(manifest$calibration$temperature),
+    thresholds = is.numeric(manifest$thresholds$default),
+    training = all(training_facts %in% names(manifest$training)),
+    self_check = all(c("rows", "probabilities") %in% names(manifest$self_check)),
+    content_sha256 = is_string(manifest$content_sha256)
+  )
+  wrong <- c(names(is_valid)[!is_valid], setdiff(names(manifest), names(is_valid)))
+  if (length(wrong)) {
+    abort(
+      "ModelFileError", "invalid_manifest",
+      "The manifest is not valid at ", paste(wrong, collapse = ", "), "."
+    )
+  }
+  structure(manifest, class = "deepscore_manifest")
+}
+
+modalities <- c("rna", "peaks", "protein")
+
+training_facts <- c("seed", "n_cells", "n_unlabelled", "cells_per_label", "held_out", "history")
+
+is_string <- function(x) is.character(x) && length(x) == 1
+
+are_names <- function(x) is.character(x) && length(x) > 0 && !anyDuplicated(x) && all(nzchar(x))
+
+#' @export
+print.deepscore_manifest <- function(x, ...) {
+  held_out <- x$training$held_out
+  print_field("written by", x$created_with)
+  print_field("modality", x$modality)
+  print_field("features", length(x$features))
+  print_field("labels", paste0(length(x$labels), ": ", paste(x$labels, collapse = ", ")))
+  print_field("hidden nodes", unlist(x$network$hidden_nodes))
+  print_field("held-out cells", held_out$n_cells)
+  print_field("accuracy", round_or_null(held_out$accuracy))
+  print_field("macro-F1", round_or_null(held_out$macro_f1))
+  invisible(x)
+}
+
+round_or_null <- function(x) if (is.numeric(x)) round(x, 3)

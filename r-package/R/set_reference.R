@@ -1,0 +1,46 @@
+#' Set the annotated reference
+#'
+#' Reads the reference once and keeps of it only the features to learn from.
+#'
+#' @param ds A [DeepScore()] object.
+#' @param reference The annotated data set, features x cells: see [deepscore-package].
+#' @param labels One label per cell: the name of a metadata column, or a vector or factor. A vector
+#'   named after the cells is put in their order. Cells without a label (`NA`) are left out and
+#'   counted.
+#' @param layer The values to read: a slot or layer of the Seurat assay (`"counts"`, `"data"`), or
+#'   the name of an assay of a SingleCellExperiment. `NULL`: counts where there are any, else the
+#'   log-normalised data.
+#' @param batch Splits the reference into samples: a metadata column or one value per cell.
+#' @param modality `"rna"`, `"peaks"` or `"protein"`. `NULL`: told from the feature names.
+#' @param test_prop Share of the cells of every label that is held out to measure accuracy.
+#' @param ... Not used.
+#'
+#' @return A new `DeepScore` object with a reference, ready for [train()].
+#' @section Errors: `labels_length`, `labels_cells`, `no_labels`, `one_label`,
+#'   `n_labels_mismatch`, `column_not_found`, `layer_not_found`, `empty_data`,
+#'   `no_shared_features`, `duplicate_features`, `duplicate_cells`, `non_finite`,
+#'   `negative_values`, `scaled_data`, `wrong_orientation`, `unknown_data`.
+#' @examplesIf deepscore:::engine_available()
+#' pbmc <- SeuratObject::pbmc_small
+#' DeepScore() %>% set_reference(reference = pbmc, labels = pbmc$RNA_snn_res.1)
+#' @export
+set_reference <- function(ds, reference, labels, layer = NULL, batch = NULL, modality = NULL,
+                          test_prop = 0.1, ...) {
+  UseMethod("set_reference")
+}
+
+#' @export
+set_reference.default <- set_reference
+body(set_reference.default) <- quote(abort_foreign("set_reference", ds))
+
+#' @export
+set_reference.DeepScore <- function(ds, reference, labels, layer = NULL, batch = NULL,
+                                    modality = NULL, test_prop = 0.1, ...) {
+  rlang::check_dots_empty()
+  prepared <- call_engine(
+    "set_reference", ds$config, as_blocks(reference, layer),
+    cell_values(labels, reference, "labels"), cell_values(batch, reference, "batch"),
+    given(c("modality", "test_prop"))
+  )
+  new_deepscore(ds$config, prepared = as_raw(prepared))
+}

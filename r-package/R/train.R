@@ -1,0 +1,64 @@
+#' Train the classifier
+#'
+#' @param ds A [DeepScore()] object with a reference: see [set_reference()].
+#' @param early_stopping Stop when the loss on a tenth of the training cells, set apart, has not
+#'   improved for `patience` epochs, and keep the best epoch?
+#' @param patience Epochs to wait.
+#' @param lr_schedule `"cosine"` (down to a twentieth), `"step"` (halved after each third),
+#'   `"plateau"` (halved when the loss stalls) or `"constant"`.
+#' @param tensorboard Folder for TensorBoard's event file: loss, accuracy and learning rate of each
+#'   epoch. `NULL`: none.
+#' @param gif Path of an animated GIF with a frame per epoch: an embedding of `query`, coloured by
+#'   the labels it would get. `NULL`: none.
+#' @param progress Show a bar with loss and accuracy?
+#' @param query Data set that the GIF shows. `NULL`: the held-out cells of the reference.
+#' @param ... Not used.
+#'
+#' @return A new `DeepScore` object that holds the trained model and no longer the reference: ready
+#'   for [annotate()] and [save_model()]. To train again with other arguments, keep the object that
+#'   [set_reference()] returned.
+#' @section Errors: `no_reference`, `bad_argument`; `missing_package` where TensorBoard or the
+#'   packages for the GIF are not installed.
+#' @examplesIf deepscore:::engine_available()
+#' pbmc <- SeuratObject::pbmc_small
+#' ds <- DeepScore(hidden_nodes = 32, epochs = 5) %>%
+#'   set_reference(reference = pbmc, labels = pbmc$RNA_snn_res.1) %>%
+#'   train(progress = FALSE)
+#' ds
+#' @export
+train <- function(ds, early_stopping = FALSE, patience = 5, lr_schedule = "cosine",
+                  tensorboard = NULL, gif = NULL, progress = TRUE, query = NULL, ...) {
+  UseMethod("train")
+}
+
+#' @export
+train.default <- train
+body(train.default) <- quote(abort_foreign("train", ds, "caret"))
+
+#' @export
+train.DeepScore <- function(ds, early_stopping = FALSE, patience = 5, lr_schedule = "cosine",
+                            tensorboard = NULL, gif = NULL, progress = TRUE, query = NULL, ...) {
+  rlang::check_dots_empty()
+  if (is.null(ds$prepared)) {
+    abort(
+      "InputError", "no_reference",
+      "There is no reference to train on. Call set_reference(ds, reference, labels) first",
+      if (!is.null(ds$model)) "; a trained object no longer holds the one it was trained on", "."
+    )
+  }
+  model <- call_engine(
+    "train", ds$config, ds$prepared,
+    given(c("early_stopping", "patience", "lr_schedule", "tensorboard", "gif", "progress")),
+    if (!is.null(query)) as_blocks(query)
+  )
+  new_deepscore(ds$config, model = as_raw(model))
+}
+
+# Other packages have verbs of the same name.
+abort_foreign <- function(verb, x, other = NULL) {
+  abort(
+    "InputError", "unknown_data",
+    verb, "() of deepscore needs a DeepScore object, not an object of class ", class(x)[1], ".",
+    if (!is.null(other)) paste0(" For that of ", other, ", write ", other, "::", verb, "().")
+  )
+}

@@ -1,0 +1,4 @@
+library(testthat)
+library(deepscore)
+
+test_check("deepscore")

@@ -1,0 +1,138 @@
+run <- function(query, ...) quietly(annotate(trained(), query, ...))
+
+test_that("the seven lines work, with both pipes", {
+  skip_if_no_engine()
+  common_genes <- quietly(find_common_features(pbmc_small(), pbmc_query(), n_features = 50))
+  ref_rna <- pbmc_small()
+  my_data <- pbmc_query()
+  quietly({
+    ds <- DeepScore(hidden_nodes = c(512, 256, 64),
+                    common_features = common_genes,
+                    n_labels = 3) %>%
+      set_reference(reference = ref_rna, labels = ref_rna$RNA_snn_res.1) %>%
+      train(progress = FALSE)
+    my_data <- annotate(ds, query = my_data)
+    native <- DeepScore(common_features = common_genes) |>
+      set_reference(ref_rna, "RNA_snn_res.1") |>
+      train(progress = FALSE) |>
+      annotate(pbmc_query())
+  })
+  expect_true(all(my_data$deepscore %in% c("0", "1", "2", "Unclassified")))
+  expect_true(all(my_data$deepscore_score >= 0 & my_data$deepscore_score <= 1))
+  expect_identical(native[[]], my_data[[]])
+})
+
+test_that("clusters are found again", {
+  skip_if_no_engine()
+  expect_gt(mean(run(pbmc_small(), threshold = 0)$deepscore == labels_small()), 0.9)
+})
+
+test_that("Seurat, SingleCellExperiment and matrices get the same answer", {
+  skip_if_no_engine()
+  counts <- counts_small()
+  expected <- run(counts, probabilities = TRUE)
+  expect_s3_class(expected, "data.frame")
+  expect_identical(rownames(expected), colnames(counts))
+  columns <- c("deepscore", "deepscore_score", paste0("deepscore_probability_", 0:2))
+  expect_named(expected, columns)
+  seurat <- run(pbmc_small(), probabilities = TRUE)
+  expect_identical(seurat[[]][columns], expected)
+  sce <- run(sce_small(), probabilities = TRUE)
+  expect_s4_class(sce, "SingleCellExperiment")
+  expect_identical(as.data.frame(SummarizedExperiment::colData(sce))[columns], expected)
+  expect_identical(run(as.matrix(counts), probabilities = TRUE), expected)
+  expect_identical(run(methods::as(counts, "TsparseMatrix"), probabilities = TRUE), expected)
+  # Sums over features in another order differ in the last digits.
+  expect_equal(
+    run(counts[rev(rownames(counts)), ], probabilities = TRUE), expected,
+    tolerance = 1e-6
+  )
+})
+
+test_that("probabilities are those of the calls", {
+  skip_if_no_engine()
+  calls <- run(counts_small(), threshold = 0, probabilities = TRUE)
+  table <- as.matrix(calls[paste0("deepscore_probability_", 0:2)])
+  expect_equal(unname(rowSums(table)), rep(1, 80), tolerance = 1e-6)
+  expect_equal(unname(apply(table, 1, max)), calls$deepscore_score, tolerance = 1e-6)
+  expect_identical(as.character(max.col(table) - 1), calls$deepscore)
+})
+
+test_that("the threshold decides what stays unclassified", {
+  skip_if_no_engine()
+  expect_true(all(run(counts_small(), threshold = 1)$deepscore == "Unclassified"))
+  expect_false(any(run(counts_small(), threshold = 0)$deepscore == "Unclassified"))
+  at_half <- run(counts_small())
+  expect_identical(at_half$deepscore == "Unclassified", at_half$deepscore_score < 0.5)
+})
+
+test_that("nothing else of the query changes", {
+  skip_if_no_engine()
+  before <- pbmc_small()
+  after <- run(before)
+  expect_identical(before, SeuratObject::pbmc_small)
+  after$deepscore <- NULL
+  after$deepscore_score <- NULL
+  after@commands <- before@commands
+  expect_identical(after, before)
+  sce <- run(sce_small())
+  SummarizedExperiment::colData(sce) <- SummarizedExperiment::colData(sce)["RNA_snn_res.1"]
+  expect_identical(sce, sce_small())
+})
+
+test_that("old probabilities go when new calls come", {
+  skip_if_no_engine()
+  twice <- run(run(pbmc_small(), probabilities = TRUE))
+  expect_identical(names(twice[[]]), names(run(pbmc_small())[[]]))
+  twice <- run(run(sce_small(), probabilities = TRUE))
+  expect_identical(twice, run(sce_small()))
+})
+
+test_that("one cell is a query", {
+  skip_if_no_engine()
+  one <- run(counts_small()[, 5, drop = FALSE], probabilities = TRUE)
+  expect_equal(one, run(counts_small(), probabilities = TRUE)[5, ], tolerance = 1e-6)
+})
+
+test_that("batch is a column or one value per cell", {
+  skip_if_no_engine()
+  by_column <- run(pbmc_small(), batch = "groups")
+  expect_identical(run(pbmc_small(), batch = pbmc_small()$groups)[[]], by_column[[]])
+  expect_code("column_not_found", run(pbmc_small(), batch = "sample"))
+  expect_code("batch_length", run(pbmc_small(), batch = c("a", "b")))
+})
+
+test_that("queries that do not fit are refused, each for its reason", {
+  skip_if_no_engine()
+  counts <- counts_small()
+  other <- counts
+  rownames(other) <- paste0("gene", seq_len(nrow(other)))
+  expect_code("no_shared_features", run(other))
+  rownames(other)[1:5] <- rownames(counts)[1:5]
+  expect_code("low_overlap", run(other))
+  expect_code("wrong_orientation", run(Matrix::t(counts)))
+  expect_code("empty_data", run(counts[, 0]))
+  expect_code(
+    "scaled_data", suppressWarnings(run(pbmc_small(), layer = "scale.data", min_overlap = 0))
+  )
+  expect_code("bad_argument", run(counts, threshold = 2))
+  expect_code("bad_argument", run(counts, threshold = NA))
+  expect_code("unknown_data", run(list(counts)))
+})
+
+test_that("a saved object works in a new session", {
+  skip_if_no_engine()
+  folder <- tempfile()
+  dir.create(folder)
+  saveRDS(trained(), file.path(folder, "ds.rds"))
+  saveRDS(counts_small(), file.path(folder, "query.rds"))
+  # The new session needs neither this working directory nor any option of this one.
+  script <- sprintf(
+    "setwd('%s'); library(deepscore); %s
+     saveRDS(annotate(readRDS('ds.rds'), readRDS('query.rds')), 'calls.rds')",
+    folder, sprintf("Sys.setenv(RETICULATE_PYTHON = '%s')", reticulate::py_config()$python)
+  )
+  output <- run_r(script)
+  expect_true(file.exists(file.path(folder, "calls.rds")), info = paste(output, collapse = "\n"))
+  expect_identical(readRDS(file.path(folder, "calls.rds")), run(counts_small()))
+})

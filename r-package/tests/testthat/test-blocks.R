@@ -1,0 +1,87 @@
+test_that("a block of a dgCMatrix is the slice of its arrays", {
+  counts <- counts_small()
+  blocks <- as_blocks(counts)
+  expect_identical(blocks$features, rownames(counts))
+  expect_identical(blocks$cells, colnames(counts))
+  expect_equal(blocks$nnz, length(counts@x))
+  expect_equal(read_all(blocks), counts)
+  expect_equal(read_all(blocks, 17, 30), counts[, 18:30])
+  expect_equal(read_all(blocks, 79, 80), counts[, 80, drop = FALSE])
+})
+
+test_that("a block may be empty of cells or of values", {
+  empty <- methods::as(Matrix::Matrix(0, 3, 4, dimnames = list(letters[1:3], 1:4)), "CsparseMatrix")
+  expect_equal(length(read_all(as_blocks(empty))@x), 0)
+  read <- as_blocks(counts_small())$read(5, 5)
+  expect_length(read$p, 4)
+  expect_length(read$x, 0)
+})
+
+test_that("every kind of matrix gives the same blocks", {
+  counts <- counts_small()
+  dense <- as.matrix(counts)
+  integers <- dense
+  storage.mode(integers) <- "integer"
+  kinds <- list(
+    dense, integers, Matrix::Matrix(dense, sparse = FALSE),
+    methods::as(counts, "RsparseMatrix"), methods::as(counts, "TsparseMatrix")
+  )
+  for (kind in kinds) {
+    expect_equal(read_all(as_blocks(kind), 10, 20), counts[, 11:20], info = class(kind)[1])
+  }
+  expect_equal(read_all(as_blocks(dense > 0)), (counts > 0) * 1)
+})
+
+test_that("a delayed matrix is read block by block", {
+  skip_if_not_installed("DelayedArray")
+  counts <- counts_small()
+  delayed <- suppressMessages(DelayedArray::DelayedArray(counts) * 2)
+  expect_equal(read_all(as_blocks(delayed), 3, 9), counts[, 4:9] * 2)
+})
+
+test_that("Seurat objects give their counts, or what layer says", {
+  pbmc <- pbmc_small()
+  expect_equal(read_all(as_blocks(pbmc)), counts_small())
+  expect_identical(as_blocks(pbmc)$source, "assay 'RNA', slot 'counts'")
+  expect_equal(read_all(as_blocks(pbmc, "data")), methods::slot(pbmc[["RNA"]], "data"))
+  scaled <- methods::slot(pbmc[["RNA"]], "scale.data")
+  expect_equal(as.matrix(read_all(as_blocks(pbmc, "scale.data"))), scaled)
+  expect_equal(read_all(as_blocks(pbmc[["RNA"]])), counts_small())
+})
+
+test_that("a Seurat assay without counts gives its data", {
+  data <- methods::slot(pbmc_small()[["RNA"]], "data")
+  assay <- SeuratObject::CreateAssayObject(data = data)
+  object <- suppressWarnings(SeuratObject::CreateSeuratObject(assay)) # it sets the assay's key
+  expect_equal(read_all(as_blocks(object)), data)
+  expect_code("layer_not_found", as_blocks(object, "counts"))
+})
+
+test_that("the default assay is the one that is read", {
+  pbmc <- pbmc_small()
+  pbmc[["half"]] <- SeuratObject::CreateAssayObject(counts = counts_small()[1:100, ])
+  SeuratObject::DefaultAssay(pbmc) <- "half"
+  expect_length(as_blocks(pbmc)$features, 100)
+})
+
+test_that("SingleCellExperiment objects give their counts, or what layer says", {
+  sce <- sce_small()
+  expect_equal(read_all(as_blocks(sce)), counts_small())
+  expect_equal(read_all(as_blocks(sce, "logcounts")), methods::slot(pbmc_small()[["RNA"]], "data"))
+  expect_code("layer_not_found", as_blocks(sce, "nothing"))
+})
+
+test_that("layers that are not there and foreign objects are refused", {
+  expect_code("layer_not_found", as_blocks(pbmc_small(), "nothing"))
+  expect_code("layer_not_found", as_blocks(counts_small(), "counts"))
+  expect_code("unknown_data", as_blocks(iris))
+  expect_code("unknown_data", as_blocks("cells.h5ad"))
+  expect_code("unknown_data", as_blocks(unname(as.matrix(counts_small()))))
+  expect_code("unknown_data", as_blocks(matrix(letters[1:4], 2, dimnames = list(1:2, 1:2))))
+})
+
+test_that("cells without names are numbered", {
+  counts <- counts_small()
+  colnames(counts) <- NULL
+  expect_identical(as_blocks(counts)$cells, as.character(1:80))
+})

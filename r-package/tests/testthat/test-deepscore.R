@@ -1,0 +1,37 @@
+test_that("a DeepScore object prints what it is", {
+  expect_output(print(new_deepscore()), "no reference")
+  expect_output(print(new_deepscore(list(epochs = 3), prepared = raw(1))), "not trained")
+  ds <- new_deepscore(model = model_bytes_of(example_manifest()))
+  expect_output(print(ds), "<DeepScore> trained.*features +3.*accuracy +0.9")
+  expect_identical(withVisible(print_quietly(ds))$value, ds)
+})
+
+test_that("the summary counts cells per label", {
+  found <- summary(new_deepscore(model = model_bytes_of(example_manifest())))
+  expect_identical(found$labels, data.frame(label = c("B", "T\u00e9"), cells = c(40L, 50L)))
+  expect_output(print(found), "cells per label")
+  expect_output(print(summary(new_deepscore())), "no reference")
+})
+
+test_that("formals agree with the documented call", {
+  expect_identical(names(formals(DeepScore))[1:3], c("hidden_nodes", "common_features", "n_labels"))
+  expect_identical(formals(annotate)$threshold, 0.5)
+  for (verb in c("set_reference", "train", "annotate")) {
+    method <- utils::getS3method(verb, "DeepScore")
+    expect_identical(formals(method), formals(get(verb)), info = verb)
+  }
+})
+
+test_that("arguments that make no sense are refused at once", {
+  skip_if_no_engine()
+  expect_code("bad_argument", DeepScore(dropout_rate = 2))
+  expect_code("bad_argument", DeepScore(hidden_nodes = "many"))
+  expect_code("bad_argument", DeepScore(epochs = NA))
+  expect_s3_class(tryCatch(DeepScore(lr = -1), error = identity), "deepscore_config_error")
+  expect_output(print(DeepScore(hidden_nodes = c(8, 4))), "8, 4")
+})
+
+test_that("unknown arguments are refused", {
+  expect_error(train(new_deepscore(), epoch = 3), class = "rlib_error_dots_nonempty")
+  expect_error(annotate(new_deepscore(), 1, treshold = 3), class = "rlib_error_dots_nonempty")
+})

@@ -1,0 +1,52 @@
+test_that("the package loads without starting Python", {
+  script <- "library(deepscore); cat(reticulate::py_available(), DeepScore |> is.function())"
+  expect_match(run_r(script), "FALSE TRUE", fixed = TRUE, all = FALSE)
+})
+
+test_that("the handshake refuses an engine that does not fit", {
+  ours <- as.character(utils::packageVersion("deepscore"))
+  expect_silent(check_handshake(list(version = ours, bridge = 1L)))
+  expect_code("version_mismatch", check_handshake(list(version = ours, bridge = 2L)))
+  expect_code("version_mismatch", check_handshake(list(version = "9.0.0", bridge = 1L)))
+})
+
+test_that("a missing engine is an error that says what to do", {
+  expect_error(abort_no_engine("No module named 'deepscore'"), "install_deepscore",
+    class = "deepscore_error_missing_package"
+  )
+  expect_code("engine_failed", abort_no_engine("Python shared library not found"))
+})
+
+test_that("Python is looked for where the option, the variable or a clone says", {
+  temporary <- normalizePath(tempdir())
+  clone <- file.path(temporary, "clone")
+  dir.create(file.path(clone, ".venv", "bin"), recursive = TRUE)
+  dir.create(file.path(clone, "deep", "down"), recursive = TRUE)
+  file.create(file.path(clone, ".venv", "bin", "deepscore"))
+  expect_identical(find_upwards(".venv", file.path(clone, "deep", "down")), clone)
+  expect_null(find_upwards("no such file anywhere", clone))
+  before <- options(deepscore.python = "/some/python")
+  on.exit(options(before))
+  expect_identical(find_python(), "/some/python")
+})
+
+test_that("notes of the engine become messages and warnings", {
+  skip_if_no_engine()
+  answer <- reticulate::r_to_py(list(
+    value = 1,
+    notes = list(list(level = "info", text = "counts"), list(level = "warning", text = "few"))
+  ))
+  expect_message(
+    expect_warning(answer_value(answer), "few", class = "deepscore_warning"),
+    "counts"
+  )
+})
+
+test_that("values survive the way to Python and back", {
+  skip_if_no_engine()
+  builtins <- reticulate::import_builtins(convert = FALSE)
+  expect_identical(reticulate::py_to_r(builtins$repr(strings(c("a", NA)))), "['a', None]")
+  expect_identical(reticulate::py_to_r(builtins$repr(strings("a"))), "['a']")
+  expect_identical(reticulate::py_to_r(builtins$repr(named_list(list()))), "{}")
+  expect_identical(as_raw(builtins$bytes(as.raw(0:3))), as.raw(0:3))
+})

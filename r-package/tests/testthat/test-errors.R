@@ -1,0 +1,24 @@
+test_that("errors have a class for their code, their kind and the package", {
+  error <- tryCatch(abort("ModelFileError", "truncated", "too ", "short"), error = identity)
+  expect_s3_class(
+    error,
+    c("deepscore_error_truncated", "deepscore_model_file_error", "deepscore_error", "rlang_error"),
+    exact = FALSE
+  )
+  expect_identical(error$code, "truncated")
+  expect_identical(conditionMessage(error), "too short")
+})
+
+test_that("verbs refuse foreign objects and name the other package", {
+  expect_error(annotate("text", x = 1, y = 1), "ggplot2::annotate", class = "deepscore_input_error")
+  expect_error(train(Species ~ ., iris), "caret::train", class = "deepscore_input_error")
+  expect_code("unknown_data", set_reference(1, 2, 3))
+  expect_code("unknown_data", save_model(1, tempfile()))
+})
+
+test_that("verbs in the wrong order are refused", {
+  ds <- new_deepscore()
+  expect_code("not_trained", annotate(ds, pbmc_small()))
+  expect_code("not_trained", save_model(ds, tempfile()))
+  expect_code("no_reference", train(ds))
+})

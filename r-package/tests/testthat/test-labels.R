@@ -1,0 +1,51 @@
+resolve <- function(values, x = pbmc_small()) cell_values(values, x, "labels")
+
+test_that("labels come from a column, a vector, a factor or a one-column table", {
+  expected <- as.list(labels_small())
+  expect_identical(resolve("RNA_snn_res.1"), expected)
+  expect_identical(resolve(labels_small()), expected)
+  expect_identical(resolve(factor(labels_small())), expected)
+  expect_identical(resolve(pbmc_small()$RNA_snn_res.1), expected)
+  expect_identical(resolve(pbmc_small()[["RNA_snn_res.1"]]), expected)
+  expect_identical(resolve("RNA_snn_res.1", sce_small()), expected)
+})
+
+test_that("factors keep their levels and numbers become strings", {
+  values <- factor(rep(c("b", "a"), 40), levels = c("b", "a"))
+  expect_identical(resolve(values)[1:2], list("b", "a"))
+  expect_identical(resolve(rep(1:2, 40))[1:2], list("1", "2"))
+  expect_identical(resolve(rep(c(1e5, 1.5), 40))[1:2], list("100000", "1.5"))
+})
+
+test_that("missing labels are NULL, not the string NA", {
+  values <- c(NA, labels_small()[-1])
+  expect_null(resolve(values)[[1]])
+  expect_length(resolve(values), 80)
+  expect_null(resolve(c("", labels_small()[-1]))[[1]])
+  expect_null(resolve(factor(values))[[1]])
+})
+
+test_that("labels named after the cells are put in their order", {
+  values <- stats::setNames(labels_small(), colnames(pbmc_small()))
+  expect_identical(resolve(rev(values)), as.list(labels_small()))
+})
+
+test_that("names that are left of a look-up are no cell names", {
+  new_names <- c("0" = "T", "1" = "Mono", "2" = "B")
+  expect_identical(resolve(new_names[labels_small()]), as.list(unname(new_names[labels_small()])))
+})
+
+test_that("names of other cells are refused", {
+  values <- stats::setNames(labels_small(), paste0("cell", 1:80))
+  expect_code("labels_cells", resolve(values))
+})
+
+test_that("a column that is not there is named", {
+  expect_code("column_not_found", resolve("anno"))
+  expect_code("column_not_found", resolve("anno", counts_small()))
+  expect_error(resolve("anno"), "orig.ident")
+})
+
+test_that("the label of the only cell is a label", {
+  expect_identical(resolve("T cell", counts_small()[, 1, drop = FALSE]), list("T cell"))
+})

@@ -1,0 +1,71 @@
+test_that("a manifest is read without Python", {
+  manifest <- inspect_model(model_file())
+  expect_identical(manifest$features, c("CD3E", "MS4A1", "LYZ"))
+  expect_identical(manifest$labels, c("B", "T\u00e9"))
+  expect_equal(manifest$network$hidden_nodes, c(8, 4))
+  expect_equal(manifest$training$cells_per_label, list(B = 40, "T\u00e9" = 50))
+  expect_output(print(manifest), "rna")
+})
+
+test_that("files that are no usable model are refused, each for its reason", {
+  whole <- model_bytes_of(example_manifest())
+  expect_code("file_not_found", inspect_model(tempfile()))
+  expect_code("file_not_found", inspect_model(tempdir()))
+  expect_code("not_a_model", inspect_model(model_file(raw())))
+  expect_code("not_a_model", inspect_model(model_file(charToRaw("barcode,cell type\n"))))
+  expect_code("not_a_model", inspect_model(model_file(c(whole[1:8], rev(whole[-(1:8)])))))
+  expect_code("not_a_model", inspect_model(model_file(model_bytes_of("no manifest"))))
+  expect_code("truncated", inspect_model(model_file(whole[1:100])))
+  newer <- model_bytes_of(example_manifest(format_version = 2, created_with = "deepscore 9.9"))
+  expect_error(inspect_model(model_file(newer)), "9.9", class = "deepscore_error_newer_version")
+  for (wrong in list(
+    example_manifest(features = NULL), example_manifest(labels = "one"),
+    example_manifest(modality = "smell"), example_manifest(surprise = 1),
+    example_manifest(format_version = "1")
+  )) {
+    expect_code("invalid_manifest", inspect_model(model_file(model_bytes_of(wrong))))
+  }
+  expect_s3_class(
+    tryCatch(inspect_model(tempfile()), error = identity), "deepscore_model_file_error"
+  )
+})
+
+test_that("saving replaces a file, and a failure leaves it as it was", {
+  ds <- new_deepscore(model = model_bytes_of(example_manifest()))
+  path <- tempfile(fileext = ".deepscore")
+  writeBin(as.raw(1:3), path)
+  expect_identical(save_model(ds, path), path)
+  expect_identical(readBin(path, "raw", 1e5), ds$model)
+  folder <- tempfile()
+  dir.create(folder)
+  expect_code("path_not_writable", save_model(ds, folder))
+  expect_code("path_not_writable", save_model(ds, file.path(folder, "none", "a.deepscore")))
+  expect_length(list.files(folder, all.files = TRUE, no.. = TRUE), 0)
+  expect_length(list.files(tempdir(), "^\\.", all.files = TRUE, no.. = TRUE), 0)
+})
+
+test_that("a folder that may not be written to keeps its file", {
+  skip_on_os("windows")
+  folder <- tempfile()
+  dir.create(folder)
+  path <- file.path(folder, "a.deepscore")
+  writeBin(as.raw(1:3), path)
+  Sys.chmod(folder, "0500")
+  on.exit(Sys.chmod(folder, "0700"))
+  skip_if(file.access(folder, 2) == 0, "this user may write everywhere")
+  expect_code("path_not_writable", save_model(new_deepscore(model = as.raw(1)), path))
+  expect_identical(readBin(path, "raw", 10), as.raw(1:3))
+})
+
+test_that("a loaded model is the saved one and edits are found", {
+  skip_if_no_engine()
+  path <- tempfile(fileext = ".deepscore")
+  save_model(trained(), path)
+  loaded <- load_model(path)
+  expect_identical(loaded$model, trained()$model)
+  expect_identical(loaded$manifest, trained()$manifest)
+  bytes <- loaded$model
+  bytes[length(bytes) - 5] <- xor(bytes[length(bytes) - 5], as.raw(1))
+  expect_code("edited", load_model(model_file(bytes)))
+  expect_code("truncated", load_model(model_file(utils::head(loaded$model, -20))))
+})

@@ -1,0 +1,30 @@
+test_that("training gives a new object with a model and without the reference", {
+  skip_if_no_engine()
+  ds <- trained()
+  expect_type(ds$model, "raw")
+  expect_null(ds$prepared)
+  expect_identical(ds$manifest$labels, c("0", "1", "2"))
+  expect_equal(ds$manifest$network$hidden_nodes, c(32, 16))
+  expect_output(print(ds), "trained")
+  expect_output(print(summary(ds)), "cells per label")
+})
+
+test_that("the same seed gives the same model, another one another", {
+  skip_if_no_engine()
+  fit <- function(seed) {
+    ds <- DeepScore(hidden_nodes = 16, epochs = 3, seed = seed)
+    ds <- quietly(set_reference(ds, pbmc_small(), "RNA_snn_res.1"))
+    quietly(train(ds, progress = FALSE))$model
+  }
+  expect_identical(fit(1), fit(1))
+  expect_false(identical(fit(1), fit(2)))
+})
+
+test_that("arguments reach the engine", {
+  skip_if_no_engine()
+  ds <- DeepScore(hidden_nodes = 16, epochs = 4)
+  ds <- quietly(set_reference(ds, pbmc_small(), "RNA_snn_res.1"))
+  expect_length(quietly(train(ds, progress = FALSE))$manifest$training$history, 4)
+  expect_code("bad_argument", train(ds, patience = 0))
+  expect_code("bad_argument", train(ds, lr_schedule = "whenever"))
+})

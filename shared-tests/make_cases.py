@@ -1,0 +1,139 @@
+"""Write the cases whose expected values are computed: `python shared-tests/make_cases.py`.
+
+selection.json, alignment.json and annotation.json come from here and from shared_oracle.py; the other files of cases/
+are written by hand. Nothing is computed with deepscore, whose answers the cases are there to check.
+"""
+
+import json
+
+import numpy as np
+import shared_oracle as oracle
+from shared_data import HERE, read_fixture
+
+UNCLASSIFIED = "Unclassified"
+REFERENCE, QUERY = {"fixture": "reference"}, {"fixture": "query"}
+PEAKS, PEAKS_QUERY = {"fixture": "peaks_reference"}, {"fixture": "peaks_query"}
+LOG_REFERENCE, LOG_QUERY = REFERENCE | {"values": "lognorm"}, QUERY | {"values": "lognorm"}
+
+
+def changed(spec, *mutations):
+    return spec | {"mutate": list(mutations)}
+
+
+def selection(name, reference, query, n, *, lognorm=False, expect=None, args=None, **how):
+    """Make a case of find_common_features; `how` goes to the oracle and, as arguments, to the verb."""
+    values = {"values": "lognorm"} if lognorm else {}  # what the verb must read, from X or from a layer
+    queries = [read_fixture(one | values) for one in (query if isinstance(query, list) else [query])]
+    data = read_fixture(reference | values)
+    labels = how.get("labels")
+    options = how | ({} if labels is None else {"labels": data.cells[labels]})
+    features = oracle.select(data, queries, n, lognorm=lognorm, **options)
+    expected = {"features": features} | (expect or {})
+    if len(features) < n:
+        expected["warning"] = f"Only {len(features)} features were found of the {n} asked for"
+    return {
+        "name": name, "verb": "find_common_features", "reference": reference, "query": query,
+        "args": {"n_features": n} | how | (args or {}), "expect": expected,
+    }  # fmt: skip
+
+
+def annotation(name, query, *, model="toy_rna", threshold=None, batch=None, values="counts", expect=None, args=None):
+    """Make a case of annotate with an archived model."""
+    path = HERE / "models" / "v1" / f"{model}.deepscore"
+    data = read_fixture(query)
+    column = None if batch is None else data.cells[batch]
+    table, empty = oracle.annotate(path, data, lognorm=values == "lognorm", batch=column)
+    labels = np.array(oracle.read_model(path)[0]["labels"])
+    least = 0.5 if threshold is None else threshold
+    best = np.where(empty, 0.0, table.max(axis=1))
+    ordered = np.sort(table, axis=1)
+    decided = (ordered[:, -1] - ordered[:, -2] > 1e-4) & (np.abs(best - least) > 1e-4)
+    assert (decided | empty).all(), f"{name}: a cell is too close to call"
+    calls = np.where((best < least) | empty, UNCLASSIFIED, labels[table.argmax(axis=1)])
+    given = {"threshold": threshold, "batch": batch}
+    arguments = {key: value for key, value in given.items() if value is not None} | (args or {})
+    expected = {"calls": calls.tolist(), "scores": best.round(7).tolist()}
+    if arguments.get("probabilities"):
+        expected |= {"labels": labels.tolist(), "probabilities": table.round(7).tolist()}
+    return {
+        "name": name, "verb": "annotate", "model": f"models/v1/{model}.deepscore", "query": query,
+        "args": arguments, "expect": expected | (expect or {}),
+    }  # fmt: skip
+
+
+def selection_cases():
+    half = changed(QUERY, {"do": "take_cells", "start": 0, "stop": 45})
+    few = changed(QUERY, {"do": "take_features", "start": 0, "stop": 120})
+    layers = {"layers": {"counts": "counts", "data": "lognorm"}}
+    markers = {"strategy": "markers", "labels": "label"}
+    yield selection("variable genes of counts", REFERENCE, QUERY, 50)
+    yield selection("variable genes of log-normalised values", LOG_REFERENCE, LOG_QUERY, 50, lognorm=True)
+    yield selection(
+        "variable genes of a named layer", REFERENCE | layers, QUERY | layers, 50, lognorm=True,
+        args={"layer": "data", "query_layer": "data"},
+    )  # fmt: skip
+    yield selection("variable genes, several queries", REFERENCE, [half, few], 60)
+    yield selection("fewer shared genes than asked for", REFERENCE, QUERY, 1000)
+    yield selection("markers by t-test", REFERENCE, QUERY, 40, **markers)
+    yield selection("markers by rank sum", REFERENCE, QUERY, 40, test="wilcoxon", **markers)
+    yield selection("markers of log-normalised values", LOG_REFERENCE, LOG_QUERY, 40, lognorm=True, **markers)
+    yield selection("markers, several queries", REFERENCE, [half, few], 30, **markers)
+    yield selection("markers, some labels missing", REFERENCE, QUERY, 25, strategy="markers", labels="label_missing")
+    yield selection("markers, labels are numbers", REFERENCE, QUERY, 25, strategy="markers", labels="cluster")
+    yield selection("fewer markers than asked for", REFERENCE, few, 200, **markers)
+    among = {"strategy": "markers_in_variable", "labels": "label"}
+    yield selection("markers among variable genes", REFERENCE, QUERY, 20, **among)
+    yield selection("markers among variable genes, several queries", REFERENCE, [half, few], 20, **among)
+    yield selection("fewer markers among variable genes than asked for", REFERENCE, QUERY, 299, **among)
+    yield selection("peaks in most cells", PEAKS, changed(PEAKS, {"do": "reverse_features"}), 50)
+    yield selection("markers among peaks", PEAKS, PEAKS_QUERY, 30, **markers)
+
+
+def alignment_cases():
+    everything = {"ordered": False}
+    spelled = {
+        "GN000": "gn000", "GN001": "Gn001", "GN002": "GN002.1", "HLA_A": "hla-a", "ENSG00000100001": "ensg00000100001.12",
+        "ENSG00000100038": "ENSG00000100038.1", "ENSG00000100075": "ENSG00000100038.2", "GN004": "gn005",
+    }  # fmt: skip
+    two = {"GN010": "Gn011"}
+    yield selection("features in another order", REFERENCE, changed(REFERENCE, {"do": "reverse_features"}), 40)
+    yield selection("other spellings of the same feature", REFERENCE, QUERY, 287, expect=everything)
+    yield selection("other spellings, one by one", REFERENCE, changed(REFERENCE, {"do": "rename", "pairs": spelled}),
+                    300, expect=everything)  # fmt: skip
+    yield selection("two spellings in the reference are never guessed between",
+                    changed(REFERENCE, {"do": "rename", "pairs": two}),
+                    changed(REFERENCE, {"do": "rename", "pairs": {"GN011": "gn011"}}), 300, expect=everything)  # fmt: skip
+    yield selection("peaks in three spellings", PEAKS, PEAKS_QUERY, 160, expect=everything)
+    some = {"do": "take_features", "start": 0, "stop": 150}
+    yield annotation("query in another order", changed(QUERY, {"do": "reverse_features"}))
+    yield annotation("query with the model's own spelling", changed(REFERENCE, {"do": "take_cells", "start": 0, "stop": 60}))
+    yield annotation("few features of the model in the query", changed(QUERY, {"do": "take_features", "start": 0, "stop": 90}),
+                     threshold=0.8, expect={"warning": "The query has only"})  # fmt: skip
+    yield annotation("half of the features", changed(QUERY, some), expect={"warning": "The query has only 97 of"})
+    yield annotation("below the usual floor when it is lowered", changed(QUERY, some | {"stop": 20}), threshold=0.0,
+                     args={"min_overlap": 0.0}, expect={"warning": "The query has only"})  # fmt: skip
+
+
+def annotation_cases():
+    yield annotation("defaults", QUERY)
+    yield annotation("a high threshold", QUERY, threshold=0.95)
+    yield annotation("no threshold", QUERY, threshold=0.0)
+    yield annotation("the table of probabilities", QUERY, args={"probabilities": True})
+    yield annotation("samples of their own scale", QUERY, batch="batch", args={"probabilities": True})
+    yield annotation("log-normalised values", LOG_QUERY, values="lognorm")
+    yield annotation("a cell without counts", changed(QUERY, {"do": "empty_cell", "cell": 4}), threshold=0.0)
+    yield annotation("one cell", changed(QUERY, {"do": "take_cells", "start": 7, "stop": 8}), args={"probabilities": True})
+    yield annotation("a linear scale that is no counts", changed(QUERY, {"do": "multiply", "by": 30.5}))
+    yield annotation("peaks", PEAKS_QUERY, model="toy_peaks", args={"probabilities": True})
+    yield annotation("peaks, samples of their own scale", PEAKS_QUERY, model="toy_peaks", batch="batch")
+
+
+def write(name, cases):
+    lines = (json.dumps(case, ensure_ascii=False) for case in cases)
+    (HERE / "cases" / f"{name}.json").write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write("selection", selection_cases())
+    write("alignment", alignment_cases())
+    write("annotation", annotation_cases())

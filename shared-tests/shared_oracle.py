@@ -1,0 +1,160 @@
+"""What the verbs must answer, worked out slowly and by other means: scanpy for rankings, scipy for tests, loops and
+plain numpy on dense arrays for all else. Nothing is imported from deepscore.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+
+import numpy as np
+import pandas as pd
+import scanpy as sc
+from scipy.special import erf
+from scipy.stats import mannwhitneyu, norm, ttest_ind
+from shared_data import Data, to_anndata
+
+PEAK = re.compile(r"^(\w+?)[:_-](\d+)[_-](\d+)$")
+
+
+# ------------------------------------------------------------------------------------------------- names
+
+
+def spelling(name: str) -> str:
+    """Return what two names of the same feature have in common."""
+    if PEAK.match(name):
+        return ":".join(PEAK.match(name).groups()).lower()
+    name = re.sub(r"\.\d+$", "", name) if name.upper().startswith("ENS") else name
+    return name.lower().replace("_", "-")
+
+
+def find(wanted: str, available: list[str], all_wanted: list[str]) -> int:
+    """Return the one position of a feature: its own name first, else another spelling that nobody else has."""
+    if wanted in available:
+        return available.index(wanted)
+    if sum(spelling(name) == spelling(wanted) for name in all_wanted) > 1:
+        return -1
+    free = [i for i, name in enumerate(available) if spelling(name) == spelling(wanted) and name not in all_wanted]
+    return free[0] if len(free) == 1 else -1
+
+
+# --------------------------------------------------------------------------------------------- selection
+
+
+def variable_ranks(data: Data, lognorm: bool) -> dict[str, int]:
+    """Rank the features of a data set, the most variable (peaks: found in most cells) first."""
+    adata = to_anndata(data)
+    if PEAK.match(data.features[0]):
+        score = np.asarray((adata.X > 0).sum(axis=0)).ravel()
+    elif lognorm:
+        found = sc.pp.highly_variable_genes(adata, flavor="seurat", n_top_genes=10, inplace=False)
+        score = found["dispersions_norm"].fillna(-np.inf).to_numpy()
+    else:
+        found = sc.pp.highly_variable_genes(adata, flavor="seurat_v3", n_top_genes=10, inplace=False)
+        score = found["variances_norm"].to_numpy()
+    order = sorted(range(len(score)), key=lambda i: (-score[i], data.features[i]))
+    return {data.features[i]: rank for rank, i in enumerate(order)}
+
+
+def marker_scores(data: Data, labels: pd.Series, lognorm: bool, test: str) -> dict[str, np.ndarray]:
+    """Test every feature for being higher in the cells of a label than in the others."""
+    x = data.x.toarray() if lognorm else np.log1p(data.x.toarray() / data.x.toarray().sum(axis=0) * 1e4)
+    known = labels.notna().to_numpy()
+    scores = {}
+    for label in sorted(labels.dropna().unique()):
+        inside, rest = x[:, known & (labels == label)], x[:, known & (labels != label)]
+        if test == "t-test":
+            scores[label] = np.nan_to_num(ttest_ind(inside, rest, axis=1, equal_var=False).statistic)
+            continue
+        u = mannwhitneyu(inside, rest, axis=1, method="asymptotic", use_continuity=False)
+        z = np.sign(u.statistic - inside.shape[1] * rest.shape[1] / 2) * norm.isf(u.pvalue / 2)
+        scores[label] = np.nan_to_num(z)
+    return scores
+
+
+def select(reference, queries, n, strategy="variable", labels=None, lognorm=False, test="t-test") -> list[str]:
+    """Widen the search one step at a time until `n` features are shared, or all are taken."""
+    where = {name: [find(name, query.features, reference.features) for query in queries] for name in reference.features}
+    shared = [name for name in reference.features if min(where[name], default=0) >= 0]
+
+    def ranks_in_queries():
+        found = [variable_ranks(query, lognorm) for query in queries]
+        return {
+            name: [r[q.features[at]] for r, q, at in zip(found, queries, where[name], strict=True)] for name in shared
+        }
+
+    if strategy == "variable":
+        own, others = variable_ranks(reference, lognorm), ranks_in_queries()
+        chosen: list[str] = []
+        for width in range(max(len(data.features) for data in (reference, *queries))):
+            chosen += [name for name in shared if name not in chosen and max(own[name], *others[name]) <= width]
+        return chosen[:n]
+    scores = marker_scores(reference, labels, lognorm, test)
+    rows = {name: i for i, name in enumerate(reference.features)}
+    markers = [name for name in shared if any(row[rows[name]] > 0 for row in scores.values())]
+    if strategy == "markers_in_variable":
+        others, width = ranks_in_queries(), n
+        while sum(max(others[name]) < width for name in markers) < n and width <= len(reference.features):
+            width += n
+        markers = [name for name in markers if max(others[name]) < width]
+    return in_turn(scores, rows, markers, n)
+
+
+def in_turn(scores, rows, markers, n) -> list[str]:
+    """Let each label choose its best marker that is left, again and again."""
+    chosen: list[str] = []
+    while len(chosen) < n:
+        before = len(chosen)
+        for row in scores.values():
+            left = [name for name in markers if name not in chosen and row[rows[name]] > 0]
+            if left and len(chosen) < n:
+                chosen.append(min(left, key=lambda name: (-row[rows[name]], name)))
+        if len(chosen) == before:
+            break
+    return chosen
+
+
+# -------------------------------------------------------------------------------------------- annotation
+
+
+def read_model(path) -> tuple[dict, dict[str, np.ndarray]]:
+    """Read a model file by the letter of its format."""
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    manifest = json.loads(header.pop("__metadata__")["deepscore"])
+    body = content[8 + length :]
+    tensors = {
+        name: np.frombuffer(body[slice(*facts["data_offsets"])], "<f4").reshape(facts["shape"]).astype(np.float64)
+        for name, facts in header.items()
+    }
+    return manifest, tensors
+
+
+def annotate(path, data: Data, *, lognorm=False, batch: pd.Series | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the probabilities, cells x labels, and which cells have no count in the model's features."""
+    manifest, tensors = read_model(path)
+    at = [find(name, data.features, manifest["features"]) for name in manifest["features"]]
+    present = np.array(at) >= 0
+    counts = data.x.toarray().T
+    x = np.where(present, counts[:, at], 0.0)
+    if not lognorm:
+        x = x / np.maximum(counts.sum(axis=1, keepdims=True), 1e-12) * 1e4
+        x = np.log1p(x * tensors.get("feature_idf", 1.0))
+    mean, deviation = (np.tile(tensors[name], (len(x), 1)) for name in ("feature_mean", "feature_scale"))
+    for sample in [] if batch is None else batch.unique():
+        # The sample's own moments (0.1 squared is added to its variance), shrunk as if 50 cells were the reference's.
+        cells = (batch == sample).to_numpy()
+        weight = cells.sum() / (cells.sum() + 50)
+        variance = weight * (x[cells].var(axis=0) + 0.1**2) + (1 - weight) * tensors["feature_scale"] ** 2
+        mean[cells] = weight * x[cells].mean(axis=0) + (1 - weight) * tensors["feature_mean"]
+        deviation[cells] = np.sqrt(variance)
+    hidden = np.where(present, (x - mean) / deviation, 0.0)
+    activation = {"relu": lambda v: np.maximum(v, 0), "gelu": lambda v: v * (1 + erf(v / np.sqrt(2))) / 2}
+    n_layers = len(manifest["network"]["hidden_nodes"]) + 1
+    for i in range(n_layers):
+        hidden = hidden @ tensors[f"layers.{i}.weight"] + tensors[f"layers.{i}.bias"]
+        hidden = hidden if i == n_layers - 1 else activation[manifest["network"]["activation"]](hidden)
+    odds = np.exp(hidden / manifest["calibration"]["temperature"])
+    return odds / odds.sum(axis=1, keepdims=True), np.where(present, counts[:, at], 0).sum(axis=1) == 0

@@ -1,0 +1,216 @@
+# Run the shared cases through the public R API, on Seurat objects and on dgCMatrix. test_shared.py is the twin.
+
+testthat::local_edition(3)
+library(deepscore)
+source("shared_data.R")
+
+archived <- "models/v1/toy_rna.deepscore"
+# Where a case does not care, training is short.
+short <- list(hidden_nodes = 4, epochs = 2)
+tolerance <- 1e-5
+cases <- read_cases()
+known_differences <- read_json("known_differences.json")
+
+# JSON arrays are vectors in R.
+as_arguments <- function(values) lapply(values, function(x) if (is.list(x)) unlist(x) else x)
+
+# One case, ready to run: the objects of the caller. NULL where the container cannot hold its data.
+make_call <- function(case, container, folder) {
+  specs <- if (is.null(names(case$query))) case$query else list(case$query)
+  data <- lapply(c(if (!is.null(case$reference)) list(case$reference), specs), read_fixture)
+  objects <- lapply(data, make_container, container)
+  if (any(vapply(objects, is.null, NA))) return(NULL)
+  has_reference <- !is.null(case$reference)
+  args <- as_arguments(case$args)
+  if (!is.null(case$labels)) args$labels <- make_labels(case$labels, data[[1]])
+  # A bare matrix has no columns to name.
+  if (container == "dgCMatrix") {
+    for (name in intersect(names(args), c("labels", "batch"))) {
+      value <- args[[name]]
+      if (is.character(value) && length(value) == 1 && value %in% names(data[[1]]$cells)) {
+        args[[name]] <- data[[1]]$cells[[value]]
+      }
+    }
+  }
+  call <- list(
+    case = case, args = args, folder = folder, path = make_path(case, folder),
+    reference = if (has_reference) objects[[1]],
+    queries = if (has_reference) objects[-1] else objects
+  )
+  call$ds <- make_ds(call)
+  call
+}
+
+# Bring the model to where the verb of the case begins; an error on the way is raised by the verb.
+make_ds <- function(call) {
+  case <- call$case
+  if (case$verb %in% c("annotate", "save")) {
+    model <- if ("model" %in% names(case)) case$model else archived
+    return(if (is.null(model)) DeepScore() else load_model(model))
+  }
+  if (!case$verb %in% c("set_reference", "train")) return(NULL)
+  config <- utils::modifyList(short, as_arguments(case$config))
+  ds <- tryCatch(do.call(DeepScore, config), deepscore_error = identity)
+  if (case$verb == "train" && !is.null(call$reference)) ds <- set_the_reference(ds, call)
+  ds
+}
+
+set_the_reference <- function(ds, call) {
+  if (inherits(ds, "condition")) rlang::cnd_signal(ds)
+  do.call(set_reference, c(list(ds, call$reference), call$args))
+}
+
+# Lay out the file that a case reads or the place where it saves.
+make_path <- function(case, folder) {
+  path <- file.path(folder, "model.deepscore")
+  if (!is.null(case$file) && !isTRUE(case$file$missing)) {
+    source <- if (is.null(case$file$of)) archived else case$file$of
+    content <- readBin(source, "raw", file.size(source))
+    if (!is.null(case$file$change)) content <- change_file(content, case$file$change)
+    writeBin(content, path)
+  }
+  place <- case$path
+  if (!is.null(place$existing)) cat(place$existing, file = path)
+  if (isTRUE(place$folder)) {
+    dir.create(path)
+    cat("kept", file = file.path(path, "notes.txt"))
+  }
+  if (is.null(place$below)) return(path)
+  file.path(if (place$below == "existing") path else file.path(folder, place$below), "model.deepscore")
+}
+
+verbs <- list(
+  DeepScore = function(call) do.call(DeepScore, as_arguments(call$case$config)),
+  find_common_features = function(call) {
+    query <- if (is.null(names(call$case$query))) call$queries else call$queries[[1]]
+    do.call(find_common_features, c(list(call$reference, query), call$args))
+  },
+  set_reference = function(call) set_the_reference(call$ds, call),
+  train = function(call) {
+    args <- utils::modifyList(list(progress = FALSE), as_arguments(call$case$train))
+    do.call(train, c(list(call$ds), args))
+  },
+  annotate = function(call) do.call(annotate, c(list(call$ds, call$queries[[1]]), call$args)),
+  load = function(call) load_model(call$path),
+  inspect = function(call) inspect_model(call$path),
+  save = function(call) save_model(call$ds, call$path)
+)
+
+# The value or the error of a verb, and the warnings on the way.
+run <- function(call) {
+  warnings <- character()
+  value <- withCallingHandlers(
+    tryCatch(verbs[[call$case$verb]](call), deepscore_error = identity),
+    warning = function(w) {
+      warnings <<- c(warnings, conditionMessage(w))
+      rlang::cnd_muffle(w)
+    },
+    message = function(m) rlang::cnd_muffle(m)
+  )
+  list(value = value, warnings = warnings)
+}
+
+# Everything the caller holds, to compare before and after.
+state <- function(call) {
+  files <- list.files(call$folder, recursive = TRUE, full.names = TRUE, all.files = TRUE)
+  contents <- lapply(files, function(file) readBin(file, "raw", file.size(file)))
+  list(serialize(call[c("reference", "queries", "ds", "args")], NULL), files, contents)
+}
+
+check_error <- function(call, found, expect) {
+  testthat::expect_s3_class(found, paste0("deepscore_error_", expect$error))
+  testthat::expect_identical(found$code, expect$error)
+  for (part in expect$message) testthat::expect_match(conditionMessage(found), part, fixed = TRUE)
+}
+
+check_value <- function(call, found, expect, container) {
+  if (inherits(found, "condition")) rlang::cnd_signal(found)
+  if (!is.null(expect$features)) {
+    wanted <- unlist(expect$features)
+    if (container == "Seurat") wanted <- in_seurat(wanted)
+    put <- if (isFALSE(expect$ordered)) sort else identity
+    testthat::expect_identical(put(found), put(wanted))
+  }
+  if (!is.null(expect$calls)) check_annotation(call$queries[[1]], found, expect)
+  if (!is.null(expect$manifest)) check_manifest(found, expect)
+  if (!is.null(expect$same_weights_with_labels)) {
+    call$args$labels <- read_fixture(call$case$reference)$cells[[expect$same_weights_with_labels]]
+    other <- suppressMessages(train(set_the_reference(do.call(DeepScore, short), call), progress = FALSE))
+    testthat::expect_identical(other$manifest$content_sha256, found$manifest$content_sha256)
+  }
+  if (isTRUE(expect$saved)) {
+    testthat::expect_identical(load_model(call$path)$manifest, call$ds$manifest)
+    testthat::expect_identical(list.files(call$folder, all.files = TRUE, no.. = TRUE), basename(call$path))
+  }
+}
+
+check_annotation <- function(query, found, expect) {
+  cells <- if (inherits(found, "Seurat")) found[[]] else found
+  testthat::expect_identical(cells$deepscore, unlist(expect$calls))
+  testthat::expect_lte(max(abs(cells$deepscore_score - unlist(expect$scores))), tolerance)
+  columns <- grep("^deepscore_probability_", names(cells), value = TRUE)
+  testthat::expect_identical(columns, sprintf("deepscore_probability_%s", unlist(expect$labels)))
+  if (length(columns)) {
+    wanted <- do.call(rbind, lapply(expect$probabilities, unlist))
+    testthat::expect_lte(max(abs(as.matrix(cells[columns]) - wanted)), tolerance)
+  }
+  if (!inherits(found, "Seurat")) return(testthat::expect_identical(rownames(found), colnames(query)))
+  found@meta.data <- cells[setdiff(names(cells), c("deepscore", "deepscore_score", columns))]
+  testthat::expect_identical(found, query) # nothing else of the query has changed
+}
+
+check_manifest <- function(found, expect) {
+  manifest <- if (inherits(found, "DeepScore")) found$manifest else found
+  for (key in names(expect$manifest)) {
+    value <- Reduce(function(x, name) x[[name]], strsplit(key, ".", fixed = TRUE)[[1]], manifest)
+    testthat::expect_equal(in_order(value), in_order(expect$manifest[[key]]), label = key)
+  }
+  n <- if (is.null(expect$n_features)) length(manifest$features) else expect$n_features
+  testthat::expect_length(manifest$features, n)
+}
+
+in_order <- function(x) {
+  x <- unlist(x)
+  if (is.null(names(x))) x else x[sort(names(x))]
+}
+
+is_known <- function(case, container) {
+  any(vapply(known_differences, function(entry) entry$case == case$name && entry$container == container, NA))
+}
+
+for (case in cases) {
+  has_data <- !is.null(case$reference) || !is.null(case$query)
+  for (container in if (has_data) c("dgCMatrix", "Seurat") else "no data") {
+    testthat::test_that(paste0(case$name, " (", container, ")"), {
+      call <- suppressMessages(make_call(case, container, withr::local_tempdir()))
+      # What is listed is checked too: the container must be unable to hold the data of the case.
+      testthat::expect_identical(is.null(call), is_known(case, container))
+      if (is.null(call)) return()
+      before <- state(call)
+      found <- run(call)
+      if (!is.null(case$expect$error)) check_error(call, found$value, case$expect)
+      else check_value(call, found$value, case$expect, container)
+      if (!isTRUE(case$expect$saved)) testthat::expect_identical(state(call), before)
+      told <- grepl(if (is.null(case$expect$warning)) "^$" else case$expect$warning, found$warnings)
+      testthat::expect_identical(found$warnings[!told], character())
+      testthat::expect_identical(any(told), !is.null(case$expect$warning))
+    })
+  }
+}
+
+for (contract in read_json("arguments.json")) {
+  testthat::test_that(paste("the arguments of", contract$r, "are those of the contract"), {
+    names <- vapply(contract$arguments, `[[`, "", 1)
+    defaults <- lapply(contract$arguments, function(argument) as_arguments(argument[-1]))
+    method <- utils::getS3method(contract$r, "DeepScore", optional = TRUE, envir = asNamespace("deepscore"))
+    for (verb in c(getExportedValue("deepscore", contract$r), method)) {
+      found <- as.list(formals(verb))
+      found <- found[!names(found) %in% c("ds", "...")]
+      testthat::expect_identical(names(found), names)
+      required <- vapply(found, function(x) identical(x, quote(expr = )), NA)
+      testthat::expect_identical(unname(required), lengths(defaults) == 0)
+      values <- lapply(found[!required], function(x) list(eval(x)))
+      testthat::expect_equal(unname(values), defaults[!required])
+    }
+  })
+}

@@ -1,0 +1,201 @@
+"""Run the shared cases through the public Python API, on AnnData. test_shared.R is the twin."""
+
+import inspect
+import operator
+import warnings
+from functools import reduce
+
+import deepscore
+import numpy as np
+import pytest
+from deepscore.errors import DeepScoreError
+from shared_data import HERE, change_file, make_labels, read_cases, read_fixture, read_json, to_anndata
+
+ARCHIVED = "models/v1/toy_rna.deepscore"
+# Where a case does not care, training is short.
+SHORT = {"hidden_nodes": [4], "epochs": 2}
+TOLERANCE = 1e-5
+CASES = read_cases()
+
+
+class Call:
+    """One case, ready to run: the objects of the caller, and what the verb returns."""
+
+    def __init__(self, case, folder):
+        self.case, self.folder = case, folder
+        self.args = case.get("args", {})
+        reference = case.get("reference")
+        query = case.get("query")
+        queries = query if isinstance(query, list) else [query] if query else []
+        self.reference_data = read_fixture(reference) if reference else None
+        self.reference = to_anndata(self.reference_data) if reference else None
+        self.queries = [to_anndata(read_fixture(spec)) for spec in queries]
+        self.labels = make_labels(case.get("labels"), self.reference_data)
+        self.path = self.make_path()
+        self.ds = self.make_ds()
+        self.warnings = []
+
+    def make_ds(self):
+        """Bring the model to where the verb of the case begins; an error on the way is raised by the verb."""
+        verb = self.case["verb"]
+        if verb in ("annotate", "save"):
+            model = self.case.get("model", ARCHIVED)
+            return deepscore.load(HERE / model) if model else deepscore.DeepScore()
+        if verb in ("set_reference", "train"):
+            try:
+                ds = deepscore.DeepScore(**(SHORT | self.case.get("config", {})))
+            except DeepScoreError as error:
+                return error
+            return self.set_reference(ds) if verb == "train" and self.reference is not None else ds
+        return None
+
+    def make_path(self):
+        """Lay out the file that a case reads or the place where it saves."""
+        path = self.folder / "model.deepscore"
+        file, place = self.case.get("file"), self.case.get("path", {})
+        if file is not None and not file.get("missing"):
+            content = (HERE / file.get("of", ARCHIVED)).read_bytes()
+            path.write_bytes(change_file(content, file["change"]) if "change" in file else content)
+        if "existing" in place:
+            path.write_text(place["existing"])
+        if place.get("folder"):
+            path.mkdir()
+            (path / "notes.txt").write_text("kept")
+        below = place.get("below")
+        return (path if below == "existing" else path.with_name(below)) / "model.deepscore" if below else path
+
+    def run(self):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            result = getattr(self, "run_" + self.case["verb"])()
+        self.warnings = [str(w.message) for w in caught if w.category is UserWarning]
+        return result
+
+    def run_DeepScore(self):  # noqa: N802
+        return deepscore.DeepScore(**self.case["config"])
+
+    def run_find_common_features(self):
+        query = self.queries if isinstance(self.case["query"], list) else self.queries[0]
+        labels = {} if self.labels is None else {"labels": self.labels}
+        return deepscore.find_common_features(self.reference, query, **(self.args | labels))
+
+    def run_set_reference(self):
+        if isinstance(self.ds, DeepScoreError):
+            raise self.ds
+        return self.set_reference(self.ds)
+
+    def set_reference(self, ds):
+        return ds.set_reference(self.reference, self.labels, **self.args)
+
+    def run_train(self):
+        return self.ds.train(**({"progress": False} | self.case.get("train", {})))
+
+    def run_annotate(self):
+        return self.ds.annotate(self.queries[0], **self.args)
+
+    def run_load(self):
+        return deepscore.load(self.path)
+
+    def run_inspect(self):
+        return deepscore.inspect_model(self.path)
+
+    def run_save(self):
+        return self.ds.save(self.path)
+
+    def state(self):
+        """Everything the caller holds, to compare before and after."""
+        files = {str(path): path.read_bytes() for path in sorted(self.folder.rglob("*")) if path.is_file()}
+        ds = {} if self.ds is None or isinstance(self.ds, DeepScoreError) else dict(vars(self.ds))
+        return [fingerprint(data) for data in (self.reference, *self.queries) if data is not None], ds, files
+
+
+def fingerprint(data):
+    matrices = [data.X, *data.layers.values()]
+    values = [part.tobytes() for x in matrices for part in (x.data, x.indices, x.indptr)]
+    tables = [table.to_csv(na_rep="<NA>") for table in (data.obs, data.var)]
+    return values, tables, [sorted(part) for part in (data.obsm, data.uns, data.layers)]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_case(case, tmp_path):
+    call, expect = Call(case, tmp_path), case["expect"]
+    before = call.state()
+    if "error" in expect:
+        with pytest.raises(DeepScoreError) as error:
+            call.run()
+        assert error.value.code == expect["error"], str(error.value)
+        for part in expect.get("message", []):
+            assert part in str(error.value)
+        assert call.state() == before
+        return
+    result = call.run()
+    told = [text for text in call.warnings if expect.get("warning", "\0") in text]
+    assert len(told) == ("warning" in expect), call.warnings
+    assert len(call.warnings) == len(told)
+    check(call, result, expect, before)
+
+
+def check(call, result, expect, before):
+    if "features" in expect:
+        put = list if expect.get("ordered", True) else sorted
+        assert put(result) == put(expect["features"])
+    if "calls" in expect:
+        check_annotation(call, result, expect, before)
+    if "manifest" in expect or "n_features" in expect:
+        manifest = result if isinstance(result, dict) else result.manifest
+        assert len(manifest["features"]) == expect.get("n_features", len(manifest["features"]))
+        for key, value in expect.get("manifest", {}).items():
+            assert reduce(operator.getitem, key.split("."), manifest) == value, key
+    if "same_weights_with_labels" in expect:
+        other = deepscore.DeepScore(**SHORT).set_reference(call.reference, expect["same_weights_with_labels"])
+        assert other.train(progress=False).manifest["content_sha256"] == result.manifest["content_sha256"]
+    if "saved" in expect:
+        assert deepscore.load(call.path).manifest == call.ds.manifest
+        assert [path.name for path in call.folder.iterdir()] == [call.path.name]
+
+
+def check_annotation(call, result, expect, before):
+    assert result.obs["deepscore"].tolist() == expect["calls"]
+    np.testing.assert_allclose(result.obs["deepscore_score"], expect["scores"], rtol=0, atol=TOLERANCE)
+    assert ("deepscore_probabilities" in result.obsm) == ("probabilities" in expect)
+    if "probabilities" in expect:
+        table = result.obsm.pop("deepscore_probabilities")
+        assert list(table.columns) == expect["labels"]
+        np.testing.assert_allclose(table, expect["probabilities"], rtol=0, atol=TOLERANCE)
+    assert result is call.queries[0]
+    del result.obs["deepscore"], result.obs["deepscore_score"]
+    assert call.state() == before  # nothing else of the query has changed
+
+
+def test_cases_are_well_formed():
+    names = [case["name"] for case in CASES]
+    assert len(set(names)) == len(names)
+    for entry in read_json("known_differences.json"):
+        assert set(entry) == {"case", "container", "why"}
+        assert entry["case"] in names
+        assert entry["container"] in ("AnnData", "Seurat", "dgCMatrix")
+
+
+def test_every_error_code_of_bad_input_has_a_case():
+    """The codes that a user's data, files and order of calls can bring about, as the manual lists them."""
+    tested = {case["expect"].get("error") for case in CASES}
+    assert tested >= {
+        "labels_length", "labels_cells", "n_labels_mismatch", "one_label", "no_labels", "empty_data", "no_shared_features",
+        "features_not_found", "low_overlap", "duplicate_features", "duplicate_cells", "non_finite", "negative_values",
+        "scaled_data", "wrong_orientation", "layer_not_found", "column_not_found", "modality_required",
+        "modality_mismatch", "not_trained", "no_reference", "bad_argument", "truncated", "edited", "newer_version",
+        "not_a_model", "invalid_manifest", "invalid_tensors", "file_not_found", "path_not_writable",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", read_json("arguments.json"))
+def test_arguments_are_those_of_the_contract(verb):
+    contract = read_json("arguments.json")[verb]
+    function = operator.attrgetter(contract["python"])(deepscore)
+    found = [p for p in inspect.signature(function).parameters.values() if p.name != "self"]
+    assert [p.name for p in found] == [argument[0] for argument in contract["arguments"]]
+    defaults = [[] if p.default is p.empty else [p.default] for p in found]
+    plain = [[list(v) if isinstance(v, tuple) else v for v in default] for default in defaults]
+    assert plain == [argument[1:] for argument in contract["arguments"]]
+    keyword_only = [p.name for p in found if p.kind is p.KEYWORD_ONLY]
+    assert (keyword_only or [None])[0] == contract.get("keyword_only_from")
