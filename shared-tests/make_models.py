@@ -4,6 +4,7 @@ Once only: a model that is there is never replaced, because old models must load
 """
 
 import deepscore
+from make_cases import annotation, write
 from shared_data import HERE, read_fixture, to_anndata
 
 MODELS = HERE / "models" / "v1"
@@ -19,6 +20,9 @@ def archive(name, reference, n_features, **settings):
     ds = deepscore.DeepScore(hidden_nodes=(16, 8), common_features=features, seed=1, **settings)
     ds.set_reference(data, "label").train(progress=False).save(path)
     print(f"{path.name}: {path.stat().st_size} bytes, {ds}")
+    query = {"fixture": reference.replace("reference", "query")}
+    case = annotation(f"archived model v1/{name}", query, model=name, args={"probabilities": True})
+    write(path.with_suffix(".json"), [case])
 
 
 if __name__ == "__main__":

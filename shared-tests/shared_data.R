@@ -2,8 +2,10 @@
 
 read_json <- function(...) jsonlite::read_json(file.path(...), simplifyVector = FALSE)
 
+# The cases, and what the archived models must answer.
 read_cases <- function() {
-  cases <- unlist(lapply(sort(Sys.glob("cases/*.json")), read_json), recursive = FALSE)
+  files <- Sys.glob(c("cases/*.json", "models/*/*.json"))
+  cases <- unlist(lapply(files, read_json), recursive = FALSE)
   stats::setNames(cases, vapply(cases, `[[`, "", "name"))
 }
 
@@ -95,6 +97,10 @@ mutations <- list(
   },
   name_as_peaks = function(data, stop) {
     rownames(data$x)[seq_len(stop)] <- sprintf("chr9:%d000-%d500", seq_len(stop), seq_len(stop))
+    data
+  },
+  respell_peaks = function(data, separator) {
+    rownames(data$x) <- gsub("[:-]", separator, rownames(data$x))
     data
   },
   copy_feature_name = function(data) {

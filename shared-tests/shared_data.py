@@ -26,12 +26,14 @@ class Data:
     layers: dict[str, sp.csc_matrix]
 
 
-def read_json(name: str):
+def read_json(name: str | Path):
     return json.loads((HERE / name).read_text(encoding="utf-8"))
 
 
 def read_cases() -> list[dict]:
-    return [case for file in sorted((HERE / "cases").glob("*.json")) for case in read_json(f"cases/{file.name}")]
+    """Read the cases, and what the archived models must answer."""
+    files = [*sorted(HERE.glob("cases/*.json")), *sorted(HERE.glob("models/*/*.json"))]
+    return [case for file in files for case in read_json(file)]
 
 
 def read_fixture(spec: dict) -> Data:
@@ -110,6 +112,10 @@ def name_as_peaks(data: Data, stop: int) -> Data:
     return replace(data, features=peaks + data.features[stop:])
 
 
+def respell_peaks(data: Data, separator: str) -> Data:
+    return replace(data, features=[name.replace(":", separator).replace("-", separator) for name in data.features])
+
+
 def copy_feature_name(data: Data) -> Data:
     return replace(data, features=[data.features[1], *data.features[1:]])
 
@@ -153,8 +159,8 @@ def transpose(data: Data) -> Data:
 MUTATIONS = {
     change.__name__: change
     for change in (
-        take_features, take_cells, reverse_features, rename, prefix_features, name_as_peaks, copy_feature_name,
-        copy_cell_name, set_value, empty_cell, multiply, scale, transpose,
+        take_features, take_cells, reverse_features, rename, prefix_features, name_as_peaks, respell_peaks,
+        copy_feature_name, copy_cell_name, set_value, empty_cell, multiply, scale, transpose,
     )
 }  # fmt: skip
 

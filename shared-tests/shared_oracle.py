@@ -13,6 +13,7 @@ import pandas as pd
 import scanpy as sc
 from scipy.special import erf
 from scipy.stats import mannwhitneyu, norm, ttest_ind
+
 from shared_data import Data, to_anndata
 
 PEAK = re.compile(r"^(\w+?)[:_-](\d+)[_-](\d+)$")
@@ -24,7 +25,7 @@ PEAK = re.compile(r"^(\w+?)[:_-](\d+)[_-](\d+)$")
 def spelling(name: str) -> str:
     """Return what two names of the same feature have in common."""
     if PEAK.match(name):
-        return ":".join(PEAK.match(name).groups()).lower()
+        return "{}:{}-{}".format(*PEAK.match(name).groups()).lower()
     name = re.sub(r"\.\d+$", "", name) if name.upper().startswith("ENS") else name
     return name.lower().replace("_", "-")
 
@@ -43,7 +44,10 @@ def find(wanted: str, available: list[str], all_wanted: list[str]) -> int:
 
 
 def variable_ranks(data: Data, lognorm: bool) -> dict[str, int]:
-    """Rank the features of a data set, the most variable (peaks: found in most cells) first."""
+    """Rank the features of a data set, the most variable (peaks: found in most cells) first.
+
+    Ties, of which peaks have many, must not depend on whether a peak is called chr1:10-20 or chr1-10-20.
+    """
     adata = to_anndata(data)
     if PEAK.match(data.features[0]):
         score = np.asarray((adata.X > 0).sum(axis=0)).ravel()
@@ -53,7 +57,7 @@ def variable_ranks(data: Data, lognorm: bool) -> dict[str, int]:
     else:
         found = sc.pp.highly_variable_genes(adata, flavor="seurat_v3", n_top_genes=10, inplace=False)
         score = found["variances_norm"].to_numpy()
-    order = sorted(range(len(score)), key=lambda i: (-score[i], data.features[i]))
+    order = sorted(range(len(score)), key=lambda i: (-score[i], spelling(data.features[i]), data.features[i]))
     return {data.features[i]: rank for rank, i in enumerate(order)}
 
 
@@ -109,7 +113,7 @@ def in_turn(scores, rows, markers, n) -> list[str]:
         for row in scores.values():
             left = [name for name in markers if name not in chosen and row[rows[name]] > 0]
             if left and len(chosen) < n:
-                chosen.append(min(left, key=lambda name: (-row[rows[name]], name)))
+                chosen.append(min(left, key=lambda name: (-row[rows[name]], spelling(name), name)))
         if len(chosen) == before:
             break
     return chosen

@@ -117,8 +117,9 @@ state <- function(call) {
   list(serialize(call[c("reference", "queries", "ds", "args")], NULL), files, contents)
 }
 
-check_error <- function(call, found, expect) {
+check_error <- function(found, expect) {
   testthat::expect_s3_class(found, paste0("deepscore_error_", expect$error))
+  if (!inherits(found, "condition")) return()
   testthat::expect_identical(found$code, expect$error)
   for (part in expect$message) testthat::expect_match(conditionMessage(found), part, fixed = TRUE)
 }
@@ -188,8 +189,11 @@ for (case in cases) {
       if (is.null(call)) return()
       before <- state(call)
       found <- run(call)
-      if (!is.null(case$expect$error)) check_error(call, found$value, case$expect)
-      else check_value(call, found$value, case$expect, container)
+      if (is.null(case$expect$error)) {
+        check_value(call, found$value, case$expect, container)
+      } else {
+        check_error(found$value, case$expect)
+      }
       if (!isTRUE(case$expect$saved)) testthat::expect_identical(state(call), before)
       told <- grepl(if (is.null(case$expect$warning)) "^$" else case$expect$warning, found$warnings)
       testthat::expect_identical(found$warnings[!told], character())

@@ -38,14 +38,16 @@ def prepared() -> Reference:
     data = synthetic.dataset(1)
     features = tuple(data.var_names)
     labels = data.obs["cell_type"].to_numpy(object)
-    return prepare(synthetic.blocks_of(data.X, data.var_names.to_numpy(object)), labels, synthetic.quick(common_features=features))
+    return prepare(
+        synthetic.blocks_of(data.X, data.var_names.to_numpy(object)), labels, synthetic.quick(common_features=features)
+    )
 
 
 @pytest.fixture(scope="session")
 def trained() -> deepscore.DeepScore:
     """Return a trained model; tests must not change it."""
     data = synthetic.dataset(1)
-    ds = deepscore.DeepScore((16, 8), list(data.var_names), epochs=8, batch_size=32)
+    ds = deepscore.DeepScore((32, 16), list(data.var_names), epochs=12, batch_size=32, lr=0.01)
     return ds.set_reference(data, "cell_type").train(progress=False)
 
 

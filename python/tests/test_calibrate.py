@@ -59,7 +59,8 @@ def test_calibration_error_equals_a_slow_loop(rng, bins, stretch):
 def test_calibration_lowers_the_error(rng):
     logits, codes = sampled(rng, 3.0, 5000)
     before, after = (
-        expected_calibration_error(softmax(logits.astype(float) / t), codes) for t in (1, fit_temperature(logits, codes))
+        expected_calibration_error(softmax(logits.astype(float) / t), codes)
+        for t in (1, fit_temperature(logits, codes))
     )
     assert after < 0.03 < 0.2 < before
 

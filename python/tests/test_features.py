@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import blocks_of, counts, names, peak_names
 
-from deepscore.errors import ConfigError, InputError
 from deepscore.features import common_features
 from deepscore.markers import marker_scores
 from deepscore.variable import variability
@@ -174,48 +173,3 @@ def test_names_come_back_as_the_reference_spells_them():
 def test_without_a_query_the_reference_alone_is_ranked():
     task = Task(4, n_queries=0)
     assert task.search(10, "variable") == task.rankings()[0][:10]
-
-
-def swapped(task):
-    matrix, features = task.tables[1]
-    task.sets[1] = blocks_of(matrix.T, names("cell", len(matrix)), features)
-
-
-def renamed(task):
-    task.sets[1] = blocks_of(task.tables[1][0], names("OTHER", task.sets[1].n_features))
-
-
-def disjoint(task):
-    task.sets[1:] = [data.select(np.arange(i * 4, i * 4 + 4)) for i, data in enumerate([task.sets[0]] * 2)]
-
-
-@pytest.mark.parametrize(
-    ("change", "code"),
-    [(swapped, "wrong_orientation"), (renamed, "no_shared_features"), (disjoint, "no_shared_features")],
-)
-def test_data_sets_that_share_nothing_are_refused(change, code):
-    task = Task(4, n_queries=1)
-    change(task)
-    with pytest.raises(InputError) as caught:
-        task.search(5, "variable")
-    assert caught.value.code == code
-
-
-@pytest.mark.parametrize(
-    ("labels", "code"),
-    [(None, "no_labels"), (np.full(60, None, object), "no_labels"), (LABELS, "labels_length")],
-    ids=["none", "all missing", "too few"],
-)
-def test_markers_need_a_label_for_every_cell(labels, code):
-    task = Task(4)
-    task.labels = labels
-    with pytest.raises(InputError) as caught:
-        task.search(5, "markers")
-    assert caught.value.code == code
-
-
-@pytest.mark.parametrize(("n", "strategy"), [(0, "variable"), (5, "best")])
-def test_arguments_that_cannot_be_are_refused(n, strategy):
-    with pytest.raises(ConfigError) as caught:
-        Task(4).search(n, strategy)
-    assert caught.value.code == "bad_argument"

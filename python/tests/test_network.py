@@ -162,5 +162,5 @@ def test_activations_differ(one, other):
 
 def test_weights_start_at_the_scale_of_their_inputs():
     module = Network(2000, (300,), 5, activation="relu", dropout_rate=0, batchnorm=True)
-    assert float(module.weights[0].std()) == pytest.approx((2 / 2000) ** 0.5, rel=0.02)
+    assert float(module.weights[0].detach().std()) == pytest.approx((2 / 2000) ** 0.5, rel=0.02)
     assert all(not bias.any() for bias in module.biases)

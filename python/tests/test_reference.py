@@ -102,25 +102,6 @@ def test_a_reference_survives_as_bytes(raw, labels, modality):
     assert type(after.test_prop) is float
 
 
-@pytest.mark.parametrize(
-    ("change", "code"),
-    [
-        ({"common_features": ("GENE000", "other")}, "features_not_found"),
-        ({"common_features": ("something", "other")}, "no_shared_features"),
-        ({"n_labels": 5}, "n_labels_mismatch"),
-    ],
-)
-def test_a_reference_that_does_not_fit_the_arguments_is_refused(data, labels, change, code):
-    with pytest.raises(InputError) as caught:
-        prepare(data, labels, quick(**change))
-    assert caught.value.code == code
-
-
-def test_the_error_about_labels_names_both_numbers(data, labels):
-    with pytest.raises(InputError, match="n_labels is 5, but the labels hold 3"):
-        prepare(data, labels, quick(n_labels=5))
-
-
 def test_a_batch_of_another_length_is_refused(data, labels):
     with pytest.raises(InputError) as caught:
         prepare(data, labels, quick(), batch=labels[:-1])

@@ -27,7 +27,9 @@ def noisy():
 
 
 def same(one, other):
-    return all(np.array_equal(a, b) for x, y in zip(one.layers, other.layers, strict=True) for a, b in zip(x, y, strict=True))
+    return all(
+        np.array_equal(a, b) for x, y in zip(one.layers, other.layers, strict=True) for a, b in zip(x, y, strict=True)
+    )
 
 
 def sizes(model):
@@ -89,7 +91,15 @@ def watch_steps(monkeypatch, look):
 
 @pytest.mark.parametrize(
     ("n_cells", "batch_size", "epochs"),
-    [(10, 32, 30), (512, 32, 30), (1024, 64, 30), (5000, 256, 30), (10_000, 512, 15), (50_000, 1024, 3), (10**6, 1024, 3)],
+    [
+        (10, 32, 30),
+        (512, 32, 30),
+        (1024, 64, 30),
+        (5000, 256, 30),
+        (10_000, 512, 15),
+        (50_000, 1024, 3),
+        (10**6, 1024, 3),
+    ],
 )
 def test_batch_size_and_epochs_follow_the_number_of_cells(n_cells, batch_size, epochs):
     assert default_batch_size(n_cells) == batch_size
@@ -127,7 +137,7 @@ def test_the_random_state_of_the_caller_does_not_matter(prepared):
 
 
 def test_max_norm_holds_after_every_step(prepared, monkeypatch):
-    longest = watch_steps(monkeypatch, lambda network, _: max(float(w.norm(dim=0).max()) for w in network.weights))
+    longest = watch_steps(monkeypatch, lambda network, _: max(float(w.detach().norm(dim=0).max()) for w in network.weights))
     fit(prepared, quick(max_norm=0.5, batchnorm=False, lr=0.05), silent())
     assert len(longest) > 8
     assert longest[0] > 0.5  # as drawn
@@ -285,9 +295,8 @@ def test_the_progress_bar_shows_loss_and_accuracy(prepared, capsys, progress):
     model = fit(prepared, quick(), silent(progress=progress))
     told = capsys.readouterr()
     last = model.training["history"][-1]
-    wanted = f"loss={last['loss']:.3f}, accuracy={last['accuracy']:.3f}"
-    assert (wanted in told.err) == progress
-    assert ("4/4" in told.err) == progress
+    for wanted in (f"loss={last['loss']:.3f}", f"accuracy={last['accuracy']:.3f}", "4/4"):
+        assert (wanted in told.err) == progress
     assert told.out == ""
 
 
@@ -315,7 +324,7 @@ def test_a_device_that_is_not_there_is_refused(prepared, device):
 
 
 def test_loss_falls_and_cells_are_told_apart(prepared):
-    model = fit(prepared, quick(epochs=10), silent())
+    model = fit(prepared, quick(hidden_nodes=(32, 16), epochs=10, lr=0.01), silent())
     history = model.training["history"]
     assert history[-1]["loss"] < history[0]["loss"] / 2
     assert model.training["held_out"]["accuracy"] > 0.95

@@ -58,7 +58,9 @@ def test_peaks_are_scored_by_the_number_of_their_cells(raw):
 
 
 @pytest.mark.parametrize(
-    ("modality", "change"), [("rna", np.asarray), ("rna", log_cp10k), ("peaks", np.asarray)], ids=["v3", "seurat", "peaks"]
+    ("modality", "change"),
+    [("rna", np.asarray), ("rna", log_cp10k), ("peaks", np.asarray)],
+    ids=["v3", "seurat", "peaks"],
 )
 def test_scores_do_not_depend_on_the_size_of_blocks(raw, modality, change):
     whole, parts = (variability(blocks_of(change(raw), rows=rows), modality) for rows in (1000, 64))

@@ -8,7 +8,7 @@
 #'   `NULL`: the 2,000 most variable features of the reference.
 #' @param n_labels Number of different labels, checked against the reference where given.
 #' @param epochs,batch_size Passes over the cells, and cells in a step. `NULL`: chosen by the size
-#'   of the reference: about 150,000 cells are seen, in 3 to 30 epochs; a batch is a power of two
+#'   of the reference: about 100,000 cells are seen, in 2 to 30 epochs; a batch is a power of two
 #'   between 32 and 1,024.
 #' @param lr Learning rate of AdamW (Loshchilov and Hutter, ICLR 2019).
 #' @param activation Activation of the hidden layers: `"relu"`, `"leaky_relu"`, `"elu"`, `"gelu"`,
@@ -35,7 +35,7 @@ DeepScore <- function(hidden_nodes = c(512, 256, 64), # nolint: object_name_lint
                       lr = 2e-3, activation = "relu", dropout_rate = 0.2, batchnorm = TRUE,
                       max_norm = NULL, l1 = 0, l2 = 1e-5, seed = 0, device = "cpu") {
   config <- given(names(formals()))
-  call_engine("check_config", config)
+  call_engine("check_config", config, verb = "DeepScore")
   new_deepscore(config)
 }
 

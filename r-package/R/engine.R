@@ -95,9 +95,10 @@ check_handshake <- function(theirs) {
 # "0.1.3" -> "0.1": patches of one series work together.
 series <- function(version) sub("^(\\d+\\.\\d+).*$", "\\1", version)
 
-# Call one function of the bridge with plain values and return its value.
-# `call` is the environment of the verb, for the error message.
-call_engine <- function(name, ..., call = rlang::caller_env()) {
+# Call one function of the bridge with plain values and return its value. Errors name the `verb`
+# without its arguments, which may be whole data sets.
+call_engine <- function(name, ..., verb = name) {
+  call <- call(verb)
   arguments <- list(...) # what is wrong with the data is said before Python is started
   bridge <- engine()
   ask <- function(name, ...) {
@@ -129,8 +130,10 @@ tidy_reader <- function(read) {
     "lambda tidy, read: lambda start, stop: (tidy(), read(start, stop))[1]",
     convert = FALSE
   )
+  blocks_read <- 0
   tidy <- function() {
-    gc(full = FALSE)
+    blocks_read <<- blocks_read + 1
+    if (blocks_read %% 3 == 0) gc(full = FALSE) # it takes longer than making a block
     NULL
   }
   # With convert = TRUE, start and stop come as R numbers.

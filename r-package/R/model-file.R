@@ -61,7 +61,7 @@ save_model <- function(ds, path) {
 load_model <- function(path) {
   inspect_model(path)
   bytes <- readBin(path, "raw", n = file.size(path))
-  call_engine("check_model", bytes)
+  call_engine("check_model", bytes, verb = "load_model")
   new_deepscore(model = bytes)
 }
 

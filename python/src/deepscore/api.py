@@ -106,8 +106,8 @@ class DeepScore:
     n_labels
         Number of different labels, checked against the reference where given.
     epochs, batch_size
-        Passes over the cells, and cells in a step. By default chosen by the size of the reference: about 150,000
-        cells are seen, in 3 to 30 epochs; a batch is a power of two between 32 and 1,024.
+        Passes over the cells, and cells in a step. By default chosen by the size of the reference: about 100,000
+        cells are seen, in 2 to 30 epochs; a batch is a power of two between 32 and 1,024.
     lr
         Learning rate of AdamW (Loshchilov and Hutter, ICLR 2019).
     activation

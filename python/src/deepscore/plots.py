@@ -101,14 +101,12 @@ def embedding_figure(
 ) -> Figure:
     """Draw cells on two coordinates, coloured by their calls; "Unclassified" is grey."""
     try:
-        from matplotlib import colormaps
         from matplotlib.figure import Figure as NewFigure
     except ImportError:
         raise _missing() from None
     figure = NewFigure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    palette = colormaps["tab20"].resampled(max(len(labels), 2))
-    colours = {label: palette(i) for i, label in enumerate(labels)}
+    colours = dict(zip(labels, _palette(len(labels)), strict=True))
     for label in [*labels, "Unclassified"]:
         cells = calls == label
         colour = colours.get(label, (0.7, 0.7, 0.7, 1.0))
@@ -118,3 +116,13 @@ def embedding_figure(
     axes.set(title=title, xticks=[], yticks=[])
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8, markerscale=2)
     return figure
+
+
+def _palette(n: int) -> list[tuple[float, ...]]:
+    """Return `n` colours, none of them grey."""
+    from matplotlib import colormaps
+
+    if n > 18:
+        return [colormaps["gist_rainbow"](i / n) for i in range(n)]
+    colours = [colormaps["tab20"](i) for i in (*range(0, 20, 2), *range(1, 20, 2))]
+    return [c for c in colours if max(c[:3]) - min(c[:3]) > 0.05][:n]

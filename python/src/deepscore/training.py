@@ -253,8 +253,8 @@ def default_batch_size(n_cells: int) -> int:
 
 
 def default_epochs(n_cells: int) -> int:
-    """Return enough epochs to see about 150,000 cells: 30 for a small reference, 3 for a large one."""
-    return int(np.clip(round(150_000 / n_cells), 3, 30))
+    """Return enough epochs to see about 100,000 cells: 30 for a small reference, 2 for a large one."""
+    return int(np.clip(round(100_000 / n_cells), 2, 30))
 
 
 def scheduled_lr(schedule: str, lr: float, epoch: int, epochs: int, history: list[dict[str, Any]]) -> float:

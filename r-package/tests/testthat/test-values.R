@@ -3,10 +3,12 @@ test_that("only arguments that were given are forwarded", {
   expect_identical(verb(), named_list(list()))
   expect_identical(verb(b = NULL), list(b = NULL))
   expect_identical(verb(1, c = "x"), list(a = 1, c = "x"))
-  outer <- function(ds, a = 1, b = 2) UseMethod("outer")
-  method <- function(ds, a = 1, b = 2) given(c("a", "b"))
-  registerS3method("outer", "numeric", method, environment())
-  expect_identical(outer(1, b = 3), list(b = 3))
+})
+
+test_that("what was given is known behind a generic, too", {
+  told <- function(x, a = 1, b = 2) UseMethod("told")
+  told.numeric <- function(x, a = 1, b = 2) given(c("a", "b")) # nolint: object_name_linter.
+  expect_identical(with(environment(), told(1, b = 3)), list(b = 3))
 })
 
 test_that("NA is refused, factors are text and lists stay lists", {

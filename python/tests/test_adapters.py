@@ -1,0 +1,397 @@
+from __future__ import annotations
+
+import hashlib
+import warnings
+from pathlib import Path
+
+import anndata as ad
+import dask.array as da
+import mudata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from synthetic import dataset, digest
+
+from deepscore.adapters import labels_of, open_source, write_h5ad
+from deepscore.errors import InputError
+
+COLUMNS = ["deepscore", "deepscore_score"]
+
+
+@pytest.fixture(scope="module")
+def expected(trained):
+    """Return the annotation of the query in its plainest form: CSR in memory."""
+    query = trained.annotate(dataset(2, n_cells=150), probabilities=True)
+    assert query.obs["deepscore"].nunique() > 1
+    return query
+
+
+def on_disk(folder: Path) -> dict[str, str]:
+    """Return a hash of every file."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+# ------------------------------------------------------------------------------------- forms of one data set
+# Each function takes the query and a folder, and returns a form of it and the arguments to read it with.
+
+
+def form(convert, **arguments):
+    return lambda query, folder: (convert(query), arguments)
+
+
+def with_x(convert):
+    def change(query):
+        query.X = convert(query.X)
+        return query
+
+    return form(change)
+
+
+def in_layer(query):
+    query.layers["raw"] = query.X.copy()
+    query.X = -query.X
+    return query
+
+
+def view(query):
+    wide = ad.concat([dataset(9, n_cells=20), query], merge="same")
+    return wide[20:]
+
+
+def stored(suffix, convert=lambda x: x, backed=False):
+    def change(query, folder):
+        path = folder / f"query{suffix}"
+        query.X = convert(query.X)
+        if suffix == ".h5ad":
+            query.write_h5ad(path)
+            return (ad.read_h5ad(path, backed="r") if backed else path), {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            query.write_zarr(path)
+        return path, {}
+
+    return change
+
+
+def stored_layer(suffix):
+    def change(query, folder):
+        path, _ = stored(suffix)(in_layer(query), folder)
+        return path, {"layer": "raw"}
+
+    return change
+
+
+def in_mudata(query):
+    other = ad.AnnData(sp.csr_matrix((query.n_obs, 3)), obs=query.obs[[]].copy())
+    other.var_names = [f"chr1:{i}0-{i}9" for i in range(1, 4)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return mudata.MuData({"rna": query, "atac": other})
+
+
+def in_dask(x):
+    return da.from_array(x.toarray(), chunks=(40, 30))
+
+
+def sparse_in_dask(x):
+    return da.from_array(x.toarray(), chunks=(40, -1)).map_blocks(sp.csr_matrix)
+
+
+def unsorted(x):
+    """Return CSR whose indices are in no order within a row."""
+    x = x.copy()
+    for start, stop in zip(x.indptr, x.indptr[1:], strict=False):
+        x.indices[start:stop] = x.indices[start:stop][::-1].copy()
+        x.data[start:stop] = x.data[start:stop][::-1].copy()
+    x.has_sorted_indices = False
+    return x
+
+
+def explicit_zeros(x):
+    x = x.tocoo()
+    row, col = np.append(x.row, [0, 1]), np.append(x.col, [np.flatnonzero(x.toarray()[i] == 0)[0] for i in (0, 1)])
+    return sp.coo_matrix((np.append(x.data, [0, 0]), (row, col)), x.shape).tocsr()
+
+
+FORMS = {
+    "csr": with_x(lambda x: x),
+    "csc": with_x(lambda x: x.tocsc()),
+    "dense": with_x(lambda x: x.toarray()),
+    "dense, columns first": with_x(lambda x: np.asfortranarray(x.toarray())),
+    "csr_array": with_x(sp.csr_array),
+    "csc_array": with_x(sp.csc_array),
+    "int64": with_x(lambda x: x.astype(np.int64)),
+    "uint8": with_x(lambda x: x.astype(np.uint8)),
+    "float64": with_x(lambda x: x.astype(np.float64)),
+    "float16": with_x(lambda x: x.toarray().astype(np.float16)),
+    "unsorted": with_x(unsorted),
+    "explicit zeros": with_x(explicit_zeros),
+    "view": form(view),
+    "layer": form(in_layer, layer="raw"),
+    "dask": with_x(in_dask),
+    "dask of csr": with_x(sparse_in_dask),
+    "mudata, by modality": form(in_mudata, modality="rna"),
+    "backed csr": stored(".h5ad", backed=True),
+    "backed csc": stored(".h5ad", lambda x: x.tocsc(), backed=True),
+    "backed dense": stored(".h5ad", lambda x: x.toarray(), backed=True),
+    "h5ad": stored(".h5ad"),
+    "h5ad, dense": stored(".h5ad", lambda x: x.toarray()),
+    "h5ad, layer": stored_layer(".h5ad"),
+    "zarr": stored(".zarr"),
+    "zarr, csc": stored(".zarr", lambda x: x.tocsc()),
+    "zarr, dense": stored(".zarr", lambda x: x.toarray()),
+    "zarr, layer": stored_layer(".zarr"),
+}
+
+
+@pytest.mark.parametrize("make", FORMS.values(), ids=FORMS)
+def test_every_form_gets_the_same_annotation(make, query, expected, trained, tmp_path):
+    data, arguments = make(query, tmp_path)
+    before = on_disk(tmp_path)
+    found = trained.annotate(data, probabilities=True, **arguments)
+    found = found["rna"] if isinstance(found, mudata.MuData) else found
+    assert found.obs["deepscore"].tolist() == expected.obs["deepscore"].tolist()
+    np.testing.assert_allclose(found.obs["deepscore_score"], expected.obs["deepscore_score"], atol=1e-6)
+    pd.testing.assert_frame_equal(
+        found.obsm["deepscore_probabilities"], expected.obsm["deepscore_probabilities"], atol=1e-6
+    )
+    assert on_disk(tmp_path) == before
+    if getattr(found, "isbacked", False):
+        found.file.close()
+
+
+def test_a_view_of_a_backed_data_set(query, expected, trained, tmp_path):
+    backed, _ = stored(".h5ad", backed=True)(query, tmp_path)
+    found = trained.annotate(backed[50:])
+    assert found.obs["deepscore"].tolist() == expected.obs["deepscore"].tolist()[50:]
+    assert list(backed.obs) == ["cell_type", "batch"]
+    backed.file.close()
+
+
+def test_a_view_of_a_mudata(query, expected, trained):
+    whole = in_mudata(query)
+    found = trained.annotate(whole[50:], modality="rna")
+    assert found["rna"].obs["deepscore"].tolist() == expected.obs["deepscore"].tolist()[50:]
+    assert "deepscore" not in whole["rna"].obs
+
+
+def test_a_mudata_read_from_disk(query, expected, trained, tmp_path):
+    path = tmp_path / "query.h5mu"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        in_mudata(query).write(path)
+        data = mudata.read_h5mu(path)
+    found = trained.annotate(data, modality="rna")
+    assert found["rna"].obs["deepscore"].tolist() == expected.obs["deepscore"].tolist()
+
+
+# ----------------------------------------------------------------------------------- what happens to the query
+
+
+def full(query):
+    query.layers["raw"] = query.X.copy()
+    query.obsm["X_pca"] = np.arange(2.0 * query.n_obs).reshape(-1, 2)
+    query.obsp["distances"] = sp.identity(query.n_obs, format="csr")
+    query.uns["settings"] = {"neighbors": {"k": 15}}
+    query.obs["cluster"] = pd.Categorical(np.arange(query.n_obs) % 4)
+    query.raw = query
+    return query
+
+
+@pytest.mark.parametrize("probabilities", [True, False])
+def test_columns_are_added_and_nothing_else_changes(query, trained, probabilities):
+    before = digest(full(query))
+    found = trained.annotate(query, probabilities=probabilities)
+    assert found is query
+    after = digest(found)
+    new = [*(f"obs {name}" for name in COLUMNS), *["obsm deepscore_probabilities"] * probabilities]
+    assert sorted(after.keys() - before.keys()) == sorted(new)
+    assert {name: after[name] for name in before} == before
+    assert list(found.obs) == ["cell_type", "batch", "cluster", *COLUMNS]
+    assert found.obs["deepscore_score"].dtype == np.float64
+
+
+def test_a_view_is_copied_and_its_parent_left_alone(query, trained):
+    part = query[:40]
+    before = digest(query)
+    found = trained.annotate(part)
+    assert digest(query) == before
+    assert not found.is_view
+    assert found.n_obs == 40
+    assert list(found.obs[COLUMNS]) == COLUMNS
+
+
+def test_a_failed_call_changes_nothing(query, trained):
+    before = digest(query)
+    with pytest.raises(InputError):
+        trained.annotate(query, layer="none")
+    with pytest.raises(InputError):
+        trained.annotate(query, batch="none")
+    assert digest(query) == before
+
+
+def test_annotating_again_replaces_the_columns(query, trained):
+    first = trained.annotate(query).obs["deepscore"].tolist()
+    assert trained.annotate(query, threshold=1.0).obs["deepscore"].tolist() != first
+    assert list(query.obs) == ["cell_type", "batch", *COLUMNS]
+
+
+def test_calls_can_be_compared_with_labels_and_written(query, trained, tmp_path):
+    query.obs["cell_type"] = query.obs["cell_type"].astype("category")
+    found = trained.annotate(query, probabilities=True)
+    assert (found.obs["deepscore"] == found.obs["cell_type"]).mean() > 0.9
+    found.write_h5ad(tmp_path / "annotated.h5ad")
+    again = ad.read_h5ad(tmp_path / "annotated.h5ad")
+    assert again.obs["deepscore"].tolist() == found.obs["deepscore"].tolist()
+
+
+def test_the_table_has_the_names_of_cells_and_labels(query, trained):
+    table = trained.annotate(query, probabilities=True).obsm["deepscore_probabilities"]
+    assert table.index.tolist() == query.obs_names.tolist()
+    assert table.columns.tolist() == ["B cell", "NK cell", "T cell"]
+    np.testing.assert_allclose(table.sum(axis=1), 1)
+    np.testing.assert_array_equal(table.max(axis=1), query.obs["deepscore_score"])
+
+
+# -------------------------------------------------------------------------------------- what cannot be opened
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (lambda folder: np.ones((3, 3)), "unknown_data"),
+        (lambda folder: None, "unknown_data"),
+        (lambda folder: folder / "none.h5ad", "file_not_found"),
+        (lambda folder: str(folder / "none.zarr"), "file_not_found"),
+        (lambda folder: folder, "unknown_data"),
+    ],
+    ids=["matrix", "nothing", "h5ad", "zarr", "folder"],
+)
+def test_what_cannot_be_opened_is_told(make, code, tmp_path):
+    with pytest.raises(InputError) as caught:
+        open_source(make(tmp_path))
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
+def test_a_file_that_is_not_what_its_name_says_is_told(suffix, tmp_path):
+    path = tmp_path / f"text{suffix}"
+    path.write_text("cell\tCD3D\tMS4A1\n")
+    with pytest.raises(InputError) as caught:
+        open_source(path)
+    assert caught.value.code == "unknown_data"
+
+
+def test_a_data_set_without_values_names_its_layers():
+    data = ad.AnnData(obs=pd.DataFrame(index=["a", "b"]), var=pd.DataFrame(index=["x"]), layers={"counts": np.ones((2, 1))})
+    with pytest.raises(InputError, match="'counts'") as caught:
+        open_source(data)
+    assert caught.value.code == "layer_not_found"
+    assert open_source(data, "counts").blocks.source == "layer 'counts'"
+
+
+def test_a_mudata_needs_a_modality(query):
+    with pytest.raises(InputError, match="rna, atac") as caught:
+        open_source(in_mudata(query))
+    assert caught.value.code == "modality_required"
+
+
+@pytest.mark.parametrize(("asked", "n_features", "kind"), [("rna", 80, "rna"), ("peaks", 3, "peaks"), ("atac", 3, None)])
+def test_a_modality_is_found_by_its_key_or_its_kind(query, asked, n_features, kind):
+    source = open_source(in_mudata(query), modality=asked)
+    assert (source.blocks.n_features, source.modality) == (n_features, kind)
+
+
+# ----------------------------------------------------------------------------------------------------- labels
+
+CELLS = ["c1", "c2", "c3", "c4"]
+
+
+@pytest.fixture
+def source():
+    obs = pd.DataFrame({"text": ["B", "T", "B", None], "number": [1.0, 2.0, 1.0, np.nan]}, index=CELLS)
+    return open_source(ad.AnnData(np.ones((4, 2)), obs=obs))
+
+
+def series(values, index, dtype=None):
+    return pd.Series(values, index=index, dtype=dtype)
+
+
+LABELS = {
+    "column": ("text", ["B", "T", "B", None]),
+    "column of numbers": ("number", ["1", "2", "1", None]),
+    "list": (["B", "T", "B", None], ["B", "T", "B", None]),
+    "tuple": (("B", "T", "B", "T"), ["B", "T", "B", "T"]),
+    "array": (np.array(["B", "T", "B", "T"]), ["B", "T", "B", "T"]),
+    "integers": (np.array([1, 2, 1, 10]), ["1", "2", "1", "10"]),
+    "float32": (np.array([1, 2, 1, np.nan], np.float32), ["1", "2", "1", None]),
+    "float64": (np.array([1, 2.5, 1, np.nan]), ["1", "2.5", "1", None]),
+    "booleans": (np.array([True, False, True, True]), ["True", "False", "True", "True"]),
+    "categorical": (pd.Categorical(["B", "T", "B", None], categories=["T", "B", "unused"]), ["B", "T", "B", None]),
+    "Series of cells": (series(["B", "T", "B", "T"], CELLS), ["B", "T", "B", "T"]),
+    "Series in another order": (series(["T", "B", "T", "B"], ["c4", "c3", "c2", "c1"]), ["B", "T", "B", "T"]),
+    "Series of more cells": (series(list("BTBTX"), [*CELLS, "c5"])[CELLS], ["B", "T", "B", "T"]),
+    "Series by position": (series(["B", "T", "B", "T"], range(4)), ["B", "T", "B", "T"]),
+    "categorical Series": (series(["T", "B"] * 2, CELLS[::-1], "category"), ["B", "T", "B", "T"]),
+    "strings with a missing one": (series(["B", pd.NA, "B", "T"], CELLS, "string"), ["B", None, "B", "T"]),
+    "nullable integers": (series([1, pd.NA, 3, 4], CELLS, "Int64"), ["1", None, "3", "4"]),
+    "empty text": (["B", "", "B", "T"], ["B", None, "B", "T"]),
+    "not a time": ([pd.NaT, "B", "T", "T"], [None, "B", "T", "T"]),
+}
+
+
+@pytest.mark.parametrize(("given", "expected"), LABELS.values(), ids=LABELS)
+def test_labels_become_one_text_per_cell(source, given, expected):
+    assert labels_of(source, given, "labels").tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "index", [["c1", "c2", "c3", "x"], ["c1", "c2", "c3", "c3"]], ids=["another cell", "a cell twice"]
+)
+def test_a_series_of_other_cells_is_refused(source, index):
+    with pytest.raises(InputError, match="labels is a Series") as caught:
+        labels_of(source, series(["B"] * 4, index), "labels")
+    assert caught.value.code == "labels_cells"
+
+
+def test_a_column_that_is_not_there_is_refused_with_those_that_are(source):
+    with pytest.raises(InputError, match="'text', 'number'") as caught:
+        labels_of(source, "cell_type", "labels")
+    assert caught.value.code == "column_not_found"
+
+
+# ------------------------------------------------------------------------------------------------- write_h5ad
+
+
+@pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
+def test_an_annotated_file_is_written_beside_the_query(query, trained, tmp_path, suffix):
+    query.uns["settings"] = {"k": 15}
+    path, _ = stored(suffix)(in_layer(query), tmp_path)
+    before, output = on_disk(tmp_path), tmp_path / "out.h5ad"
+    found = trained.annotate(path, layer="raw", probabilities=True)
+    write_h5ad(found, str(path), str(output))
+    assert {name: value for name, value in on_disk(tmp_path).items() if name != str(output)} == before
+    again = ad.read_h5ad(output)
+    assert again.obs["deepscore"].tolist() == found.obs["deepscore"].tolist()
+    assert list(again.obsm["deepscore_probabilities"]) == ["B cell", "NK cell", "T cell"]
+    assert (again.layers["raw"] != query.layers["raw"]).nnz == 0
+    assert int(again.uns["settings"]["k"]) == 15
+
+
+def test_a_failure_while_writing_leaves_the_old_output(query, trained, tmp_path, monkeypatch):
+    path, _ = stored(".h5ad")(query, tmp_path)
+    output = tmp_path / "out.h5ad"
+    output.write_text("old")
+
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    found = trained.annotate(path)
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(OSError, match="No space left"):
+        write_h5ad(found, str(path), str(output))
+    assert output.read_text() == "old"
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["out.h5ad", "query.h5ad"]
+    found.file.close()

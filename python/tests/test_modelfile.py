@@ -1,0 +1,495 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import struct
+import subprocess
+import sys
+from importlib.resources import files
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+from synthetic import random_model
+
+from deepscore import modelfile
+from deepscore.config import ACTIVATIONS
+from deepscore.errors import ModelFileError
+from deepscore.normalize import Normalization
+
+CONTENT = modelfile.to_bytes(random_model(n_features=12, hidden=(5,)))
+
+
+def manifest_in(content):
+    """Read the manifest the way any program can: a length, a JSON header, a JSON text in it."""
+    (length,) = struct.unpack("<Q", content[:8])
+    return json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["deepscore"])
+
+
+def digest(manifest, tensors):
+    """Return the digest that the definition of the format asks for."""
+    rest = {name: value for name, value in manifest.items() if name != "content_sha256"}
+    found = hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
+    for name in sorted(tensors):
+        found.update(f"{name}:{tensors[name].dtype.str}:{tensors[name].shape}".encode() + tensors[name].tobytes())
+    return found.hexdigest()
+
+
+def repacked(change_manifest=None, change_tensors=None, seal=False):
+    """Return the file with its parts changed; sealed with a digest that fits, or with the old one."""
+    manifest, tensors = manifest_in(CONTENT), load_tensors(CONTENT)
+    for change, part in ((change_manifest, manifest), (change_tensors, tensors)):
+        if change is not None:
+            change(part)
+    if seal:
+        manifest["content_sha256"] = digest(manifest, tensors)
+    return save_tensors(tensors, {"deepscore": json.dumps(manifest, ensure_ascii=False)})
+
+
+def with_header(text, content=CONTENT):
+    """Return the file with another header."""
+    (length,) = struct.unpack("<Q", content[:8])
+    return struct.pack("<Q", len(text)) + text + content[8 + length :]
+
+
+def header_with(**entries):
+    (length,) = struct.unpack("<Q", CONTENT[:8])
+    return json.dumps(json.loads(CONTENT[8 : 8 + length]) | entries).encode()
+
+
+def code_of(content):
+    with pytest.raises(ModelFileError) as caught:
+        modelfile.from_bytes(content)
+    return caught.value.code
+
+
+# ----------------------------------------------------------------------------------------------- round trip
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"hidden": ()},
+        {"n_features": 1},
+        {"hidden": (9, 8, 7)},
+        {"labels": ("Zelle \u00e4", 'quote " and \\', "\u7d30\u80de")},
+        {"created_with": "deepscore 0.9.1", "modality": "protein"},
+        {"modality": "peaks", "normalization": Normalization("tfidf", np.linspace(1, 99, 30, dtype=np.float32))},
+        *({"network": {"hidden_nodes": [9, 7], "activation": name}} for name in ACTIVATIONS),
+    ],
+    ids=str,
+)
+def test_a_model_comes_back_bit_by_bit(changes):
+    before = random_model(**changes)
+    content = modelfile.to_bytes(before)
+    after = modelfile.from_bytes(content)
+    for field in dataclasses.fields(before):
+        a, b = getattr(before, field.name), getattr(after, field.name)
+        if field.name == "layers":
+            assert len(a) == len(b)
+            pairs = [pair for x, y in zip(a, b, strict=True) for pair in zip(x, y, strict=True)]
+        elif field.name == "normalization":
+            assert a.method == b.method
+            pairs = [(a.idf, b.idf)]
+        else:
+            pairs = [(a, b)] if isinstance(a, np.ndarray) else []
+            assert pairs or a == b
+        for x, y in pairs:
+            np.testing.assert_array_equal(x, y)
+    assert modelfile.to_bytes(after) == content
+
+
+def test_a_trained_model_predicts_the_same_after_a_round_trip(trained, tmp_path, prepared):
+    trained.save(tmp_path / "model.deepscore")
+    after = modelfile.from_bytes(modelfile.load(tmp_path / "model.deepscore"))
+    rows = sp.csr_matrix(prepared.matrix[:20])
+    np.testing.assert_array_equal(after.predict_proba(rows), trained._model.predict_proba(rows))
+
+
+def test_the_schema_is_a_schema_and_every_manifest_follows_it(trained):
+    schema = json.loads(files("deepscore").joinpath("schemas/model-v1.json").read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(schema)
+    for manifest in (trained.manifest, manifest_in(CONTENT)):
+        Draft202012Validator(schema).validate(manifest)
+
+
+def test_the_file_is_safetensors_with_a_manifest():
+    manifest, tensors = manifest_in(CONTENT), load_tensors(CONTENT)
+    assert modelfile.manifest_of(CONTENT) == manifest
+    assert manifest["format_version"] == 1
+    assert manifest["content_sha256"] == digest(manifest, tensors)
+    assert {name: array.shape for name, array in tensors.items()} == {
+        "feature_mean": (12,),
+        "feature_scale": (12,),
+        "layers.0.weight": (12, 5),
+        "layers.0.bias": (5,),
+        "layers.1.weight": (5, 3),
+        "layers.1.bias": (3,),
+    }
+    assert {array.dtype for array in tensors.values()} == {np.dtype(np.float32)}
+
+
+def test_the_self_check_holds_three_rows_and_their_probabilities():
+    check, model = manifest_in(CONTENT)["self_check"], modelfile.from_bytes(CONTENT)
+    rows = np.zeros((3, 12), np.float32)
+    for row, entry in zip(rows, check["rows"], strict=True):
+        row[entry["indices"]] = entry["values"]
+    np.testing.assert_allclose(model.predict_proba(sp.csr_matrix(rows)), check["probabilities"], atol=1e-6)
+
+
+def test_the_manifest_is_read_without_torch_and_anndata(tmp_path):
+    (tmp_path / "m").write_bytes(CONTENT)
+    code = (
+        "import sys, deepscore; m = deepscore.inspect_model('m'); "
+        "print(m['labels'], *sorted({'torch', 'anndata'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['B cell', 'NK cell', 'T cell']"
+
+
+# --------------------------------------------------------------------------------------- what is not a model
+
+NOT_MODELS = {
+    "no bytes": b"",
+    "zeros": bytes(1000),
+    "text": b"These are no weights, and this is not a model of any kind.\n" * 20,
+    "JSON": b'{"format_version": 1, "features": [], "labels": []}',
+    "pickle": b"\x80\x04\x95\x1e\x00\x00\x00\x00\x00\x00\x00}\x94(\x8c\x06labels\x94]\x94\x8c\x05model\x94K\x01u." * 5,
+    "zip (torch)": b"PK\x03\x04\x00\x00\x08\x08\x00\x00archive/data.pkl" + bytes(300),
+    "HDF5": b"\x89HDF\r\n\x1a\n" + bytes(500),
+    "gzip (RDS)": b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03" + bytes(200),
+    "safetensors of others": save_tensors({"weight": np.ones(3, np.float32)}, {"format": "pt"}),
+    "safetensors without metadata": save_tensors({"weight": np.ones(3, np.float32)}),
+    "huge length": struct.pack("<Q", 2**63) + CONTENT[8:],
+    "length of all ones": b"\xff" * 8 + CONTENT[8:],
+    "header is a list": with_header(b"[1, 2, 3]"),
+    "header is no JSON": with_header(b"{" + b"x" * 50),
+    "header is not UTF-8": with_header(b'{"\xff\xfe": 1}'),
+    "deep nesting": with_header(b'{"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}"),
+    "deep nesting in the manifest": with_header(header_with(__metadata__={"deepscore": "[" * 200_000})),
+    "manifest is no text": with_header(header_with(__metadata__={"deepscore": {"format_version": 1}})),
+    "manifest is a list": with_header(header_with(__metadata__={"deepscore": "[1]"})),
+    "manifest is no JSON": with_header(header_with(__metadata__={"deepscore": "format_version: 1"})),
+    "manifest without version": with_header(header_with(__metadata__={"deepscore": "{}"})),
+    "metadata is a list": with_header(header_with(__metadata__=["deepscore"])),
+}
+
+
+@pytest.mark.parametrize("content", NOT_MODELS.values(), ids=NOT_MODELS)
+@pytest.mark.parametrize("read", [modelfile.from_bytes, modelfile.manifest_of])
+def test_what_is_not_a_model_is_refused(content, read):
+    with pytest.raises(ModelFileError) as caught:
+        read(content)
+    assert caught.value.code == "not_a_model"
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9, 0.9999])
+def test_a_truncated_file_is_recognised(share):
+    assert code_of(CONTENT[: int(share * len(CONTENT))]) == "truncated"
+
+
+def test_bytes_after_the_end_are_refused():
+    assert code_of(CONTENT + b"more") in {"invalid_tensors", "edited"}
+
+
+def test_a_newer_version_says_what_to_do():
+    def newer(manifest):
+        manifest |= {"format_version": 2, "created_with": "deepscore 3.1", "features": {"other": "schema"}}
+
+    for read in (modelfile.from_bytes, modelfile.manifest_of):
+        with pytest.raises(ModelFileError, match="deepscore 3.1.*Upgrade") as caught:
+            read(repacked(newer))
+        assert caught.value.code == "newer_version"
+
+
+# ------------------------------------------------------------------------------------------------- manifests
+
+
+def put(*path_and_value):
+    """Return a change that sets one value deep in a manifest."""
+    *path, last, value = path_and_value
+
+    def change(manifest):
+        for key in path:
+            manifest = manifest[key]
+        manifest[last] = value
+
+    return change
+
+
+INVALID = {
+    "version is text": put("format_version", "1"),
+    "version is nought": put("format_version", 0),
+    "unknown key": put("extra", 1),
+    "unknown modality": put("modality", "methylation"),
+    "duplicate features": put("features", ["GENE000"] * 12),
+    "duplicate labels": put("labels", ["B cell", "B cell", "T cell"]),
+    "one label": put("labels", ["B cell"]),
+    "features are numbers": put("features", list(range(12))),
+    "a name without letters": put("features", 3, ""),
+    "a very long name": put("features", 3, "x" * 2000),
+    "unknown activation": put("network", "activation", "exec"),
+    "negative nodes": put("network", "hidden_nodes", [-5]),
+    "unknown recipe": put("normalization", "method", "sctransform"),
+    "another scale": put("normalization", "scale", 1_000_000),
+    "temperature of nought": put("calibration", "temperature", 0),
+    "temperature is text": put("calibration", "temperature", "1"),
+    "threshold above one": put("thresholds", "default", 1.5),
+    "no training facts": put("training", {}),
+    "one row of self-check": put("self_check", "rows", []),
+    "no digest": put("content_sha256", ""),
+}
+
+
+@pytest.mark.parametrize("change", INVALID.values(), ids=INVALID)
+def test_an_invalid_manifest_is_refused(change):
+    for read in (modelfile.from_bytes, modelfile.manifest_of):
+        with pytest.raises(ModelFileError) as caught:
+            read(repacked(change))
+        assert caught.value.code == "invalid_manifest"
+
+
+@pytest.mark.parametrize("name", manifest_in(CONTENT))
+def test_every_part_of_the_manifest_is_needed(name):
+    code = code_of(repacked(lambda manifest: manifest.pop(name)))
+    assert code == ("not_a_model" if name == "format_version" else "invalid_manifest")
+
+
+def swap_labels(manifest):
+    manifest["labels"].reverse()
+
+
+EDITS = {
+    "labels swapped": swap_labels,
+    "label renamed": put("labels", 0, "Hepatocyte"),
+    "features swapped": lambda manifest: manifest["features"].reverse(),
+    "temperature": put("calibration", "temperature", 1.8),
+    "activation": put("network", "activation", "tanh"),
+    "training facts": put("training", "n_cells", 31),
+    "author": put("created_with", "deepscore 0.0.9"),
+    "digest": put("content_sha256", "0" * 64),
+}
+
+
+@pytest.mark.parametrize("change", EDITS.values(), ids=EDITS)
+def test_an_edited_manifest_is_recognised(change):
+    assert code_of(repacked(change)) == "edited"
+
+
+@pytest.mark.parametrize("name", sorted(load_tensors(CONTENT)))
+def test_an_edited_tensor_is_recognised(name):
+    def change(tensors):
+        tensors[name].flat[0] = np.nextafter(tensors[name].flat[0], np.float32(10))
+
+    assert code_of(repacked(None, change)) == "edited"
+
+
+def test_other_weights_under_a_fitting_digest_fail_the_self_check():
+    def change(tensors):
+        tensors["layers.0.weight"] = -tensors["layers.0.weight"]
+
+    assert code_of(repacked(None, change, seal=True)) == "edited"
+
+
+# A digest proves nothing against someone who computes it anew: whatever is in such a file must be refused cleanly.
+FORGED = {
+    "temperature is not a number": put("calibration", "temperature", float("nan")),
+    "temperature is infinite": put("calibration", "temperature", float("inf")),
+    "probabilities are not numbers": put("self_check", "probabilities", [[float("nan")] * 3] * 3),
+    "rows of different length": put("self_check", "probabilities", [[0.5], [0.5, 0.5], [1, 0, 0]]),
+    "probabilities of other labels": put("self_check", "probabilities", [[0.5, 0.5]] * 3),
+    "position out of range": put("self_check", "rows", 0, "indices", 0, 10**6),
+    "position out of any range": put("self_check", "rows", 0, "indices", 0, 10**30),
+    "fewer values than positions": put("self_check", "rows", 0, "values", [1.0]),
+    "values are not numbers": put("self_check", "rows", 0, "values", [float("nan")] * 12),
+    "values out of any range": put("self_check", "rows", 0, "values", 0, 10**400),
+    "nodes of another network": put("network", "hidden_nodes", [6]),
+    "a layer more": put("network", "hidden_nodes", [5, 3]),
+    "no end of layers": put("network", "hidden_nodes", [10**9] * 100),
+    "a recipe without its tensor": put("normalization", "method", "tfidf"),
+}
+
+
+@pytest.mark.parametrize("change", FORGED.values(), ids=FORGED)
+def test_a_forged_manifest_is_refused(change):
+    assert code_of(repacked(change, seal=True)) in {"edited", "invalid_manifest", "invalid_tensors"}
+
+
+def test_half_a_character_in_a_name_is_refused():
+    text = json.dumps(manifest_in(CONTENT)).replace("GENE003", "\\ud800")
+    content = save_tensors(load_tensors(CONTENT), {"deepscore": text})
+    assert code_of(content) in {"edited", "invalid_manifest", "not_a_model"}
+
+
+@pytest.mark.parametrize("depth", range(100, 1100, 50))
+def test_nesting_of_any_depth_is_refused_or_read(depth):
+    text = json.dumps(manifest_in(CONTENT)).replace(
+        '"n_cells": 30', '"extra": ' + "[" * depth + "]" * depth + ', "n_cells": 30'
+    )
+    assert code_of(save_tensors(load_tensors(CONTENT), {"deepscore": text})) in {"edited", "not_a_model"}
+
+
+# --------------------------------------------------------------------------------------------------- tensors
+
+
+def value(name, content, where=0):
+    def change(tensors):
+        tensors[name].flat[where] = content
+
+    return change
+
+
+def replaced(name, convert):
+    def change(tensors):
+        tensors[name] = convert(tensors[name])
+
+    return change
+
+
+INVALID_TENSORS = {
+    "not a number": value("layers.0.weight", np.nan, 7),
+    "infinite": value("layers.1.bias", np.inf),
+    "negative scale": value("feature_scale", -1),
+    "scale of nought": value("feature_scale", 0),
+    "transposed": replaced("layers.0.weight", lambda x: np.ascontiguousarray(x.T)),
+    "too short": replaced("feature_mean", lambda x: x[:-1].copy()),
+    "another shape": replaced("feature_mean", lambda x: x[None].copy()),
+    "float64": replaced("layers.1.weight", lambda x: x.astype(np.float64)),
+    "int32": replaced("layers.1.weight", lambda x: x.astype(np.int32)),
+    "missing": lambda tensors: tensors.pop("layers.1.bias"),
+    "one more": lambda tensors: tensors.update({"layers.2.bias": np.zeros(3, np.float32)}),
+    "a table that the recipe does not use": lambda tensors: tensors.update(feature_idf=np.ones(12, np.float32)),
+}
+
+
+@pytest.mark.parametrize("change", INVALID_TENSORS.values(), ids=INVALID_TENSORS)
+@pytest.mark.parametrize("seal", [False, True])
+def test_invalid_tensors_are_refused(change, seal):
+    assert code_of(repacked(None, change, seal)) == "invalid_tensors"
+
+
+HEADERS = {
+    "entry is a number": {"extra": 5},
+    "entry is a list": {"extra": [1]},
+    "entry without offsets": {"extra": {"dtype": "F32", "shape": [1]}},
+    "offsets are text": {"extra": {"dtype": "F32", "shape": [1], "data_offsets": ["0", "4"]}},
+    "one offset": {"extra": {"dtype": "F32", "shape": [1], "data_offsets": [0]}},
+    "offsets are nothing": {"extra": {"dtype": "F32", "shape": [1], "data_offsets": None}},
+    "overlapping": {"extra": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}},
+    "beyond the end": {"extra": {"dtype": "F32", "shape": [1], "data_offsets": [10**12, 10**12 + 4]}},
+    "negative": {"extra": {"dtype": "F32", "shape": [1], "data_offsets": [-4, 0]}},
+    "unknown type": {"layers.1.bias": {"dtype": "X9", "shape": [3], "data_offsets": [0, 12]}},
+}
+
+
+@pytest.mark.parametrize("entries", HEADERS.values(), ids=HEADERS)
+def test_a_broken_table_of_tensors_is_refused(entries):
+    assert code_of(with_header(header_with(**entries))) in {"invalid_tensors", "truncated", "not_a_model"}
+
+
+# ----------------------------------------------------------------------------------------------------- damage
+
+
+def refused_or_same(content):
+    try:
+        model = modelfile.from_bytes(content)
+    except ModelFileError:
+        return
+    assert modelfile.to_bytes(model) == CONTENT
+
+
+many = settings(max_examples=300, deadline=None, derandomize=True)
+positions = st.integers(0, len(CONTENT) - 1)
+
+
+@many
+@given(st.lists(st.tuples(positions, st.integers(1, 255)), min_size=1, max_size=4))
+def test_flipped_bytes_are_refused_or_harmless(flips):
+    damaged = bytearray(CONTENT)
+    for position, mask in flips:
+        damaged[position] ^= mask
+    refused_or_same(bytes(damaged))
+
+
+@many
+@given(positions)
+def test_a_file_cut_anywhere_is_refused(position):
+    assert code_of(CONTENT[:position]) in {"truncated", "not_a_model"}
+
+
+@many
+@given(positions, st.integers(0, 64), st.binary(max_size=64))
+def test_replaced_pieces_are_refused_or_harmless(position, length, piece):
+    refused_or_same(CONTENT[:position] + piece + CONTENT[position + length :])
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.binary(max_size=300))
+def test_random_bytes_are_refused(content):
+    assert code_of(content) in {"not_a_model", "truncated"}
+
+
+# ---------------------------------------------------------------------------------------------------- on disk
+
+
+def test_a_missing_file_is_told(tmp_path):
+    for path in (tmp_path / "none", tmp_path):
+        with pytest.raises(ModelFileError) as caught:
+            modelfile.load(path)
+        assert caught.value.code == "file_not_found"
+
+
+def test_a_file_larger_than_any_model_is_not_read(tmp_path, monkeypatch):
+    (tmp_path / "m").write_bytes(CONTENT)
+    monkeypatch.setattr(modelfile, "MAX_FILE", len(CONTENT) - 1)
+    with pytest.raises(ModelFileError) as caught:
+        modelfile.inspect_model(tmp_path / "m")
+    assert caught.value.code == "not_a_model"
+
+
+@pytest.mark.parametrize("convert", [str, lambda path: path])
+def test_saving_replaces_what_was_there(tmp_path, convert):
+    path = tmp_path / "model.deepscore"
+    path.write_text("old")
+    modelfile.save(CONTENT, convert(path))
+    assert modelfile.load(convert(path)) == CONTENT
+    assert os.listdir(tmp_path) == ["model.deepscore"]
+
+
+def test_the_file_has_the_permissions_of_any_new_file(tmp_path):
+    (tmp_path / "other").write_text("")
+    modelfile.save(CONTENT, tmp_path / "model")
+    assert (tmp_path / "model").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+@pytest.mark.parametrize("name", ["replace", "fsync", "chmod"])
+def test_a_failure_while_saving_leaves_the_old_file(tmp_path, monkeypatch, name):
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "model.deepscore"
+    path.write_text("old")
+    monkeypatch.setattr(os, name, fail)
+    with pytest.raises(ModelFileError, match="No space left") as caught:
+        modelfile.save(CONTENT, path)
+    assert caught.value.code == "path_not_writable"
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["model.deepscore"]
+
+
+def test_a_path_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "none" / "model", tmp_path / "folder", tmp_path / "file" / "model"):
+        with pytest.raises(ModelFileError) as caught:
+            modelfile.save(CONTENT, path)
+        assert caught.value.code == "path_not_writable"
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]

@@ -1,0 +1,120 @@
+"""Python and R together: R runs the shared cases, each language uses the other's models, and both train alike.
+
+Rscript must find the R package deepscore (R_LIBS); it is given the Python that runs this file. Without R the tests are
+skipped, unless DEEPSCORE_REQUIRE_ENGINE is set: then they fail.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+
+import deepscore
+from shared_data import HERE, read_fixture, to_anndata
+
+pytestmark = pytest.mark.r
+TOLERANCE = 1e-5
+
+
+def rscript(*arguments):
+    environment = os.environ | {"RETICULATE_PYTHON": sys.executable, "GOMP_SPINCOUNT": "0"}
+    command = ["Rscript", "--vanilla", *map(str, arguments)]
+    return subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _needs_r():
+    found = shutil.which("Rscript") and rscript("-e", "library(deepscore)").returncode == 0
+    if not found and os.environ.get("DEEPSCORE_REQUIRE_ENGINE"):
+        pytest.fail("Rscript, or the R package deepscore, is not installed")
+    if not found:
+        pytest.skip("needs Rscript and the R package deepscore")
+
+
+def test_r_runs_the_shared_cases():
+    run = "testthat::test_file('test_shared.R', package = NULL, reporter = 'check', stop_on_failure = TRUE)"
+    done = rscript("-e", run)
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+    assert "FAIL 0 | WARN 0 | SKIP 0" in done.stdout
+
+
+DATA = {
+    "genes": {"reference": "reference", "query": "query", "n_features": 150, "batch": "batch"},
+    "peaks": {"reference": "peaks_reference", "query": "peaks_query", "n_features": 100},
+}
+
+
+@pytest.fixture(scope="module", params=DATA)
+def exchange(request, tmp_path_factory):
+    """Train in both languages, each using the model of the other; return the folder with models and calls."""
+    folder, names = tmp_path_factory.mktemp(request.param), DATA[request.param]
+    reference, query = ({"fixture": names[what]} for what in ("reference", "query"))
+    data, batch = to_anndata(read_fixture(reference)), names.get("batch")
+    features = deepscore.find_common_features(data, to_anndata(read_fixture(query)), names["n_features"])
+    # Seurat knows no underscore: in R the reference has the same features under names with a dash.
+    config = {"hidden_nodes": [64, 16], "common_features": features, "n_labels": 4, "epochs": 8, "seed": 5}
+    settings = {"config": config, "reference": reference, "query": query, "batch": batch}
+    (folder / "settings.json").write_text(json.dumps(settings))
+    ds = deepscore.DeepScore(**config).set_reference(data, "label_missing", batch=batch).train(progress=False)
+    ds.save(folder / "python.deepscore")
+    done = rscript("both_ways.R", folder)
+    assert done.returncode == 0, done.stderr
+    return folder, query
+
+
+@pytest.mark.parametrize("origin", ["python", "r"])
+def test_both_languages_call_every_cell_alike(exchange, origin):
+    folder, query = exchange
+    found = deepscore.load(folder / f"{origin}.deepscore").annotate(to_anndata(read_fixture(query)), probabilities=True)
+    table = found.obsm["deepscore_probabilities"]
+    in_r = pd.read_csv(folder / f"{origin}_in_r.csv", index_col=0)
+    assert in_r.index.tolist() == found.obs_names.tolist()
+    assert in_r["deepscore"].tolist() == found.obs["deepscore"].tolist()
+    columns = [f"deepscore_probability_{label}" for label in table.columns]
+    assert in_r.columns.tolist() == ["deepscore", "deepscore_score", *columns]
+    assert np.abs(in_r["deepscore_score"] - found.obs["deepscore_score"]).max() <= TOLERANCE
+    assert np.abs(in_r[columns].to_numpy() - table.to_numpy()).max() <= TOLERANCE
+
+
+def test_both_languages_train_the_same_weights(exchange):
+    folder, _ = exchange
+    ours, theirs = (load_file(folder / f"{origin}.deepscore") for origin in ("python", "r"))
+    assert ours.keys() == theirs.keys()
+    for name, weights in ours.items():
+        np.testing.assert_array_equal(weights, theirs[name], err_msg=name)
+    ours, theirs = (deepscore.inspect_model(folder / f"{origin}.deepscore") for origin in ("python", "r"))
+    assert ours == theirs
+
+
+SAVE = {
+    "python": [
+        sys.executable, "-c",
+        "import sys, deepscore\ntry: deepscore.load(sys.argv[1]).save(sys.argv[2])\n"
+        "except deepscore.errors.DeepScoreError as error: print(error.code)",
+    ],
+    "r": [
+        "Rscript", "--vanilla", "-e",
+        "library(deepscore); path <- commandArgs(TRUE)\n"
+        "tryCatch(save_model(load_model(path[1]), path[2]), deepscore_error = function(e) cat(e$code))",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", SAVE)
+def test_a_file_survives_a_full_disk(tmp_path, language):
+    """The limit lets all of the model through but its last bytes, which wait in a buffer until the file is closed."""
+    model, target = HERE / "models/v1/toy_rna.deepscore", tmp_path / "model.deepscore"
+    assert 24 * 1024 < model.stat().st_size < 28 * 1024
+    target.write_text("an older file")
+    limited = ["bash", "-c", "trap '' XFSZ; ulimit -f 24; exec \"$@\"", "bash", *SAVE[language]]
+    environment = os.environ | {"RETICULATE_PYTHON": sys.executable, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([*limited, model, target], env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == "path_not_writable", done.stdout + done.stderr
+    assert target.read_text() == "an older file"
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
