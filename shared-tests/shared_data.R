@@ -99,8 +99,8 @@ mutations <- list(
     rownames(data$x)[seq_len(stop)] <- sprintf("chr9:%d000-%d500", seq_len(stop), seq_len(stop))
     data
   },
-  respell_peaks = function(data, separator) {
-    rownames(data$x) <- gsub("[:-]", separator, rownames(data$x))
+  respell = function(data, pairs) { # parts of all names, one pair after the other
+    for (old in names(pairs)) rownames(data$x) <- gsub(old, pairs[[old]], rownames(data$x), fixed = TRUE)
     data
   },
   copy_feature_name = function(data) {

@@ -112,8 +112,12 @@ def name_as_peaks(data: Data, stop: int) -> Data:
     return replace(data, features=peaks + data.features[stop:])
 
 
-def respell_peaks(data: Data, separator: str) -> Data:
-    return replace(data, features=[name.replace(":", separator).replace("-", separator) for name in data.features])
+def respell(data: Data, pairs: dict[str, str]) -> Data:
+    """Replace parts of all names, one pair after the other."""
+    names = data.features
+    for old, new in pairs.items():
+        names = [name.replace(old, new) for name in names]
+    return replace(data, features=names)
 
 
 def copy_feature_name(data: Data) -> Data:
@@ -159,7 +163,7 @@ def transpose(data: Data) -> Data:
 MUTATIONS = {
     change.__name__: change
     for change in (
-        take_features, take_cells, reverse_features, rename, prefix_features, name_as_peaks, respell_peaks,
+        take_features, take_cells, reverse_features, rename, prefix_features, name_as_peaks, respell,
         copy_feature_name, copy_cell_name, set_value, empty_cell, multiply, scale, transpose,
     )
 }  # fmt: skip

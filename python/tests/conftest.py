@@ -9,11 +9,15 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")  # two threads that wait by sleepin
 import anndata as ad
 import numpy as np
 import pytest
-import synthetic
+from hypothesis import settings
 
 import deepscore
+import synthetic
 from deepscore.model import Model
 from deepscore.reference import Reference, prepare
+
+settings.register_profile("suite", database=None, deadline=None, derandomize=True)
+settings.load_profile("suite")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Sequence
 
@@ -72,7 +73,7 @@ def random_model(seed: int = 3, n_features: int = 30, hidden: Sequence[int] = (9
     sizes = [n_features, *hidden, len(LABELS)]
     layers = [
         (rng.normal(0, 0.7, (a, b)).astype(np.float32), rng.normal(0, 0.3, b).astype(np.float32))
-        for a, b in zip(sizes, sizes[1:], strict=False)
+        for a, b in itertools.pairwise(sizes)
     ]
     facts = {
         "seed": seed,

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from synthetic import dataset, digest
 
 from deepscore.adapters import labels_of, open_source, write_h5ad
 from deepscore.errors import InputError
+from synthetic import dataset, digest
 
 COLUMNS = ["deepscore", "deepscore_score"]
+mudata.set_options(pull_on_update=False)  # else it warns
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +87,7 @@ def stored_layer(suffix):
 def in_mudata(query):
     other = ad.AnnData(sp.csr_matrix((query.n_obs, 3)), obs=query.obs[[]].copy())
     other.var_names = [f"chr1:{i}0-{i}9" for i in range(1, 4)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return mudata.MuData({"rna": query, "atac": other})
+    return mudata.MuData({"rna": query, "atac": other})
 
 
 def in_dask(x):
@@ -179,11 +178,8 @@ def test_a_view_of_a_mudata(query, expected, trained):
 
 def test_a_mudata_read_from_disk(query, expected, trained, tmp_path):
     path = tmp_path / "query.h5mu"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        in_mudata(query).write(path)
-        data = mudata.read_h5mu(path)
-    found = trained.annotate(data, modality="rna")
+    in_mudata(query).write(path)
+    found = trained.annotate(mudata.read_h5mu(path), modality="rna")
     assert found["rna"].obs["deepscore"].tolist() == expected.obs["deepscore"].tolist()
 
 
@@ -285,7 +281,9 @@ def test_a_file_that_is_not_what_its_name_says_is_told(suffix, tmp_path):
 
 
 def test_a_data_set_without_values_names_its_layers():
-    data = ad.AnnData(obs=pd.DataFrame(index=["a", "b"]), var=pd.DataFrame(index=["x"]), layers={"counts": np.ones((2, 1))})
+    data = ad.AnnData(
+        obs=pd.DataFrame(index=["a", "b"]), var=pd.DataFrame(index=["x"]), layers={"counts": np.ones((2, 1))}
+    )
     with pytest.raises(InputError, match="'counts'") as caught:
         open_source(data)
     assert caught.value.code == "layer_not_found"
@@ -298,7 +296,9 @@ def test_a_mudata_needs_a_modality(query):
     assert caught.value.code == "modality_required"
 
 
-@pytest.mark.parametrize(("asked", "n_features", "kind"), [("rna", 80, "rna"), ("peaks", 3, "peaks"), ("atac", 3, None)])
+@pytest.mark.parametrize(
+    ("asked", "n_features", "kind"), [("rna", 80, "rna"), ("peaks", 3, "peaks"), ("atac", 3, None)]
+)
 def test_a_modality_is_found_by_its_key_or_its_kind(query, asked, n_features, kind):
     source = open_source(in_mudata(query), modality=asked)
     assert (source.blocks.n_features, source.modality) == (n_features, kind)

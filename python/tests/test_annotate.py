@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from synthetic import MARKERS, blocks_of, counts, log_cp10k, names, random_model
 
 from deepscore.annotate import UNCLASSIFIED, ahead, align, annotate_blocks
 from deepscore.errors import InputError
 from deepscore.scale import Scale
+from synthetic import MARKERS, blocks_of, counts, log_cp10k, names, random_model
 
 N_CELLS, N_FEATURES = 130, 30
 

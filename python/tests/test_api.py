@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import scanpy as sc
 from PIL import Image
-from synthetic import dataset, digest, log_cp10k
 
 import deepscore
 from deepscore import config
 from deepscore.errors import ConfigError, InputError
+from synthetic import dataset, digest, log_cp10k
 
 QUICK = {"hidden_nodes": (16, 8), "epochs": 4, "batch_size": 32}
 

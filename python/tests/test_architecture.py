@@ -9,10 +9,23 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(str(files("deepscore")))
-ORDER = """
-    version errors blocks naming normalize variable markers features config scale reference network model
-    calibrate scores training modelfile annotate plots report adapters api cli rbridge
-""".split()
+ORDER = (
+    *("version", "errors", "blocks", "labels", "naming", "normalize", "variable", "markers", "features", "config"),
+    *(
+        "scale",
+        "reference",
+        "network",
+        "model",
+        "calibrate",
+        "scores",
+        "training",
+        "modelfile",
+        "annotate",
+        "plots",
+        "report",
+    ),
+    *("adapters", "api", "cli", "rbridge"),
+)
 ONLY_IN = {"anndata": {"adapters"}, "mudata": {"adapters"}, "h5py": {"adapters"}, "zarr": {"adapters"}}
 NOT_AT_IMPORT = {"torch": {"network", "training"}, "matplotlib": set(), "PIL": set(), "tensorboard": set()}
 
@@ -34,7 +47,9 @@ def at_import(tree):
     return set(imports(ast.Module(top, [])))
 
 
-MODULES = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCE.glob("*.py") if path.stem != "__init__"}
+MODULES = {
+    path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCE.glob("*.py") if path.stem != "__init__"
+}
 
 
 @pytest.mark.parametrize("name", MODULES)

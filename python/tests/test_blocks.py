@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from synthetic import blocks_of
 
 from deepscore.blocks import CellBlocks, rows_per_block
+from synthetic import blocks_of
 
 
 @pytest.fixture

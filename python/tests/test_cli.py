@@ -5,10 +5,10 @@ import logging
 
 import anndata as ad
 import pytest
-from synthetic import dataset
 
 import deepscore
 from deepscore.cli import main
+from synthetic import dataset
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def _logging_as_it_was():
 def folder(tmp_path, monkeypatch):
     """Return a folder, made the current one, with a reference, a query and a model."""
     monkeypatch.chdir(tmp_path)
-    dataset(1).write_h5ad("ref.h5ad")
+    dataset(1, n_cells=120).write_h5ad("ref.h5ad")
     query = dataset(2, n_cells=150)
     query.layers["raw"] = query.X.copy()
     query.write_h5ad("query.h5ad")
@@ -39,7 +39,9 @@ def run(*arguments):
 
 
 def test_train_annotate_inspect(folder, capsys):
-    assert run("train", "ref.h5ad", "--labels", "cell_type", "--query", "query.h5ad", "--n-features", 40, "-o", "m") == 0
+    assert (
+        run("train", "ref.h5ad", "--labels", "cell_type", "--query", "query.h5ad", "--n-features", 40, "-o", "m") == 0
+    )
     assert "3 labels, 40 features" in capsys.readouterr().out
     assert run("annotate", "m", "query.h5ad", "-o", "out.h5ad", "--probabilities", "--report", "report.html") == 0
     assert "150 cells, " in capsys.readouterr().out
@@ -66,7 +68,19 @@ def test_markers_are_those_of_the_labels(folder):
 
 
 def test_arguments_of_annotate_are_handed_on(with_model, trained):
-    run("annotate", "model.deepscore", "query.h5ad", "-o", "out.h5ad", "--threshold", 0.9, "--layer", "raw", "--batch", "batch")
+    run(
+        "annotate",
+        "model.deepscore",
+        "query.h5ad",
+        "-o",
+        "out.h5ad",
+        "--threshold",
+        0.9,
+        "--layer",
+        "raw",
+        "--batch",
+        "batch",
+    )
     expected = trained.annotate("query.h5ad", threshold=0.9, batch="batch").obs["deepscore"]
     assert ad.read_h5ad("out.h5ad").obs["deepscore"].tolist() == expected.tolist()
 
@@ -84,7 +98,7 @@ def test_a_file_may_be_annotated_in_place(with_model):
         (("annotate", "model.deepscore", "none.h5ad", "-o", "out.h5ad"), "file_not_found"),
         (("annotate", "model.deepscore", "query.h5ad", "-o", "out.h5ad", "--threshold", "2"), "bad_argument"),
         (("annotate", "model.deepscore", "query.h5ad", "-o", "none/out.h5ad"), "os_error"),
-        (("train", "ref.h5ad", "--labels", "none", "-o", "m"), "column_not_found"),
+        (("train", "ref.h5ad", "--labels", "none", "--n-features", "20", "-o", "m"), "column_not_found"),
         (("train", "ref.h5ad", "--labels", "cell_type", "--n-features", "0", "-o", "m"), "bad_argument"),
         (("train", "ref.h5ad", "--labels", "cell_type", "--n-features", "20", "-o", "none/m"), "path_not_writable"),
     ],

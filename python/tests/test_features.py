@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic import blocks_of, counts, names, peak_names
 
 from deepscore.features import common_features
 from deepscore.markers import marker_scores
 from deepscore.variable import variability
+from synthetic import blocks_of, counts, names, peak_names
 
 LABELS = np.array(["B", "NK", "T"], object)
 
@@ -80,7 +80,7 @@ def in_turn(preferences, allowed, n):
 
 
 tasks = st.builds(Task, st.integers(0, 10_000), st.integers(1, 3), st.sampled_from(["rna", "peaks"]))
-slow = settings(max_examples=25, deadline=None, derandomize=True)
+slow = settings(max_examples=25)
 
 
 @slow

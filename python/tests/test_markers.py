@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
-from synthetic import blocks_of, counts, peak_names
 
 from deepscore.errors import ConfigError
 from deepscore.markers import marker_scores
 from deepscore.normalize import Normalization, Values
+from synthetic import blocks_of, counts, peak_names
 
 LOG = Normalization("log_cp10k")  # in single precision: which values are equal matters for ranks
 LABELS = ("B", "NK", "T")

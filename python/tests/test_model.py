@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from scipy import special
-from synthetic import random_model
 
 from deepscore.config import ACTIVATIONS
 from deepscore.model import softmax
 from deepscore.scale import Scale
+from synthetic import random_model
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 PLAIN = {

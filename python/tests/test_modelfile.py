@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
-from synthetic import random_model
 
 from deepscore import modelfile
 from deepscore.config import ACTIVATIONS
 from deepscore.errors import ModelFileError
 from deepscore.normalize import Normalization
+from synthetic import random_model
 
 CONTENT = modelfile.to_bytes(random_model(n_features=12, hidden=(5,)))
 
@@ -320,7 +320,7 @@ FORGED = {
 
 @pytest.mark.parametrize("change", FORGED.values(), ids=FORGED)
 def test_a_forged_manifest_is_refused(change):
-    assert code_of(repacked(change, seal=True)) in {"edited", "invalid_manifest", "invalid_tensors"}
+    assert code_of(repacked(change, seal=True)) in {"edited", "invalid_manifest", "invalid_tensors", "not_a_model"}
 
 
 def test_half_a_character_in_a_name_is_refused():
@@ -406,7 +406,7 @@ def refused_or_same(content):
     assert modelfile.to_bytes(model) == CONTENT
 
 
-many = settings(max_examples=300, deadline=None, derandomize=True)
+many = settings(max_examples=300)
 positions = st.integers(0, len(CONTENT) - 1)
 
 
@@ -431,7 +431,7 @@ def test_replaced_pieces_are_refused_or_harmless(position, length, piece):
     refused_or_same(CONTENT[:position] + piece + CONTENT[position + length :])
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(st.binary(max_size=300))
 def test_random_bytes_are_refused(content):
     assert code_of(content) in {"not_a_model", "truncated"}

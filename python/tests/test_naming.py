@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from synthetic import blocks_of
 
 from deepscore.errors import ConfigError, InputError
 from deepscore.naming import canonical, is_peak, match_names, select_modality
+from synthetic import blocks_of
 
 
 def array(*values):

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from synthetic import blocks_of, counts, log_cp10k
 
 from deepscore.errors import InputError
 from deepscore.normalize import Normalization, Values, detect
+from synthetic import blocks_of, counts, log_cp10k
 
 EVERY = np.arange(40)
 

@@ -97,7 +97,9 @@ def test_training_and_annotation_equal_those_of_python(reference, query, model):
 
 def test_batches_cross_the_bridge(reference, query):
     batches = [data.obs["batch"].tolist() for data in (reference, query)]
-    prepared = value(rbridge.set_reference(CONFIG, handle(reference), labels(reference), batches[0], {"test_prop": 0.2}))
+    prepared = value(
+        rbridge.set_reference(CONFIG, handle(reference), labels(reference), batches[0], {"test_prop": 0.2})
+    )
     model = value(rbridge.train(CONFIG, prepared, {"progress": False}))
     found = value(rbridge.annotate(bytearray(model), handle(query), batches[1], {}))
     ds = deepscore.DeepScore((16, 8), epochs=3, batch_size=32, seed=4)
@@ -136,7 +138,9 @@ def test_log_lines_and_warnings_are_handed_over_as_notes(model, query):
     levels = [note["level"] for note in answer["notes"]]
     assert set(levels) == {"info", "warning"}
     assert any(note["text"].startswith("assay 'RNA', slot 'counts': counts") for note in answer["notes"])
-    assert [note["text"][:31] for note in answer["notes"] if note["level"] == "warning"] == ["The query has only 30 of the mod"[:31]]
+    assert [note["text"][:31] for note in answer["notes"] if note["level"] == "warning"] == [
+        "The query has only 30 of the mod"[:31]
+    ]
 
 
 def test_errors_are_values(model, query, reference):

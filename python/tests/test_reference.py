@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from synthetic import blocks_of, dataset, log_cp10k, peak_names, quick
 
 from deepscore.errors import InputError
 from deepscore.features import common_features
 from deepscore.reference import Reference, prepare
+from synthetic import blocks_of, dataset, log_cp10k, peak_names, quick
 
 
 @pytest.fixture

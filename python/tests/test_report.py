@@ -5,11 +5,11 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from synthetic import random_model
 
 from deepscore import modelfile
 from deepscore.annotate import Annotation
 from deepscore.report import annotation_report
+from synthetic import random_model
 
 MANIFEST = modelfile.manifest_of(modelfile.to_bytes(random_model()))
 CALLS = np.array(["T cell"] * 5 + ["B cell"] * 3 + ["Unclassified"], object)

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from synthetic import counts, log_cp10k
 
 from deepscore.scale import GroupSums, Scale, scaled
+from synthetic import counts, log_cp10k
 
 NOISE = 0.1  # added to every deviation, so that features without variance are not blown up
 PRIOR = 50

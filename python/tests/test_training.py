@@ -8,7 +8,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
-from synthetic import blocks_of, dataset, quick, silent
 
 from deepscore import training
 from deepscore.config import SCHEDULES
@@ -16,6 +15,7 @@ from deepscore.errors import DeepScoreError
 from deepscore.network import Network
 from deepscore.reference import prepare
 from deepscore.training import default_batch_size, default_epochs, fit, stratified_split
+from synthetic import blocks_of, dataset, quick, silent
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_the_split_follows_its_generator():
     assert first.tolist() == again.tolist() != other.tolist()
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(st.integers(2, 5000), st.integers(2, 600))
 def test_batches_cover_all_cells_and_none_has_one_cell(n_cells, batch_size):
     parts = list(training._slices(n_cells, batch_size))
@@ -91,15 +91,7 @@ def watch_steps(monkeypatch, look):
 
 @pytest.mark.parametrize(
     ("n_cells", "batch_size", "epochs"),
-    [
-        (10, 32, 30),
-        (512, 32, 30),
-        (1024, 64, 30),
-        (5000, 256, 30),
-        (10_000, 512, 15),
-        (50_000, 1024, 3),
-        (10**6, 1024, 3),
-    ],
+    [(10, 32, 30), (1024, 64, 30), (5000, 256, 20), (10_000, 512, 10), (50_000, 1024, 2), (10**6, 1024, 2)],
 )
 def test_batch_size_and_epochs_follow_the_number_of_cells(n_cells, batch_size, epochs):
     assert default_batch_size(n_cells) == batch_size
@@ -137,7 +129,9 @@ def test_the_random_state_of_the_caller_does_not_matter(prepared):
 
 
 def test_max_norm_holds_after_every_step(prepared, monkeypatch):
-    longest = watch_steps(monkeypatch, lambda network, _: max(float(w.detach().norm(dim=0).max()) for w in network.weights))
+    longest = watch_steps(
+        monkeypatch, lambda network, _: max(float(w.detach().norm(dim=0).max()) for w in network.weights)
+    )
     fit(prepared, quick(max_norm=0.5, batchnorm=False, lr=0.05), silent())
     assert len(longest) > 8
     assert longest[0] > 0.5  # as drawn
@@ -245,7 +239,7 @@ def test_the_schedule_is_followed(noisy, schedule, monkeypatch):
         return step(self, *args, **kwargs)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", watched)
-    model = fit(noisy, quick(epochs=14, lr=0.05, l2=0), silent(lr_schedule=schedule))
+    model = fit(noisy, quick(epochs=14, lr=0.05, dropout_rate=0.9), silent(lr_schedule=schedule))
     history = model.training["history"]
     rates = [record["lr"] for record in history]
     assert rates == pytest.approx(expected_rates(schedule, 0.05, history))
@@ -318,6 +312,11 @@ def test_a_device_that_is_not_there_is_refused(prepared, device):
     with pytest.raises(DeepScoreError) as caught:
         fit(prepared, quick(epochs=1, device=device), silent())
     assert caught.value.code == "bad_argument"
+
+
+def test_a_training_that_diverges_is_told(prepared):
+    with pytest.raises(DeepScoreError, match="lr|learning rate"):
+        fit(prepared, quick(epochs=20, lr=10, l2=1e6, batchnorm=False), silent())
 
 
 # -------------------------------------------------------------------------------------------------- quality

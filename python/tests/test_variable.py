@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 import scanpy as sc
 import scipy.sparse as sp
-from synthetic import blocks_of, counts, log_cp10k, names, peak_names
 
 from deepscore.normalize import Values
 from deepscore.variable import moments, variability
+from synthetic import blocks_of, counts, log_cp10k, names, peak_names
 
 
 @pytest.fixture
@@ -50,6 +50,13 @@ def test_logarithms_are_scored_as_scanpy_does_in_its_seurat_flavour(raw):
     assert not np.isfinite(found[~scored]).any()
     np.testing.assert_array_equal(scored, raw.any(axis=0))
     assert set(np.argsort(-found)[:50]) == set(np.flatnonzero(expected["highly_variable"]))
+
+
+def test_real_cells_are_ranked_as_by_scanpy():
+    data = sc.datasets.pbmc68k_reduced().raw.to_adata()
+    found = variability(blocks_of(data.X, data.var_names.to_numpy(object)), "rna")
+    sc.pp.highly_variable_genes(data, flavor="seurat", n_top_genes=100)
+    assert set(np.argsort(-found)[:100]) == set(np.flatnonzero(data.var["highly_variable"]))
 
 
 def test_peaks_are_scored_by_the_number_of_their_cells(raw):

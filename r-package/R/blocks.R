@@ -62,7 +62,7 @@ as_blocks_assay <- function(assay, layer, where = "") {
 assay_layers <- function(assay) {
   if (!methods::is(assay, "Assay")) {
     names <- seurat_object("Layers")(assay)
-    return(unique(c(names, sub("\\..*$", "", names))))
+    return(unique(c(names, sub("^(counts|data)\\..*$", "\\1", names))))
   }
   slots <- c("counts", "data", "scale.data")
   slots[vapply(slots, function(name) ncol(methods::slot(assay, name)) > 0, logical(1))]
@@ -115,8 +115,8 @@ matrix_blocks <- function(x, source) {
 # A dgCMatrix of any matrix of numbers.
 as_csc <- function(x) {
   if (methods::is(x, "dgCMatrix")) return(x)
-  if (methods::is(x, "DelayedMatrix")) return(methods::as(x, "dgCMatrix"))
-  if (!methods::is(x, "Matrix")) x <- methods::as(x, "CsparseMatrix")
+  if (is.matrix(x)) x <- methods::as(x, "CsparseMatrix")
+  if (!methods::is(x, "Matrix")) return(methods::as(x, "dgCMatrix")) # delayed and on-disk matrices
   methods::as(methods::as(methods::as(x, "dMatrix"), "generalMatrix"), "CsparseMatrix")
 }
 

@@ -50,15 +50,11 @@ current_python <- function() {
 # What inst/python/probe.py prints, or a list with the field `problem`.
 probe_python <- function(python) {
   if (is.null(python)) return(list(problem = "no Python was found"))
-  script <- shQuote(system.file("python", "probe.py", package = "deepscore"))
-  python <- shQuote(path.expand(python))
-  # R's own library path would make another Python load the wrong libpython.
+  script <- system.file("python", "probe.py", package = "deepscore")
   output <- tryCatch(
-    if (.Platform$OS.type == "windows") {
-      system2(python, script, stdout = TRUE)
-    } else {
-      system2("env", c("-u", "LD_LIBRARY_PATH", python, script), stdout = TRUE, stderr = FALSE)
-    },
+    without_library_path(
+      system2(path.expand(python), shQuote(script), stdout = TRUE, stderr = FALSE)
+    ),
     error = function(e) "", warning = function(w) ""
   )
   tryCatch(

@@ -74,9 +74,11 @@ find_upwards <- function(path, folder = getwd()) {
 
 abort_no_engine <- function(reason) {
   code <- if (grepl("No module named", reason)) "missing_package" else "engine_failed"
+  python <- if (reticulate::py_available()) reticulate::py_config()$python else "none"
   abort(
-    "EngineError", code, "The engine of deepscore could not be loaded: ", reason,
-    "\nRun deepscore_doctor() to see what is wrong, or install_deepscore() to set it up."
+    "EngineError", code, "The engine of deepscore could not be loaded: ", trimws(reason),
+    " (Python: ", python, ").\n",
+    "Run deepscore_doctor() to see what is wrong, or install_deepscore() to set it up."
   )
 }
 

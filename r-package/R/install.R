@@ -25,7 +25,19 @@ install_deepscore <- function(engine = NULL, envname = "r-deepscore", python = N
     )
   }
   if (dir.exists(engine)) engine <- normalizePath(engine)
-  if (!reticulate::virtualenv_exists(envname)) reticulate::virtualenv_create(envname, python)
-  reticulate::py_install(c(torch, engine), envname = envname, method = "virtualenv", pip = TRUE)
+  create <- list(envname = envname)
+  create$python <- python
+  without_library_path({
+    if (!reticulate::virtualenv_exists(envname)) do.call(reticulate::virtualenv_create, create)
+    reticulate::py_install(c(torch, engine), envname = envname, method = "virtualenv", pip = TRUE)
+  })
   invisible(reticulate::virtualenv_python(envname))
+}
+
+# R's own library path would make another Python load the wrong libpython, without its ssl.
+without_library_path <- function(code) {
+  before <- Sys.getenv("LD_LIBRARY_PATH", unset = NA)
+  Sys.unsetenv("LD_LIBRARY_PATH")
+  on.exit(if (!is.na(before)) Sys.setenv(LD_LIBRARY_PATH = before))
+  force(code)
 }

@@ -192,9 +192,12 @@ def labels_of(source: Source, values: Any, what: str) -> Names:
         ``column_not_found``, or ``labels_cells`` where a Series is indexed by other cells.
     """
     if isinstance(values, str):
-        if values not in source.obs:
+        table = source.obs
+        if values not in table and not isinstance(source.holder, ad.AnnData):  # MuData has a table for all modalities
+            table = source.holder.obs.reindex(table.index)
+        if values not in table:
             raise InputError("column_not_found", f"obs has no column {values!r}; there are: {_listed(source.obs)}.")
-        values = source.obs[values]
+        values = table[values]
     elif isinstance(values, pd.Series) and not isinstance(values.index, pd.RangeIndex):
         values = _in_cell_order(source, values, what)
     return np.array([_as_label(value) for value in values], dtype=object)

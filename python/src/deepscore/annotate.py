@@ -18,10 +18,10 @@ from .blocks import CellBlocks, Names
 from .config import number
 from .errors import InputError
 from .features import no_shared_features
+from .labels import require_length
 from .model import Model
 from .naming import Modality, match_names, select_modality
 from .normalize import Values, detect
-from .reference import require_length
 from .scale import GroupSums, Scale
 
 __all__ = ["UNCLASSIFIED", "Annotation", "annotate_blocks"]

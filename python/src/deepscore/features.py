@@ -16,7 +16,7 @@ import numpy.typing as npt
 from .blocks import CellBlocks, Names
 from .errors import ConfigError, InputError
 from .markers import MarkerTest, marker_scores
-from .naming import Modality, match_names
+from .naming import Modality, canonical, match_names
 from .variable import Doubles, variability
 
 __all__ = ["Strategy", "common_features", "no_shared_features"]
@@ -26,10 +26,15 @@ Strategy = Literal["variable", "markers_in_variable", "markers"]
 
 def ranks(score: Doubles, names: Names) -> npt.NDArray[np.intp]:
     """Rank features from 0, the best first; equal scores in the order of their names."""
-    order = np.lexsort((names.astype(str), -score))
+    order = np.lexsort((*_spellings(names), -score))
     rank = np.empty(len(score), dtype=np.intp)
     rank[order] = np.arange(len(score))
     return rank
+
+
+def _spellings(names: Names) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.str_]]:
+    """Return what decides between equal scores: first the canonical name, so that no spelling changes the choice."""
+    return names.astype(str), np.array([canonical(name) for name in names], dtype=str)
 
 
 def common_features(
@@ -130,7 +135,8 @@ def _markers_in_turn(
     while is_marker[entry < width].sum() < n_features and width <= entry.max():
         width += n_features
     allowed = entry < width
-    preferences = [[f for f in np.lexsort((names.astype(str), -row)) if row[f] > 0 and allowed[f]] for row in scores]
+    spelled = _spellings(names)
+    preferences = [[f for f in np.lexsort((*spelled, -row)) if row[f] > 0 and allowed[f]] for row in scores]
     taken: dict[int, None] = {}
     queues = [iter(wanted) for wanted in preferences]
     while len(taken) < n_features and queues:

@@ -11,6 +11,7 @@ from scipy import stats
 
 from .blocks import CellBlocks, Names
 from .errors import ConfigError
+from .labels import check_labels
 from .naming import Modality
 from .normalize import Normalization, detect
 from .variable import Doubles
@@ -41,7 +42,7 @@ def marker_scores(
     """
     if test not in get_args(MarkerTest):
         raise ConfigError("bad_argument", f"test must be one of {', '.join(get_args(MarkerTest))}, not {test!r}.")
-    categories = sorted({label for label in labels if label is not None})
+    categories = check_labels(data, labels)
     codes = pd.Categorical(labels, categories=categories).codes
     everything = np.arange(data.n_features)
     blocks = Normalization("log_cp10k").blocks(data, everything, detect(data, modality))

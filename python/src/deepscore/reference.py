@@ -16,6 +16,7 @@ from .blocks import CellBlocks, Names
 from .config import NetworkConfig, number
 from .errors import InputError
 from .features import common_features, no_shared_features
+from .labels import check_labels, require_length
 from .naming import Modality, match_names, select_modality
 from .normalize import Normalization, detect
 from .variable import moments
@@ -126,16 +127,15 @@ def prepare(
     proportion = number("test_prop", test_prop, 0, 0.9)
     assert proportion is not None
     data, kind = select_modality(data, modality)
+    features = config.common_features
+    if features is not None:  # before the labels: a matrix the wrong way round has the wrong number of cells, too
+        positions = reference_positions(np.array(features, dtype=object), data)
     categories = check_labels(data, labels, config.n_labels)
     if batch is not None:
         require_length(data, batch, "batch")
-    if config.common_features is None:
-        wanted = min(DEFAULT_FEATURES, data.n_features)
-        features = np.array(common_features(data, [], wanted, "variable", kind), dtype=object)
-    else:
-        features = np.array(config.common_features, dtype=object)
-    positions = match_names(features, data.feature_names)
-    check_reference_features(features, positions, data)
+    if features is None:
+        features = tuple(common_features(data, [], min(DEFAULT_FEATURES, data.n_features), "variable", kind))
+        positions = reference_positions(np.array(features, dtype=object), data)
     values = detect(data, kind)
     normalization = Normalization("log_cp10k")
     if kind == "peaks":
@@ -146,13 +146,15 @@ def prepare(
     blocks = [
         block[kept[start : start + block.shape[0]]] for start, block in normalization.blocks(data, positions, values)
     ]
-    groups = np.zeros(len(codes), np.intp) if batch is None else pd.factorize(batch, sort=True)[0].astype(np.intp)
+    groups = np.zeros(len(codes), np.intp)
+    if batch is not None:
+        groups = pd.factorize(batch, use_na_sentinel=False)[0].astype(np.intp)
     n_unlabelled = int((~kept).sum())
     if n_unlabelled:
         logger.info("%d of %d reference cells have no label and are left out", n_unlabelled, data.n_cells)
     return Reference(
         matrix=sp.vstack(blocks, format="csr"),
-        features=tuple(map(str, features)),
+        features=features,
         labels=tuple(categories),
         codes=codes[kept],
         groups=groups[kept],
@@ -163,38 +165,9 @@ def prepare(
     )
 
 
-def check_labels(data: CellBlocks, labels: Names, n_labels: int | None) -> list[str]:
-    """Return the sorted different labels, or refuse them."""
-    require_length(data, labels, "labels")
-    categories = sorted({str(label) for label in labels if label is not None})
-    if not categories:
-        raise InputError("no_labels", f"All {data.n_cells} labels are missing. Give one label per cell.")
-    if len(categories) == 1:
-        raise InputError(
-            "one_label",
-            f"The reference has one label only ({categories[0]!r}). Training needs at least two.",
-        )
-    if n_labels is not None and n_labels != len(categories):
-        raise InputError(
-            "n_labels_mismatch",
-            f"n_labels is {n_labels}, but the labels hold {len(categories)} different ones: "
-            f"{', '.join(categories[:20])}. Leave n_labels out, or check the labels.",
-        )
-    return categories
-
-
-def require_length(data: CellBlocks, values: Names, what: str) -> None:
-    """Refuse a vector that does not have one entry per cell."""
-    if len(values) != data.n_cells:
-        raise InputError(
-            f"{what}_length",
-            f"{what} has {len(values)} entries, the data set {data.n_cells} cells. Give one per cell, in their order, "
-            "or the name of a column.",
-        )
-
-
-def check_reference_features(features: Names, positions: npt.NDArray[np.intp], data: CellBlocks) -> None:
-    """Refuse features that the reference does not hold."""
+def reference_positions(features: Names, data: CellBlocks) -> npt.NDArray[np.intp]:
+    """Return the column of each feature; refuse features that the reference does not hold."""
+    positions = match_names(features, data.feature_names)
     missing = features[positions < 0]
     if len(missing) == len(features):
         raise no_shared_features(features, data)
@@ -204,3 +177,4 @@ def check_reference_features(features: Names, positions: npt.NDArray[np.intp], d
             f"{len(missing)} of the {len(features)} common_features are not in the reference (such as "
             f"{missing[0]!r}). Choose them with find_common_features(reference, query).",
         )
+    return positions

@@ -207,7 +207,7 @@ class _Course:
             loss = cross_entropy(logits, codes[rows])
             total = loss
             if self.network.l1:
-                total = loss + self.network.l1 * sum(w.abs().sum() for w in module.weights())
+                total = loss + self.network.l1 * sum(w.abs().sum() for w in module.weights)
             optimizer.zero_grad(set_to_none=True)
             total.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

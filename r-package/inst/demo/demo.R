@@ -1,5 +1,5 @@
-# The main job in R on real Seurat objects; `make demo` runs it between the two halves of
-# python/examples/demo.py.
+# The main job in R on real Seurat objects; `make demo` runs it between the two halves of the
+# demo in Python.
 suppressPackageStartupMessages({
   library(deepscore)
   library(Seurat)

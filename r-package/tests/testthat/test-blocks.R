@@ -85,3 +85,22 @@ test_that("cells without names are numbered", {
   colnames(counts) <- NULL
   expect_identical(as_blocks(counts)$cells, as.character(1:80))
 })
+
+test_that("Seurat V5 assays give their layers, joined where they were split", {
+  halves <- list(counts.1 = counts_small()[, 1:40], counts.2 = counts_small()[, 41:80])
+  joined <- list(counts = counts_small())
+  version_5 <- list(
+    Layers = names,
+    JoinLayers = function(object) joined,
+    LayerData = function(object, layer) object[[layer]]
+  )
+  # SeuratObject 5 need not be installed: its three functions are replaced.
+  namespace <- asNamespace("deepscore")
+  rlang::env_binding_unlock(namespace, "seurat_object")
+  rlang::local_bindings(seurat_object = function(name) version_5[[name]], .env = namespace)
+  expect_equal(read_all(as_blocks_assay(joined, NULL)), counts_small())
+  expect_equal(read_all(as_blocks_assay(halves, NULL)), counts_small())
+  expect_equal(read_all(as_blocks_assay(halves, "counts.2")), halves$counts.2)
+  expect_identical(as_blocks_assay(joined, NULL)$source, "layer 'counts'")
+  expect_code("layer_not_found", as_blocks_assay(halves, "data"))
+})

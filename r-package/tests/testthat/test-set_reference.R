@@ -24,9 +24,11 @@ test_that("Seurat, SingleCellExperiment and matrices are the same reference", {
 
 test_that("what is read and recognised is told", {
   skip_if_no_engine()
-  expect_message(set_reference(DeepScore(), pbmc_small(), "RNA_snn_res.1"), "counts")
-  labels <- replace(labels_small(), 1:7, NA)
-  expect_message(set_reference(DeepScore(), pbmc_small(), labels), "7 of 80")
+  quietly({
+    expect_message(set_reference(DeepScore(), pbmc_small(), "RNA_snn_res.1"), "counts")
+    labels <- replace(labels_small(), 1:7, NA)
+    expect_message(set_reference(DeepScore(), pbmc_small(), labels), "7 of 80")
+  })
 })
 
 test_that("labels that do not fit are refused, each for its reason", {

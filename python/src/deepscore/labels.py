@@ -1,0 +1,45 @@
+"""Labels: one per cell, None where missing."""
+
+from __future__ import annotations
+
+from .blocks import CellBlocks, Names
+from .errors import InputError
+
+__all__ = ["check_labels", "require_length"]
+
+
+def check_labels(data: CellBlocks, labels: Names, n_labels: int | None = None) -> list[str]:
+    """Return the sorted different labels, or refuse them."""
+    require_length(data, labels, "labels")
+    categories = sorted({str(label) for label in labels if label is not None})
+    if not categories:
+        raise InputError("no_labels", f"All {data.n_cells} labels are missing. Give one label per cell.")
+    if len(categories) == 1:
+        raise InputError(
+            "one_label",
+            f"The reference has one label only ({categories[0]!r}). Training needs at least two.",
+        )
+    if n_labels is not None and n_labels != len(categories):
+        raise InputError(
+            "n_labels_mismatch",
+            f"n_labels is {n_labels}, but the labels hold {len(categories)} different ones: "
+            f"{', '.join(categories[:20])}. Leave n_labels out, or check the labels.",
+        )
+    return categories
+
+
+def require_length(data: CellBlocks, values: Names, what: str) -> None:
+    """Refuse a vector that does not have one entry per cell."""
+    if len(values) == data.n_cells:
+        return
+    if len(values) == data.n_features:
+        raise InputError(
+            "wrong_orientation",
+            f"{what} has {len(values)} entries, as many as the data set has features: it is the wrong way round. "
+            "AnnData is cells x features (use adata.T), a matrix in R is features x cells.",
+        )
+    raise InputError(
+        f"{what}_length",
+        f"{what} has {len(values)} entries, the data set {data.n_cells} cells. Give one per cell, in their order, "
+        "or the name of a column.",
+    )
