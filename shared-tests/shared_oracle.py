@@ -90,6 +90,7 @@ def select(reference, queries, n, strategy="variable", labels=None, lognorm=Fals
 
     if strategy == "variable":
         own, others = variable_ranks(reference, lognorm), ranks_in_queries()
+        shared.sort(key=lambda name: own[name])  # what one step meets comes in the order of the reference
         chosen: list[str] = []
         for width in range(max(len(data.features) for data in (reference, *queries))):
             chosen += [name for name in shared if name not in chosen and max(own[name], *others[name]) <= width]

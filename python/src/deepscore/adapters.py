@@ -18,7 +18,7 @@ from anndata.io import read_elem, sparse_dataset, write_elem
 
 from .annotate import Annotation
 from .blocks import CellBlocks, Names, rows_per_block
-from .errors import EngineError, InputError
+from .errors import InputError
 
 __all__ = ["Source", "add_annotation", "labels_of", "open_source"]
 
@@ -36,14 +36,15 @@ class Source:
 
     Parameters
     ----------
-    holder
-        The AnnData or store that results are added to.
+    holder, key
+        The AnnData or MuData that results are added to, and the modality in a MuData.
     """
 
     blocks: CellBlocks
     obs: pd.DataFrame
     holder: Any
     modality: str | None
+    key: str | None = None
 
 
 def open_source(data: Any, layer: str | None = None, modality: str | None = None) -> Source:
@@ -70,7 +71,7 @@ def open_source(data: Any, layer: str | None = None, modality: str | None = None
         key = _modality_key(data.mod, modality)
         source = open_source(data.mod[key], layer)
         known = modality if modality in MODALITY_KEYS else None
-        return Source(source.blocks, source.obs, data, known)
+        return Source(source.blocks, source.obs, data, known, key)
     if not isinstance(data, ad.AnnData):
         raise InputError(
             "unknown_data",
@@ -90,14 +91,17 @@ def open_path(path: Path) -> ad.AnnData:
     """Open a store lazily: its table of cells in memory, its values on disk."""
     if not path.exists():
         raise InputError("file_not_found", f"There is no file {path}.")
-    if path.suffix == ".h5ad":
-        return ad.read_h5ad(path, backed="r")
-    if path.suffix != ".zarr":
+    if path.suffix not in (".h5ad", ".zarr"):
         raise InputError("unknown_data", f"{path.name} is neither .h5ad nor .zarr.")
     try:
-        import zarr
-    except ImportError:
-        raise EngineError("missing_package", "Reading .zarr needs the package zarr: pip install zarr.") from None
+        return ad.read_h5ad(path, backed="r") if path.suffix == ".h5ad" else _open_zarr(path)
+    except OSError as error:  # zarr's own error for a missing group is one, too
+        raise InputError("unknown_data", f"{path} cannot be read as {path.suffix}: {error}") from None
+
+
+def _open_zarr(path: Path) -> ad.AnnData:
+    import zarr
+
     store: Any = zarr.open_group(path, mode="r")
     parts = {name: read_elem(store[name]) for name in ("obs", "var", "obsm", "uns") if name in store}
     layers = {name: _on_disk(store["layers"][name]) for name in store["layers"]} if "layers" in store else {}
@@ -172,7 +176,7 @@ def _reader(matrix: Any) -> tuple[Callable[[int, int], sp.csr_matrix], int]:
         block = matrix[start:stop]
         if hasattr(block, "compute"):
             block = block.compute()
-        return sp.csr_matrix(block)
+        return sp.csr_matrix(block if sp.issparse(block) else np.asarray(block, dtype=np.float32))
 
     return read, rows_per_block(n_cells, n_values)
 
@@ -191,9 +195,11 @@ def labels_of(source: Source, values: Any, what: str) -> Names:
     InputError
         ``column_not_found``, or ``labels_cells`` where a Series is indexed by other cells.
     """
+    if values is None:
+        raise InputError("no_labels", "There are no labels: name a column of obs, or give one label per cell.")
     if isinstance(values, str):
         table = source.obs
-        if values not in table and not isinstance(source.holder, ad.AnnData):  # MuData has a table for all modalities
+        if values not in table and source.key is not None:  # MuData has a table for all modalities
             table = source.holder.obs.reindex(table.index)
         if values not in table:
             raise InputError("column_not_found", f"obs has no column {values!r}; there are: {_listed(source.obs)}.")
@@ -217,9 +223,9 @@ def _in_cell_order(source: Source, values: pd.Series[Any], what: str) -> pd.Seri
 
 
 def _as_label(value: Any) -> str | None:
-    if value is None or value is pd.NA or value == "" or (isinstance(value, float) and np.isnan(value)):
+    if pd.isna(value) or value == "":
         return None
-    if isinstance(value, float) and value.is_integer():  # clusters 1, 2, 3 beside a missing value
+    if isinstance(value, (float, np.floating)) and value.is_integer():  # clusters 1, 2, 3 beside a missing value
         return str(int(value))
     return str(value)
 
@@ -227,12 +233,9 @@ def _as_label(value: Any) -> str | None:
 def add_annotation(source: Source, found: Annotation) -> Any:
     """Add the columns to the caller's object and return it; nothing else of it changes."""
     holder = source.holder
-    if isinstance(holder, ad.AnnData):
-        if holder.is_view:
-            holder = holder.copy()
-        target = holder
-    else:
-        target = next(part for part in holder.mod.values() if part.obs is source.obs)
+    if holder.is_view:  # a view has no columns of its own
+        holder = holder.to_memory() if holder.isbacked else holder.copy()
+    target = holder if source.key is None else holder.mod[source.key]
     target.obs["deepscore"] = found.calls  # strings: a categorical cannot be compared with another one
     target.obs["deepscore_score"] = found.scores
     if found.probabilities is not None:

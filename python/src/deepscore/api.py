@@ -157,7 +157,7 @@ class DeepScore:
         device: str = "cpu",
     ) -> None:
         self.config = NetworkConfig(
-            hidden_nodes=tuple(hidden_nodes) if isinstance(hidden_nodes, (list, tuple)) else hidden_nodes,  # type: ignore[arg-type]
+            hidden_nodes=hidden_nodes,  # type: ignore[arg-type]
             common_features=common_features,  # type: ignore[arg-type]
             n_labels=n_labels,
             epochs=epochs,

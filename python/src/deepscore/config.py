@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from numbers import Real
 from typing import Any
+
+import numpy as np
 
 from .errors import ConfigError
 
@@ -23,7 +26,8 @@ def whole(name: str, value: Any, least: int, optional: bool = False) -> int | No
     """Return a whole number (R sends 512 as 512.0), or refuse it."""
     if value is None and optional:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value) or value < least:
+    # nan and infinity are no multiples of 1; beyond 2**63 no seed and no size makes sense
+    if not _is_number(value) or value % 1 != 0 or not least <= value < 2**63:
         raise _refuse(name, f"a whole number of at least {least}", value)
     return int(value)
 
@@ -32,18 +36,22 @@ def number(name: str, value: Any, low: float, high: float = math.inf, optional: 
     """Return a finite number in ``[low, high]``, or refuse it."""
     if value is None and optional:
         return None
-    ok = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
-    if not ok or math.isinf(value):
+    if not _is_number(value) or not low <= value <= high or math.isinf(value):
         limits = f"of at least {low:g}" if math.isinf(high) else f"between {low:g} and {high:g}"
         raise _refuse(name, f"a number {limits}", value)
     return float(value)
 
 
+def _is_number(value: Any) -> bool:
+    """Tell numbers, also those of numpy, from truth values and the rest."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def flag(name: str, value: Any) -> bool:
     """Return a truth value, or refuse it."""
-    if not isinstance(value, bool):
+    if not isinstance(value, (bool, np.bool_)):
         raise _refuse(name, "True or False", value)
-    return value
+    return bool(value)
 
 
 def choice(name: str, value: Any, options: Sequence[str]) -> str:
@@ -77,14 +85,20 @@ class NetworkConfig:
             object.__setattr__(self, name, value)
 
     def _checked(self) -> dict[str, Any]:
-        nodes = self.hidden_nodes
-        if isinstance(nodes, (int, float)):  # one layer; R sends c(64) as a number
+        nodes: Any = self.hidden_nodes
+        if _is_number(nodes):  # one layer; R sends c(64) as a number
             nodes = (nodes,)
-        if isinstance(self.common_features, str) or isinstance(nodes, str):
-            raise _refuse("common_features", "a list of feature names", self.common_features)
-        names = None if self.common_features is None else tuple(str(name) for name in self.common_features)
-        if names is not None and (not names or len(set(names)) < len(names)):
-            raise _refuse("common_features", "a list of different feature names", f"{len(names)} names")
+        names = self.common_features
+        if isinstance(nodes, str) or not isinstance(nodes, Iterable):
+            raise _refuse("hidden_nodes", "a list of whole numbers", nodes)
+        if names is not None:
+            if isinstance(names, str) or not isinstance(names, Iterable):
+                raise _refuse("common_features", "a list of feature names", names)
+            names = tuple(str(name) for name in names)
+            if not names or len(set(names)) < len(names):
+                raise _refuse("common_features", "a list of different feature names", names[:5])
+        if not isinstance(self.device, str):
+            raise _refuse("device", "the name of a device", self.device)
         return {
             "hidden_nodes": tuple(whole("hidden_nodes", n, 1) for n in nodes),
             "common_features": names,

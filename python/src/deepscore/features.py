@@ -66,7 +66,7 @@ def common_features(
         scores = scores[:, where[0]]
         entry = np.zeros(where.shape[1], dtype=np.intp)
         if strategy == "markers_in_variable":
-            entry = _entry(queries, where[1:], modality)
+            entry = _shared_ranks(queries, where[1:], modality).max(axis=0)
         names = reference.feature_names[where[0]]
         order = where[0][_markers_in_turn(scores, entry, names, n_features)]
         why = "no more shared features are higher in a label than in the others"
@@ -108,22 +108,24 @@ def no_shared_features(wanted: Names, data: CellBlocks) -> InputError:
     )
 
 
-def _entry(sets: Sequence[CellBlocks], where: npt.NDArray[np.intp], modality: Modality) -> npt.NDArray[np.intp]:
-    """Return how wide the search must be, in each set's own ranking, before a feature is in every set."""
-    entries = [
-        ranks(variability(data, modality), data.feature_names)[positions]
-        for data, positions in zip(sets, where, strict=True)
-    ]
-    return np.max(entries, axis=0)
+def _shared_ranks(sets: Sequence[CellBlocks], where: npt.NDArray[np.intp], modality: Modality) -> npt.NDArray[np.intp]:
+    """Return the rank of each shared feature in each data set, by variability; sets x shared features."""
+    return np.stack(
+        [
+            ranks(variability(data, modality), data.feature_names)[positions]
+            for data, positions in zip(sets, where, strict=True)
+        ]
+    )
 
 
 def _by_widening(sets: Sequence[CellBlocks], where: npt.NDArray[np.intp], modality: Modality) -> npt.NDArray[np.intp]:
     """Order shared features by the step at which the widening search meets them in every data set.
 
     Taking the k best of every set and raising k one by one meets a feature at its worst rank, so that one sort is the
-    whole search.
+    whole search. What is met in the same step comes in the order of the reference.
     """
-    return where[0][np.argsort(_entry(sets, where, modality), kind="stable")]
+    rank = _shared_ranks(sets, where, modality)
+    return where[0][np.lexsort((rank[0], rank.max(axis=0)))]
 
 
 def _markers_in_turn(

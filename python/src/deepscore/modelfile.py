@@ -186,8 +186,8 @@ def _manifest(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     if 8 + length > len(content):
         raise _truncated()
     try:
-        header = json.loads(content[8 : 8 + length])
-        manifest = json.loads(header["__metadata__"]["deepscore"])
+        header = _json(content[8 : 8 + length])
+        manifest = _json(header["__metadata__"]["deepscore"])
         version = manifest["format_version"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise wrong from None
@@ -199,6 +199,17 @@ def _manifest(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
         )
     _check_schema(manifest)
     return manifest, header
+
+
+def _json(text: str | bytes) -> Any:
+    """Parse JSON as the standard has it: no NaN, no infinity, no half characters."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
+
+    value = json.loads(text, parse_constant=refuse)
+    json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def _truncated() -> ModelFileError:
@@ -233,21 +244,22 @@ def from_bytes(content: bytes) -> Model:
     from safetensors.numpy import load as load_tensors
 
     manifest, header = _manifest(content)
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    if 8 + struct.unpack("<Q", content[:8])[0] + max(ends, default=0) > len(content):
-        raise _truncated()
     try:
+        ends = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
+        if 8 + struct.unpack("<Q", content[:8])[0] + max(ends, default=0) > len(content):
+            raise _truncated()
         tensors = load_tensors(content)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, ValueError, LookupError, TypeError) as error:
         raise ModelFileError("invalid_tensors", f"The tensors cannot be read: {error}") from None
     _check_tensors(manifest, tensors)
+    _check_rows(manifest)
     edited = "Its content is not what was saved: the file was edited or damaged. Use the original."
     if _digest(manifest, tensors) != manifest["content_sha256"]:
         raise ModelFileError("edited", edited)
     model = _build(manifest, tensors)
     expected = np.array(manifest["self_check"]["probabilities"])
     found = _check_probabilities(model, manifest["self_check"]["rows"])
-    if expected.shape != found.shape or np.abs(expected - found).max() > SELF_CHECK_TOLERANCE:
+    if np.abs(expected - found).max() > SELF_CHECK_TOLERANCE:
         raise ModelFileError("edited", "The model does not give the results it was saved with. " + edited)
     return model
 
@@ -274,6 +286,16 @@ def _check_tensors(manifest: dict[str, Any], tensors: Tensors) -> None:
             raise ModelFileError("invalid_tensors", f"{name} holds NaN or infinite values.")
     if not (tensors["feature_scale"] > 0).all():
         raise ModelFileError("invalid_tensors", "feature_scale must be positive.")
+
+
+def _check_rows(manifest: dict[str, Any]) -> None:
+    """Check that the rows and results of the self-check fit the features and labels."""
+    check, n = manifest["self_check"], len(manifest["features"])
+    fits = all(
+        len(row["indices"]) == len(row["values"]) and all(i < n for i in row["indices"]) for row in check["rows"]
+    ) and all(len(row) == len(manifest["labels"]) for row in check["probabilities"])
+    if not fits:
+        raise ModelFileError("invalid_manifest", "The self-check does not fit the features and labels.")
 
 
 def _build(manifest: dict[str, Any], tensors: Tensors) -> Model:

@@ -23,7 +23,7 @@ from . import modelfile
 from .annotate import annotate_blocks
 from .blocks import CellBlocks, Names, rows_per_block
 from .config import NetworkConfig, TrainConfig, whole
-from .errors import DeepScoreError
+from .errors import ConfigError, DeepScoreError
 from .features import common_features
 from .naming import select_modality
 from .reference import Reference, prepare
@@ -166,12 +166,20 @@ def _config(config: Kwargs) -> dict[str, Any]:
     return {name: tuple(v) if isinstance(v, list) else v for name, v in dict(config).items()}
 
 
+def _only(kwargs: Kwargs, *known: str) -> dict[str, Any]:
+    for name in kwargs:
+        if name not in known:
+            raise ConfigError("bad_argument", f"There is no argument {name!r}.")
+    return dict(kwargs)
+
+
 @_answers
 def find_common_features(
     reference: CellBlocks, query: Sequence[CellBlocks], labels: Sequence[str | None] | None, kwargs: Kwargs
 ) -> list[str]:
     """Twin of :func:`deepscore.find_common_features`."""
-    options = {"n_features": 2000, "strategy": "variable", "modality": None, "test": "t-test", **kwargs}
+    defaults: Kwargs = {"n_features": 2000, "strategy": "variable", "modality": None, "test": "t-test"}
+    options = {**defaults, **_only(kwargs, *defaults)}
     data, kind = select_modality(reference, options["modality"])
     others = [select_modality(one, kind)[0] for one in query]
     names = None if labels is None else _strings(labels)
@@ -191,7 +199,9 @@ def set_reference(
     """Twin of :meth:`deepscore.DeepScore.set_reference`; returns the prepared reference and configuration."""
     network = NetworkConfig.from_dict(_config(config))
     groups = None if batch is None else _strings(batch)
-    return prepare(reference, _strings(labels), network, batch=groups, **kwargs).to_bytes()
+    return prepare(
+        reference, _strings(labels), network, batch=groups, **_only(kwargs, "modality", "test_prop")
+    ).to_bytes()
 
 
 @_answers
@@ -212,7 +222,8 @@ def annotate(model: bytes, query: CellBlocks, batch: Sequence[str | None] | None
     """Twin of :meth:`deepscore.DeepScore.annotate`; returns calls, scores and probabilities."""
     load_torch()
     groups = None if batch is None else _strings(batch)
-    found = annotate_blocks(modelfile.from_bytes(bytes(model)), query, batch=groups, **kwargs)
+    options = _only(kwargs, "threshold", "modality", "probabilities", "min_overlap")
+    found = annotate_blocks(modelfile.from_bytes(bytes(model)), query, batch=groups, **options)
     table = found.probabilities
     return {
         "label": found.calls.tolist(),

@@ -133,9 +133,9 @@ class _Course:
         self.batch_size = network.batch_size or default_batch_size(len(learn))
         self.epochs = network.epochs or default_epochs(len(learn))
         try:
-            self.device = torch.device(network.device)
-        except RuntimeError as error:
-            raise ConfigError("bad_argument", f"device {network.device!r} is not known to torch: {error}") from None
+            self.device = torch.empty(0, device=network.device).device
+        except (RuntimeError, AssertionError) as error:
+            raise ConfigError("bad_argument", f"device {network.device!r} cannot be used: {error}") from None
 
     def run(self, on_epoch: Callable[[int, Model], None] | None) -> tuple[Network, list[dict[str, Any]], int]:
         """Train; return the network, one record per epoch, and the epoch whose weights were kept."""
@@ -215,6 +215,10 @@ class _Course:
                 module.constrain(self.network.max_norm)
             loss_sum += float(loss.detach()) * len(logits)
             right += float((logits.argmax(dim=1) == codes[rows]).sum())
+        if not math.isfinite(loss_sum):
+            raise ConfigError(
+                "bad_argument", f"Training diverged: the loss is not finite. Lower lr (it is {self.network.lr:g})."
+            )
         return {"loss": loss_sum / len(order), "accuracy": right / len(order)}
 
     def _watch(self, module: Network) -> dict[str, float]:

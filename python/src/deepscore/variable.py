@@ -19,6 +19,9 @@ Doubles = npt.NDArray[np.float64]
 
 logger = logging.getLogger("deepscore")
 
+# A local fit of degree 2 over 30 % of the features needs a few points in every neighbourhood.
+FEWEST_FOR_LOESS = 20
+
 
 @dataclass(frozen=True, eq=False)
 class Moments:
@@ -85,23 +88,29 @@ def _standardized_variance(data: CellBlocks, found: Moments) -> Doubles:
 
 def _expected_deviation(mean: Doubles, variance: Doubles) -> Doubles:
     """Fit the standard deviation that the mean predicts: a loess of degree 2 on the logarithms."""
+    expected = np.ones_like(mean)
+    varies = np.flatnonzero(variance > 0)
+    varies = varies[np.lexsort((variance[varies], mean[varies]))]  # the fit must not depend on the order of features
+    x, y = np.log10(mean[varies]), np.log10(variance[varies])
+    expected[varies] = np.sqrt(10 ** _trend(x, y))
+    return expected
+
+
+def _trend(x: Doubles, y: Doubles) -> Doubles:
+    """Fit y by a loess of degree 2 in x, or by a straight line where there are too few points for one."""
     from skmisc.loess import loess
 
-    expected = np.ones_like(mean)
-    varies = variance > 0
-    x, y = np.log10(mean[varies]), np.log10(variance[varies])
-    if not x.size:
-        return expected
-    try:
+    different = len(np.unique(x))
+    if different >= FEWEST_FOR_LOESS:
         fit = loess(x, y, span=0.3, degree=2)
-        fit.fit()
-        fitted = fit.outputs.fitted_values
-    except ValueError:  # too few different means for a local fit
-        logger.info("too few features for a loess fit of the variance: a straight line is used")
-        slope = np.ptp(x) > 0
-        fitted = np.polyval(np.polyfit(x, y, 1 if slope else 0), x)
-    expected[varies] = np.sqrt(10**fitted)
-    return expected
+        try:
+            fit.fit()
+        except ValueError:  # neighbourhoods that hold too few different values
+            pass
+        else:
+            return np.asarray(fit.outputs.fitted_values)
+    logger.info("too few features for a local fit of the variance: a straight line is used")
+    return np.asarray(np.polyval(np.polyfit(x, y, 1), x)) if different > 1 else y
 
 
 def _normalized_dispersion(found: Moments) -> Doubles:
