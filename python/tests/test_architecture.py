@@ -9,25 +9,36 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(str(files("deepscore")))
-ORDER = (
-    *("version", "errors", "blocks", "labels", "naming", "normalize", "variable", "markers", "features", "config"),
-    *(
-        "scale",
-        "reference",
-        "network",
-        "model",
-        "calibrate",
-        "scores",
-        "training",
-        "modelfile",
-        "annotate",
-        "plots",
-        "report",
-    ),
-    *("adapters", "api", "cli", "rbridge"),
-)
+ORDER = [
+    "version",
+    "errors",
+    "blocks",
+    "labels",
+    "naming",
+    "normalize",
+    "variable",
+    "markers",
+    "features",
+    "config",
+    "scale",
+    "reference",
+    "network",
+    "schedule",
+    "model",
+    "calibrate",
+    "scores",
+    "training",
+    "modelfile",
+    "annotate",
+    "plots",
+    "report",
+    "adapters",
+    "api",
+    "cli",
+    "rbridge",
+]
 ONLY_IN = {"anndata": {"adapters"}, "mudata": {"adapters"}, "h5py": {"adapters"}, "zarr": {"adapters"}}
-NOT_AT_IMPORT = {"torch": {"network", "training"}, "matplotlib": set(), "PIL": set(), "tensorboard": set()}
+NOT_AT_IMPORT = {"torch": {"network", "schedule", "training"}, "matplotlib": set(), "PIL": set(), "tensorboard": set()}
 
 
 def imports(node):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from deepscore.calibrate import expected_calibration_error, fit_temperature
+from deepscore.calibrate import cross_calibrated, expected_calibration_error, fit_temperature
 from deepscore.model import softmax
 
 
@@ -67,3 +67,12 @@ def test_calibration_lowers_the_error(rng):
 
 def test_calibration_error_of_no_cells_is_not_a_number():
     assert math.isnan(expected_calibration_error(np.empty((0, 3)), np.empty(0, np.intp)))
+
+
+def test_each_half_is_calibrated_on_the_other(rng):
+    logits, codes = sampled(rng, 3.0, 101)
+    even, odd = slice(0, None, 2), slice(1, None, 2)
+    expected = np.empty(logits.shape)
+    for half, other in ((even, odd), (odd, even)):
+        expected[half] = softmax(logits[half].astype(float) / fit_temperature(logits[other], codes[other]))
+    np.testing.assert_allclose(cross_calibrated(logits, codes), expected, rtol=1e-5)

@@ -5,16 +5,15 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, f1_score, log_loss
 
-from deepscore import training
+from deepscore.calibrate import cross_calibrated, expected_calibration_error, fit_temperature
 from deepscore.config import SCHEDULES
 from deepscore.errors import DeepScoreError
 from deepscore.network import Network
 from deepscore.reference import prepare
-from deepscore.training import default_batch_size, default_epochs, fit, stratified_split
+from deepscore.scale import GroupSums
+from deepscore.training import fit, stratified_split
 from synthetic import blocks_of, dataset, quick, silent
 
 
@@ -57,17 +56,6 @@ def test_the_split_follows_its_generator():
     assert first.tolist() == again.tolist() != other.tolist()
 
 
-@settings(max_examples=200)
-@given(st.integers(2, 5000), st.integers(2, 600))
-def test_batches_cover_all_cells_and_none_has_one_cell(n_cells, batch_size):
-    parts = list(training._slices(n_cells, batch_size))
-    lengths = [part.stop - part.start for part in parts]
-    assert [i for part in parts for i in range(part.start, part.stop)] == list(range(n_cells))
-    assert min(lengths) >= 2
-    assert max(lengths) - min(lengths) <= 1
-    assert max(lengths) <= max(1.5 * batch_size, 3)
-
-
 def test_no_step_sees_one_cell(prepared, monkeypatch):
     seen = watch_steps(monkeypatch, lambda network, batch: len(batch.indptr) - 1)
     n = len(prepared.codes) - stratified_split(prepared.codes, 0.1, np.random.default_rng(0))[1].size
@@ -87,15 +75,6 @@ def watch_steps(monkeypatch, look):
 
     monkeypatch.setattr(Network, "forward", watched)
     return seen
-
-
-@pytest.mark.parametrize(
-    ("n_cells", "batch_size", "epochs"),
-    [(10, 32, 30), (1024, 64, 30), (5000, 256, 20), (10_000, 512, 10), (50_000, 1024, 2), (10**6, 1024, 2)],
-)
-def test_batch_size_and_epochs_follow_the_number_of_cells(n_cells, batch_size, epochs):
-    assert default_batch_size(n_cells) == batch_size
-    assert default_epochs(n_cells) == epochs
 
 
 # ---------------------------------------------------------------------------------------------------- seeds
@@ -184,10 +163,17 @@ def test_early_stopping_restores_the_best_epoch(noisy):
     assert same(stopped, fit(noisy, quick(epochs=best, **config), silent(**options)))
 
 
-def test_early_stopping_leaves_the_held_out_cells_alone(noisy):
-    plain, stopped = (fit(noisy, quick(epochs=1), silent(early_stopping=early)) for early in (False, True))
-    assert plain.training["held_out"]["n_cells"] == stopped.training["held_out"]["n_cells"]
-    assert "val_loss" not in plain.training["history"][0]
+def test_early_stopping_watches_a_tenth_of_the_cells_that_are_not_held_out(noisy):
+    rng, seen = np.random.default_rng(0), []
+    learn, held_out = stratified_split(noisy.codes, 0.1, rng)
+    watched = learn[stratified_split(noisy.codes[learn], 0.1, rng)[1]]
+    options = silent(early_stopping=True)
+    told = fit(noisy, quick(epochs=2), options, lambda _, model: seen.append(model)).training
+    assert told["held_out"]["n_cells"] == len(held_out)
+    for record, model in zip(told["history"], seen, strict=True):
+        probabilities, codes = model.predict_proba(noisy.matrix[watched]), noisy.codes[watched]
+        assert record["val_loss"] == pytest.approx(log_loss(codes, probabilities), rel=1e-4)
+        assert record["val_accuracy"] == pytest.approx(accuracy_score(codes, probabilities.argmax(axis=1)))
 
 
 def test_without_early_stopping_the_last_epoch_is_kept(prepared):
@@ -263,6 +249,9 @@ def test_held_out_figures_are_those_of_cells_that_training_never_saw(prepared):
     _, cells = stratified_split(prepared.codes, 0.1, np.random.default_rng(3))
     probabilities, codes = model.predict_proba(prepared.matrix[cells]), prepared.codes[cells]
     told = model.training["held_out"]
+    assert model.temperature == fit_temperature(model.logits(prepared.matrix[cells], model.scale()), codes)
+    crossed = cross_calibrated(model.logits(prepared.matrix[cells], model.scale()), codes)
+    assert told["calibration_error"] == expected_calibration_error(crossed, codes)
     assert told["n_cells"] == len(cells) == 24
     assert told["accuracy"] == pytest.approx(accuracy_score(codes, probabilities.argmax(axis=1)))
     assert told["macro_f1"] == pytest.approx(f1_score(codes, probabilities.argmax(axis=1), average="macro"))
@@ -274,6 +263,22 @@ def test_without_held_out_cells_nothing_is_told_of_them():
     model = fit(reference, quick(epochs=1), silent())
     assert model.training["held_out"] == {"n_cells": 0}
     assert model.temperature == 1
+
+
+def test_batches_of_the_reference_are_standardised_each_by_itself():
+    data = dataset(1)
+    dense, batch = data.X.toarray(), data.obs["batch"].to_numpy(object)
+    dense[batch == "odd"] *= np.resize([1, 9], data.n_vars)  # one sample has more of every other feature
+    reference = prepare(blocks_of(dense), data.obs["cell_type"].to_numpy(object), quick(), batch=batch)
+    model = fit(reference, quick(hidden_nodes=(32, 16), epochs=10, lr=0.01), silent())
+    learn, cells = stratified_split(reference.codes, 0.1, np.random.default_rng(0))
+    sums = GroupSums(2, 80).add(reference.matrix[learn], reference.groups[learn])
+    scale = sums.by_group(reference.groups, sums.pooled())
+    probabilities = model.predict_proba(reference.matrix[cells], scale.cells(cells))
+    told = model.training["held_out"]
+    assert told["accuracy"] == accuracy_score(reference.codes[cells], probabilities.argmax(axis=1)) > 0.9
+    assert model.training["n_batches"] == 2
+    np.testing.assert_allclose(model.mean, sums.pooled().centre[0], rtol=1e-6)
 
 
 def test_mean_and_deviation_are_those_of_the_cells_learnt_from(prepared):

@@ -19,6 +19,7 @@ from synthetic import blocks_of, counts, log_cp10k, names, peak_names
 @pytest.fixture
 def raw(rng):
     matrix = counts(rng, np.arange(300) % 3, 250).toarray()
+    matrix[0, 30] = 400  # one cell that stands out
     matrix[:, 17] = 0  # a feature that no cell has
     matrix[:, 18] = 2  # one that does not vary
     return matrix

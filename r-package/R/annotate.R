@@ -6,11 +6,15 @@
 #' @param query The data set to annotate, features x cells: see [deepscore-package]. Its features
 #'   are matched by name, in any order; some may be missing.
 #' @param threshold Cells whose best label is less probable than this are `"Unclassified"`.
-#' @param batch Splits the query into samples: a metadata column or one value per cell.
+#' @param batch A metadata column, or one value per cell: samples that are standardised each by
+#'   itself, shrunk towards the reference where they are small. Use it where each sample holds a
+#'   mixture of cell types.
 #' @param layer The values to read: see [set_reference()].
-#' @param modality `"rna"`, `"peaks"` or `"protein"`. `NULL`: told from the feature names.
+#' @param modality Which kind of features to read, `"rna"`, `"peaks"` or `"protein"`. `NULL`: that
+#'   of the model.
 #' @param probabilities Add the probability of every label, too?
-#' @param min_overlap Least share of the model's features that the query must have, 0 to 1.
+#' @param min_overlap Least share of the model's features that the query must have, 0 to 1. A
+#'   missing feature counts as its mean in the reference.
 #' @param ... Not used.
 #'
 #' @return The query with new metadata columns (Seurat) or new `colData` columns

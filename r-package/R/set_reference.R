@@ -10,16 +10,18 @@
 #' @param layer The values to read: a slot or layer of the Seurat assay (`"counts"`, `"data"`), or
 #'   the name of an assay of a SingleCellExperiment. `NULL`: counts where there are any, else the
 #'   log-normalised data.
-#' @param batch Splits the reference into samples: a metadata column or one value per cell.
+#' @param batch A metadata column, or one value per cell: samples that are standardised each by
+#'   itself.
 #' @param modality `"rna"`, `"peaks"` or `"protein"`. `NULL`: told from the feature names.
-#' @param test_prop Share of the cells of every label that is held out to measure accuracy.
+#' @param test_prop Share of the cells of each label that is held out for calibration and for the
+#'   figures in the model file. Labels with fewer than four cells are all trained on.
 #' @param ... Not used.
 #'
 #' @return A new `DeepScore` object with a reference, ready for [train()].
 #' @section Errors: `labels_length`, `labels_cells`, `no_labels`, `one_label`,
 #'   `n_labels_mismatch`, `column_not_found`, `layer_not_found`, `empty_data`,
-#'   `no_shared_features`, `duplicate_features`, `duplicate_cells`, `non_finite`,
-#'   `negative_values`, `scaled_data`, `wrong_orientation`, `unknown_data`.
+#'   `features_not_found`, `no_shared_features`, `duplicate_features`, `duplicate_cells`,
+#'   `non_finite`, `negative_values`, `scaled_data`, `wrong_orientation`, `unknown_data`.
 #' @examplesIf deepscore:::engine_available()
 #' pbmc <- SeuratObject::pbmc_small
 #' DeepScore() %>% set_reference(reference = pbmc, labels = pbmc$RNA_snn_res.1)

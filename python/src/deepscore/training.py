@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,13 +15,15 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from .calibrate import expected_calibration_error, fit_temperature
+from .calibrate import cross_calibrated, expected_calibration_error, fit_temperature
 from .config import NetworkConfig, TrainConfig
 from .errors import ConfigError, EngineError
-from .model import Model, softmax
+from .model import Model
 from .network import Network, SparseBatch
+from .normalize import Floats
 from .reference import Reference
 from .scale import GroupSums, scaled
+from .schedule import EarlyStop, batch_slices, default_batch_size, default_epochs, scheduled_lr
 from .scores import accuracy, macro_f1
 from .version import CREATED_WITH
 
@@ -62,8 +62,6 @@ def fit(
     model = course.model(module)
     logits = model.logits(reference.matrix[held_out], course.scale.cells(held_out))
     codes = reference.codes[held_out]
-    temperature = fit_temperature(logits, codes)
-    probabilities = softmax(logits.astype(np.float64) / temperature)
     counts = np.bincount(reference.codes, minlength=len(reference.labels)).tolist()
     facts = {
         "seed": network.seed,
@@ -71,7 +69,7 @@ def fit(
         "n_unlabelled": reference.n_unlabelled,
         "n_batches": len(course.scale.centre),
         "cells_per_label": dict(zip(reference.labels, counts, strict=True)),
-        "held_out": _held_out_facts(probabilities, codes),
+        "held_out": _held_out_facts(logits, codes),
         "epochs": course.epochs,
         "batch_size": course.batch_size,
         "best_epoch": best,
@@ -81,18 +79,19 @@ def fit(
         "test_prop": reference.test_prop,
         "history": history,
     }
-    return course.model(module, temperature, facts)
+    return course.model(module, fit_temperature(logits, codes), facts)
 
 
-def _held_out_facts(probabilities: npt.NDArray[np.float64], codes: Codes) -> dict[str, Any]:
+def _held_out_facts(logits: Floats, codes: Codes) -> dict[str, Any]:
+    """Return figures of cells that neither training nor, for the calibration error, the calibration has seen."""
     if not len(codes):
         return {"n_cells": 0}
-    calls = probabilities.argmax(axis=1)
+    calls = logits.argmax(axis=1)
     return {
         "n_cells": len(codes),
         "accuracy": accuracy(codes, calls),
         "macro_f1": macro_f1(codes, calls),
-        "calibration_error": expected_calibration_error(probabilities, codes),
+        "calibration_error": expected_calibration_error(cross_calibrated(logits, codes), codes),
     }
 
 
@@ -142,7 +141,7 @@ class _Course:
         module = self._module()
         optimizer = torch.optim.AdamW(module.parameters(), lr=self.network.lr, weight_decay=self.network.l2, fused=True)
         history: list[dict[str, Any]] = []
-        stop = _EarlyStop(self.train.patience if self.train.early_stopping else None)
+        stop = EarlyStop(self.train.patience if self.train.early_stopping else None)
         centres = torch.from_numpy(self.scale.centre / self.scale.deviation).to(self.device)
         matrix = scaled(self.reference.matrix, self.scale)[self.learn]
         with (
@@ -195,7 +194,7 @@ class _Course:
         if self.scale.groups is not None:
             groups = torch.from_numpy(self.scale.groups[cells].astype(np.int64)).to(self.device)
         loss_sum = right = 0.0
-        for rows in _slices(len(order), self.batch_size):
+        for rows in batch_slices(len(order), self.batch_size):
             batch = _rows(shuffled, rows)
             transposed = SparseBatch.from_scipy(batch.tocsc()).to(self.device)
             logits = module(
@@ -251,72 +250,12 @@ class _Course:
         )
 
 
-def default_batch_size(n_cells: int) -> int:
-    """Return a power of two between 32 and 1,024 that leaves about 16 steps or more in an epoch."""
-    return int(2 ** np.clip(math.floor(math.log2(max(n_cells, 1) / 16)), 5, 10)) if n_cells > 16 else 32
-
-
-def default_epochs(n_cells: int) -> int:
-    """Return enough epochs to see about 100,000 cells: 30 for a small reference, 2 for a large one."""
-    return int(np.clip(round(100_000 / n_cells), 2, 30))
-
-
-def scheduled_lr(schedule: str, lr: float, epoch: int, epochs: int, history: list[dict[str, Any]]) -> float:
-    """Return the learning rate of an epoch (from 1).
-
-    ``constant``; ``cosine``: from `lr` down to a twentieth of it in the last epoch; ``step``: halved after each third
-    of the epochs; ``plateau``: halved whenever the loss of the two latest epochs was no better than before.
-    """
-    if schedule == "cosine" and epochs > 1:
-        return lr * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / (epochs - 1))))
-    if schedule == "step":
-        return lr * 0.5 ** (3 * (epoch - 1) // epochs)
-    if schedule == "plateau" and history:
-        losses = [record.get("val_loss", record["loss"]) for record in history]
-        stalled = len(losses) > 2 and min(losses[-2:]) >= min(losses[:-2])
-        just_halved = len(history) > 1 and history[-1]["lr"] < history[-2]["lr"]
-        return float(history[-1]["lr"]) * (0.5 if stalled and not just_halved else 1)
-    return lr
-
-
-def _slices(n_cells: int, batch_size: int) -> Iterator[slice]:
-    """Cut an epoch into batches of nearly equal size, never of one cell alone."""
-    n_batches = max(min(round(n_cells / batch_size), n_cells // 2), 1)
-    edges = np.linspace(0, n_cells, n_batches + 1).astype(int)
-    return (slice(a, b) for a, b in itertools.pairwise(edges))
-
-
 def _rows(matrix: sp.csr_matrix, rows: slice) -> sp.csr_matrix:
     """Return a run of rows that shares the arrays of the matrix."""
     indptr = matrix.indptr[rows.start : rows.stop + 1]
     inside = slice(indptr[0], indptr[-1])
     shape = (len(indptr) - 1, matrix.shape[1])
     return sp.csr_matrix((matrix.data[inside], matrix.indices[inside], indptr - indptr[0]), shape=shape)
-
-
-@dataclass
-class _EarlyStop:
-    """Keeps the weights of the best epoch and says when to stop."""
-
-    patience: int | None
-    best_loss: float = math.inf
-    best_epoch: int = 0
-    weights: dict[str, Tensor] | None = None
-
-    def after(self, record: dict[str, Any], module: Network) -> bool:
-        """Take note of an epoch; tell whether the loss has not improved for `patience` epochs."""
-        if self.patience is None or "val_loss" not in record:
-            return False
-        if record["val_loss"] < self.best_loss:
-            self.best_loss, self.best_epoch = record["val_loss"], record["epoch"]
-            self.weights = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-        return record["epoch"] - self.best_epoch >= self.patience
-
-    def restore(self, module: Network) -> int:
-        """Put the best weights back; return their epoch, 0 where nothing was kept."""
-        if self.weights is not None:
-            module.load_state_dict(self.weights)
-        return self.best_epoch
 
 
 @contextmanager
