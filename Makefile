@@ -39,7 +39,7 @@ setup: .venv/.system .venv/.python .venv/.r-package ## R, its packages, one virt
 demo: setup ## train, annotate and compare in Python and R on real cells; results in demo-output/
 	mkdir -p demo-output
 	$(PYTHON) python/examples/demo.py train
-	Rscript r-package/inst/demo/demo.R demo-output
+	Rscript r-package/inst/scripts/demo.R demo-output
 	$(PYTHON) python/examples/demo.py compare
 
 test: setup lint test-python test-shared check-r ## everything: lint, types, tests of both languages, R CMD check

@@ -76,3 +76,20 @@ def test_each_half_is_calibrated_on_the_other(rng):
     for half, other in ((even, odd), (odd, even)):
         expected[half] = softmax(logits[half].astype(float) / fit_temperature(logits[other], codes[other]))
     np.testing.assert_allclose(cross_calibrated(logits, codes), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_very_few_cells_can_be_calibrated(rng, n):
+    logits, codes = sampled(rng, 2.0, 20)
+    found = cross_calibrated(logits[:n], codes[:n])
+    assert found.shape == (n, 4)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_cells_that_the_calibration_has_seen_flatter_it(rng):
+    seen, unseen = [], []
+    for _ in range(40):
+        logits, codes = sampled(rng, 3.0, 30)
+        seen.append(expected_calibration_error(softmax(logits.astype(float) / fit_temperature(logits, codes)), codes))
+        unseen.append(expected_calibration_error(cross_calibrated(logits, codes), codes))
+    assert np.mean(unseen) > np.mean(seen)

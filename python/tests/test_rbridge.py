@@ -27,7 +27,7 @@ def handle(data, source="assay 'RNA', slot 'counts'"):
         return {
             "p": bytearray(part.indptr.astype(np.int32).tobytes()),
             "i": bytearray(part.indices.astype(np.int32).tobytes()),
-            "x": bytearray(part.data.astype(np.float64).tobytes()),
+            "x": bytearray(part.data.astype(np.float32).tobytes()),
         }
 
     answer = rbridge.blocks(list(data.var_names), list(data.obs_names), float(csr.nnz), read, source)

@@ -249,9 +249,9 @@ def test_held_out_figures_are_those_of_cells_that_training_never_saw(prepared):
     _, cells = stratified_split(prepared.codes, 0.1, np.random.default_rng(3))
     probabilities, codes = model.predict_proba(prepared.matrix[cells]), prepared.codes[cells]
     told = model.training["held_out"]
-    assert model.temperature == fit_temperature(model.logits(prepared.matrix[cells], model.scale()), codes)
-    crossed = cross_calibrated(model.logits(prepared.matrix[cells], model.scale()), codes)
-    assert told["calibration_error"] == expected_calibration_error(crossed, codes)
+    logits = model.logits(prepared.matrix[cells], model.scale())
+    assert model.temperature == fit_temperature(logits, codes)
+    assert told["calibration_error"] == expected_calibration_error(cross_calibrated(logits, codes), codes)
     assert told["n_cells"] == len(cells) == 24
     assert told["accuracy"] == pytest.approx(accuracy_score(codes, probabilities.argmax(axis=1)))
     assert told["macro_f1"] == pytest.approx(f1_score(codes, probabilities.argmax(axis=1), average="macro"))
@@ -274,9 +274,9 @@ def test_batches_of_the_reference_are_standardised_each_by_itself():
     learn, cells = stratified_split(reference.codes, 0.1, np.random.default_rng(0))
     sums = GroupSums(2, 80).add(reference.matrix[learn], reference.groups[learn])
     scale = sums.by_group(reference.groups, sums.pooled())
-    probabilities = model.predict_proba(reference.matrix[cells], scale.cells(cells))
-    told = model.training["held_out"]
-    assert told["accuracy"] == accuracy_score(reference.codes[cells], probabilities.argmax(axis=1)) > 0.9
+    logits, codes = model.logits(reference.matrix[cells], scale.cells(cells)), reference.codes[cells]
+    assert model.temperature == fit_temperature(logits, codes)
+    assert model.training["held_out"]["accuracy"] == accuracy_score(codes, logits.argmax(axis=1)) > 0.9
     assert model.training["n_batches"] == 2
     np.testing.assert_allclose(model.mean, sums.pooled().centre[0], rtol=1e-6)
 

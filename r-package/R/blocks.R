@@ -2,7 +2,7 @@
 # arrays of the cells x features CSR matrix that Python wants: nothing is transposed or made dense.
 
 # Describe a data set to the engine: names, and a function that reads the cells start..stop
-# (0-based, half open) as the raw bytes of p (int32), i (int32) and x (float64).
+# (0-based, half open) as the raw bytes of p (int32), i (int32) and x (float32).
 as_blocks <- function(x, layer = NULL) {
   UseMethod("as_blocks")
 }
@@ -133,7 +133,7 @@ sparse_reader <- function(x) {
     list(
       p = writeBin(columns - before, raw()),
       i = writeBin(i[at], raw()),
-      x = writeBin(values[at], raw())
+      x = writeBin(values[at], raw(), size = 4) # the engine computes in single precision
     )
   }
 }

@@ -11,6 +11,7 @@ given <- function(names, env = parent.frame()) {
 }
 
 plain_value <- function(value, name) {
+  if (is.null(value)) return(NULL)
   if (is.factor(value)) value <- as.character(value)
   if (is.atomic(value) && anyNA(value)) {
     abort("ConfigError", "bad_argument", "`", name, "` must not be NA.")

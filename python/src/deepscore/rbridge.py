@@ -125,7 +125,7 @@ def blocks(
         Number of its stored values.
     read
         R function of a first and a last-plus-one cell, from 0. It returns the bytes of ``p`` (int32, from 0), ``i``
-        (int32) and ``x`` (float64) of those columns: a features x cells dgCMatrix has the arrays of a cells x
+        (int32) and ``x`` (float32) of those columns: a features x cells dgCMatrix has the arrays of a cells x
         features CSR matrix.
     source
         Where the values come from, for messages.
@@ -144,7 +144,7 @@ def _make_blocks(
     def read_rows(start: int, stop: int) -> sp.csr_matrix:
         part = read(start, stop)
         indptr, indices = (np.frombuffer(part[name], np.int32) for name in ("p", "i"))
-        values = np.frombuffer(part["x"], np.float64).astype(np.float32)
+        values = np.frombuffer(part["x"], np.float32)
         return sp.csr_matrix((values, indices, indptr), shape=(stop - start, len(features)))
 
     return CellBlocks(

@@ -15,5 +15,6 @@ test_that("NA is refused, factors are text and lists stay lists", {
   expect_code("bad_argument", plain_value(NA, "epochs"))
   expect_identical(plain_value(factor("relu"), "activation"), "relu")
   expect_identical(plain_value(64, "hidden_nodes"), list(64))
+  expect_null(plain_value(NULL, "common_features"))
   expect_identical(plain_value(c(a = "CD3E"), "common_features"), list("CD3E"))
 })

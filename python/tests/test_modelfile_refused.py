@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+import json
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from deepscore import modelfile
+from deepscore.errors import ModelFileError
+from forgery import CONTENT, code_of, header_with, manifest_in, put, repacked, replaced, value, with_header
+
+# --------------------------------------------------------------------------------------- what is not a model
+
+NOT_MODELS = {
+    "no bytes": b"",
+    "zeros": bytes(1000),
+    "text": b"These are no weights, and this is not a model of any kind.\n" * 20,
+    "JSON": b'{"format_version": 1, "features": [], "labels": []}',
+    "pickle": b"\x80\x04\x95\x1e\x00\x00\x00\x00\x00\x00\x00}\x94(\x8c\x06labels\x94]\x94\x8c\x05model\x94K\x01u." * 5,
+    "zip (torch)": b"PK\x03\x04\x00\x00\x08\x08\x00\x00archive/data.pkl" + bytes(300),
+    "HDF5": b"\x89HDF\r\n\x1a\n" + bytes(500),
+    "gzip (RDS)": b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03" + bytes(200),
+    "safetensors of others": save_tensors({"weight": np.ones(3, np.float32)}, {"format": "pt"}),
+    "safetensors without metadata": save_tensors({"weight": np.ones(3, np.float32)}),
+    "huge length": struct.pack("<Q", 2**63) + CONTENT[8:],
+    "length of all ones": b"\xff" * 8 + CONTENT[8:],
+    "header is a list": with_header(b"[1, 2, 3]"),
+    "header is no JSON": with_header(b"{" + b"x" * 50),
+    "header is not UTF-8": with_header(b'{"\xff\xfe": 1}'),
+    "deep nesting": with_header(b'{"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}"),
+    "deep nesting in the manifest": with_header(header_with(__metadata__={"deepscore": "[" * 200_000})),
+    "manifest is no text": with_header(header_with(__metadata__={"deepscore": {"format_version": 1}})),
+    "manifest is a list": with_header(header_with(__metadata__={"deepscore": "[1]"})),
+    "manifest is no JSON": with_header(header_with(__metadata__={"deepscore": "format_version: 1"})),
+    "manifest without version": with_header(header_with(__metadata__={"deepscore": "{}"})),
+    "metadata is a list": with_header(header_with(__metadata__=["deepscore"])),
+}
+
+
+@pytest.mark.parametrize("content", NOT_MODELS.values(), ids=NOT_MODELS)
+@pytest.mark.parametrize("read", [modelfile.from_bytes, modelfile.manifest_of])
+def test_what_is_not_a_model_is_refused(content, read):
+    with pytest.raises(ModelFileError) as caught:
+        read(content)
+    assert caught.value.code == "not_a_model"
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9, 0.9999])
+def test_a_truncated_file_is_recognised(share):
+    assert code_of(CONTENT[: int(share * len(CONTENT))]) == "truncated"
+
+
+def test_bytes_after_the_end_are_refused():
+    assert code_of(CONTENT + b"more") in {"invalid_tensors", "edited"}
+
+
+def test_a_newer_version_says_what_to_do():
+    def newer(manifest):
+        manifest |= {"format_version": 2, "created_with": "deepscore 3.1", "features": {"other": "schema"}}
+
+    for read in (modelfile.from_bytes, modelfile.manifest_of):
+        with pytest.raises(ModelFileError, match="deepscore 3.1.*Upgrade") as caught:
+            read(repacked(newer))
+        assert caught.value.code == "newer_version"
+
+
+# ------------------------------------------------------------------------------------------------- manifests
+
+
+INVALID = {
+    "version is text": put("format_version", "1"),
+    "version is nought": put("format_version", 0),
+    "unknown key": put("extra", 1),
+    "unknown modality": put("modality", "methylation"),
+    "duplicate features": put("features", ["GENE000"] * 12),
+    "duplicate labels": put("labels", ["B cell", "B cell", "T cell"]),
+    "one label": put("labels", ["B cell"]),
+    "features are numbers": put("features", list(range(12))),
+    "a name without letters": put("features", 3, ""),
+    "a very long name": put("features", 3, "x" * 2000),
+    "unknown activation": put("network", "activation", "exec"),
+    "negative nodes": put("network", "hidden_nodes", [-5]),
+    "unknown recipe": put("normalization", "method", "sctransform"),
+    "another scale": put("normalization", "scale", 1_000_000),
+    "temperature of nought": put("calibration", "temperature", 0),
+    "temperature is text": put("calibration", "temperature", "1"),
+    "threshold above one": put("thresholds", "default", 1.5),
+    "no training facts": put("training", {}),
+    "one row of self-check": put("self_check", "rows", []),
+    "no digest": put("content_sha256", ""),
+}
+
+
+@pytest.mark.parametrize("change", INVALID.values(), ids=INVALID)
+def test_an_invalid_manifest_is_refused(change):
+    for read in (modelfile.from_bytes, modelfile.manifest_of):
+        with pytest.raises(ModelFileError) as caught:
+            read(repacked(change))
+        assert caught.value.code == "invalid_manifest"
+
+
+@pytest.mark.parametrize("name", manifest_in(CONTENT))
+def test_every_part_of_the_manifest_is_needed(name):
+    code = code_of(repacked(lambda manifest: manifest.pop(name)))
+    assert code == ("not_a_model" if name == "format_version" else "invalid_manifest")
+
+
+def swap_labels(manifest):
+    manifest["labels"].reverse()
+
+
+EDITS = {
+    "labels swapped": swap_labels,
+    "label renamed": put("labels", 0, "Hepatocyte"),
+    "features swapped": lambda manifest: manifest["features"].reverse(),
+    "temperature": put("calibration", "temperature", 1.8),
+    "activation": put("network", "activation", "tanh"),
+    "training facts": put("training", "n_cells", 31),
+    "author": put("created_with", "deepscore 0.0.9"),
+    "digest": put("content_sha256", "0" * 64),
+}
+
+
+@pytest.mark.parametrize("change", EDITS.values(), ids=EDITS)
+def test_an_edited_manifest_is_recognised(change):
+    assert code_of(repacked(change)) == "edited"
+
+
+@pytest.mark.parametrize("name", sorted(load_tensors(CONTENT)))
+def test_an_edited_tensor_is_recognised(name):
+    def change(tensors):
+        tensors[name].flat[0] = np.nextafter(tensors[name].flat[0], np.float32(10))
+
+    assert code_of(repacked(None, change)) == "edited"
+
+
+# A digest proves nothing against someone who computes it anew: whatever is in such a file must be refused cleanly.
+FORGED = {
+    "temperature is not a number": put("calibration", "temperature", float("nan")),
+    "temperature is infinite": put("calibration", "temperature", float("inf")),
+    "probabilities are not numbers": put("self_check", "probabilities", [[float("nan")] * 3] * 3),
+    "rows of different length": put("self_check", "probabilities", [[0.5], [0.5, 0.5], [1, 0, 0]]),
+    "probabilities of other labels": put("self_check", "probabilities", [[0.5, 0.5]] * 3),
+    "position out of range": put("self_check", "rows", 0, "indices", 0, 10**6),
+    "position out of any range": put("self_check", "rows", 0, "indices", 0, 10**30),
+    "fewer values than positions": put("self_check", "rows", 0, "values", [1.0]),
+    "values are not numbers": put("self_check", "rows", 0, "values", [float("nan")] * 12),
+    "values out of any range": put("self_check", "rows", 0, "values", 0, 10**400),
+    "nodes of another network": put("network", "hidden_nodes", [6]),
+    "a layer more": put("network", "hidden_nodes", [5, 3]),
+    "no end of layers": put("network", "hidden_nodes", [10**9] * 100),
+    "a recipe without its tensor": put("normalization", "method", "tfidf"),
+}
+
+
+@pytest.mark.parametrize("change", FORGED.values(), ids=FORGED)
+def test_a_forged_manifest_is_refused(change):
+    assert code_of(repacked(change, seal=True)) in {"edited", "invalid_manifest", "invalid_tensors", "not_a_model"}
+
+
+def test_half_a_character_in_a_name_is_refused():
+    text = json.dumps(manifest_in(CONTENT)).replace("GENE003", "\\ud800")
+    content = save_tensors(load_tensors(CONTENT), {"deepscore": text})
+    assert code_of(content) in {"edited", "invalid_manifest", "not_a_model"}
+
+
+@pytest.mark.parametrize("depth", range(100, 1100, 50))
+def test_nesting_of_any_depth_is_refused_or_read(depth):
+    text = json.dumps(manifest_in(CONTENT)).replace(
+        '"n_cells": 30', '"extra": ' + "[" * depth + "]" * depth + ', "n_cells": 30'
+    )
+    assert code_of(save_tensors(load_tensors(CONTENT), {"deepscore": text})) in {"edited", "not_a_model"}
+
+
+# --------------------------------------------------------------------------------------------------- tensors
+
+
+INVALID_TENSORS = {
+    "not a number": value("layers.0.weight", np.nan, 7),
+    "infinite": value("layers.1.bias", np.inf),
+    "negative scale": value("feature_scale", -1),
+    "scale of nought": value("feature_scale", 0),
+    "transposed": replaced("layers.0.weight", lambda x: np.ascontiguousarray(x.T)),
+    "too short": replaced("feature_mean", lambda x: x[:-1].copy()),
+    "another shape": replaced("feature_mean", lambda x: x[None].copy()),
+    "float64": replaced("layers.1.weight", lambda x: x.astype(np.float64)),
+    "int32": replaced("layers.1.weight", lambda x: x.astype(np.int32)),
+    "missing": lambda tensors: tensors.pop("layers.1.bias"),
+    "one more": lambda tensors: tensors.update({"layers.2.bias": np.zeros(3, np.float32)}),
+    "a table that the recipe does not use": lambda tensors: tensors.update(feature_idf=np.ones(12, np.float32)),
+}
+
+
+@pytest.mark.parametrize("change", INVALID_TENSORS.values(), ids=INVALID_TENSORS)
+@pytest.mark.parametrize("seal", [False, True])
+def test_invalid_tensors_are_refused(change, seal):
+    assert code_of(repacked(None, change, seal)) == "invalid_tensors"
+
+
+OTHER_WEIGHTS = {
+    "others": lambda x: -x,
+    "nearly the same": lambda x: np.float32(1.01) * x,
+    "beyond what can be computed": lambda x: np.full_like(x, 3e38),
+}
+
+
+@pytest.mark.parametrize("convert", OTHER_WEIGHTS.values(), ids=OTHER_WEIGHTS)
+def test_other_weights_under_a_fitting_digest_fail_the_self_check(convert):
+    assert code_of(repacked(None, replaced("layers.0.weight", convert), seal=True)) == "edited"
+
+
+HEADERS = {
+    "entry is a number": {"extra": 5},
+    "entry is a list": {"extra": [1]},
+    "entry without offsets": {"extra": {"dtype": "F32", "shape": [1]}},
+    "offsets are text": {"extra": {"dtype": "F32", "shape": [1], "data_offsets": ["0", "4"]}},
+    "one offset": {"extra": {"dtype": "F32", "shape": [1], "data_offsets": [0]}},
+    "offsets are nothing": {"extra": {"dtype": "F32", "shape": [1], "data_offsets": None}},
+    "overlapping": {"extra": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}},
+    "beyond the end": {"extra": {"dtype": "F32", "shape": [1], "data_offsets": [10**12, 10**12 + 4]}},
+    "negative": {"extra": {"dtype": "F32", "shape": [1], "data_offsets": [-4, 0]}},
+    "unknown type": {"layers.1.bias": {"dtype": "X9", "shape": [3], "data_offsets": [0, 12]}},
+}
+
+
+@pytest.mark.parametrize("entries", HEADERS.values(), ids=HEADERS)
+def test_a_broken_table_of_tensors_is_refused(entries):
+    assert code_of(with_header(header_with(**entries))) in {"invalid_tensors", "truncated", "not_a_model"}
+
+
+# ----------------------------------------------------------------------------------------------------- damage
+
+
+def refused_or_same(content):
+    try:
+        model = modelfile.from_bytes(content)
+    except ModelFileError:
+        return
+    assert modelfile.to_bytes(model) == CONTENT
+
+
+many = settings(max_examples=300)
+positions = st.integers(0, len(CONTENT) - 1)
+
+
+@many
+@given(st.lists(st.tuples(positions, st.integers(1, 255)), min_size=1, max_size=4))
+def test_flipped_bytes_are_refused_or_harmless(flips):
+    damaged = bytearray(CONTENT)
+    for position, mask in flips:
+        damaged[position] ^= mask
+    refused_or_same(bytes(damaged))
+
+
+@many
+@given(positions)
+def test_a_file_cut_anywhere_is_refused(position):
+    assert code_of(CONTENT[:position]) in {"truncated", "not_a_model"}
+
+
+@many
+@given(positions, st.integers(0, 64), st.binary(max_size=64))
+def test_replaced_pieces_are_refused_or_harmless(position, length, piece):
+    refused_or_same(CONTENT[:position] + piece + CONTENT[position + length :])
+
+
+@settings(max_examples=100)
+@given(st.binary(max_size=300))
+def test_random_bytes_are_refused(content):
+    assert code_of(content) in {"not_a_model", "truncated"}
