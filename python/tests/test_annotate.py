@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import warnings
 from dataclasses import replace
 
@@ -9,10 +8,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from deepscore.annotate import UNCLASSIFIED, ahead, align, annotate_blocks
+from deepscore import annotate
+from deepscore.annotate import UNCLASSIFIED, align, annotate_blocks
 from deepscore.errors import InputError
 from deepscore.scale import Scale
-from synthetic import MARKERS, blocks_of, counts, log_cp10k, names, random_model
+from synthetic import MARKERS, blocks_of, counts, log_cp10k, names
 
 N_CELLS, N_FEATURES = 130, 30
 
@@ -72,14 +72,14 @@ def test_the_size_of_blocks_does_not_matter(model, raw, rows, batch):
     same(*(annotate_blocks(model, blocks_of(raw, rows=n), batch=batch) for n in (rows, N_CELLS)))
 
 
-def test_data_that_must_stay_in_their_thread_do(model, raw):
+def test_data_are_read_in_the_thread_of_the_caller(model, raw):
     readers, data = set(), blocks_of(raw, rows=16)
 
     def read(start, stop):
         readers.add(threading.get_ident())
         return data.read(start, stop)
 
-    same(annotate_blocks(model, replace(data, read=read, threaded=False)), annotate_blocks(model, data))
+    same(annotate_blocks(model, replace(data, read=read)), annotate_blocks(model, data))
     assert readers == {threading.get_ident()}
 
 
@@ -187,56 +187,11 @@ def test_names_of_batches_do_not_matter(model, raw):
     same(annotate_blocks(model, blocks_of(raw), batch=one), annotate_blocks(model, blocks_of(raw), batch=other))
 
 
-# ------------------------------------------------------------------------------------------------------ ahead
-
-
-@pytest.mark.parametrize("n", [0, 1, 2, 50])
-def test_ahead_yields_all_in_order(n):
-    assert list(ahead(iter(range(n)))) == list(range(n))
-
-
-def test_ahead_makes_the_next_item_in_another_thread():
-    def items():
-        for _ in range(3):
-            yield threading.get_ident()
-
-    assert threading.get_ident() not in set(ahead(items()))
-
-
-def test_ahead_works_while_the_caller_does():
-    made = []
-
-    def items():
-        for i in range(3):
-            made.append(i)
-            yield i
-
-    stream = ahead(items())
-    assert next(stream) == 0
-    deadline = time.monotonic() + 5
-    while made != [0, 1] and time.monotonic() < deadline:
-        time.sleep(0.005)
-    assert made == [0, 1]  # one item ahead, no more
-    assert list(stream) == [1, 2]
-
-
-def test_ahead_hands_on_errors():
-    def items():
-        yield 1
-        raise InputError("non_finite", "a bad block")
-
-    stream = ahead(items())
-    assert next(stream) == 1
-    with pytest.raises(InputError, match="a bad block"):
-        next(stream)
-
-
-def test_ahead_can_be_left_early():
-    stream = ahead(iter(range(100)))
-    assert next(stream) == 0
-    stream.close()
-
-
-def test_a_model_with_one_feature(raw):
-    found = annotate_blocks(random_model(n_features=1), blocks_of(raw[:, :1]))
-    assert len(found.calls) == N_CELLS
+@pytest.mark.parametrize("cells_per_call", [1, 20, 10_000])
+def test_joined_blocks_hold_all_cells_in_order(raw, cells_per_call, monkeypatch):
+    monkeypatch.setattr(annotate, "CELLS_PER_CALL", cells_per_call)
+    parts = [(start, sp.csr_matrix(raw[start : start + 13])) for start in range(0, N_CELLS, 13)]
+    joined = list(annotate.gathered(iter(parts)))
+    assert (sp.vstack([block for _, block in joined]).toarray() == raw).all()
+    assert [start for start, _ in joined] == np.cumsum([0, *(b.shape[0] for _, b in joined[:-1])]).tolist()
+    assert min((b.shape[0] for _, b in joined[:-1]), default=cells_per_call) >= cells_per_call

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from deepscore.blocks import CellBlocks, rows_per_block
+from deepscore.blocks import CellBlocks, overlapped, rows_per_block
+from deepscore.errors import InputError
 from synthetic import blocks_of
 
 
@@ -75,3 +77,47 @@ def test_names_must_be_there_and_unique(features, cells, code, told):
 def test_a_data_set_is_frozen(matrix):
     with pytest.raises(dataclasses.FrozenInstanceError):
         blocks_of(matrix).rows = 3
+
+
+# ------------------------------------------------------------------------------------------------- overlapped
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 50])
+def test_overlapped_keeps_the_order(n):
+    assert list(overlapped(lambda i: i * i, range(n))) == [i * i for i in range(n)]
+
+
+def test_overlapped_fetches_here_and_computes_there():
+    fetched = []
+
+    def items():
+        for _ in range(3):
+            fetched.append(threading.get_ident())
+            yield None
+
+    computed = set(overlapped(lambda _: threading.get_ident(), items()))
+    assert set(fetched) == {threading.get_ident()}
+    assert threading.get_ident() not in computed
+
+
+def test_overlapped_fetches_while_the_other_thread_computes():
+    second_fetched = threading.Event()
+
+    def items():
+        yield 0
+        second_fetched.set()
+        yield 1
+
+    assert list(overlapped(lambda _: second_fetched.wait(5), items())) == [True, True]
+
+
+@pytest.mark.parametrize("bad", ["fetch", "compute"])
+def test_overlapped_hands_on_errors(bad):
+    def items():
+        yield 1
+        if bad == "fetch":
+            raise InputError("non_finite", "a bad block")
+        yield 0
+
+    with pytest.raises(InputError if bad == "fetch" else ZeroDivisionError):
+        list(overlapped(lambda i: 1 / i, items()))

@@ -75,7 +75,6 @@ def test_the_handshake_tells_versions():
 
 def test_blocks_read_what_r_holds(reference):
     data = handle(reference)
-    assert not data.threaded  # R may be called from its own thread only
     assert data.source == "assay 'RNA', slot 'counts'"
     assert (data.read(10, 35) != reference.X[10:35]).nnz == 0
     assert data.feature_names.tolist() == reference.var_names.tolist()

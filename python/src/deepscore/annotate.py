@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import scipy.sparse as sp
 from tqdm import tqdm
 
-from .blocks import CellBlocks, Names
+from .blocks import CellBlocks, Names, overlapped
 from .config import number
 from .errors import InputError
 from .features import no_shared_features
@@ -30,7 +29,8 @@ UNCLASSIFIED = "Unclassified"
 # Between this share of the model's features and `min_overlap`, annotation goes on with a warning.
 GOOD_OVERLAP = 0.5
 logger = logging.getLogger("deepscore")
-Item = TypeVar("Item")
+# The network is called with at least this many cells, so that its thread seldom waits for the interpreter.
+CELLS_PER_CALL = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,16 +82,21 @@ def annotate_blocks(
     best = np.empty(query.n_cells, np.intp)
     scores = np.empty(query.n_cells)
     table = np.empty((query.n_cells, len(model.labels))) if probabilities else None
-    blocks = model.normalization.blocks(query, positions, values)
+
+    def predict(item: tuple[int, sp.csr_matrix]) -> int:
+        start, block = item
+        rows = slice(start, start + block.shape[0])
+        found = model.predict_proba(block, scale.cells(rows), present)
+        empty = np.diff(block.indptr) == 0  # nothing to go by: no label, whatever the network says
+        best[rows], scores[rows] = found.argmax(axis=1), np.where(empty, 0.0, found.max(axis=1))
+        if table is not None:
+            table[rows] = found
+        return block.shape[0]
+
+    blocks = gathered(model.normalization.blocks(query, positions, values))
     with tqdm(total=query.n_cells, desc="annotate", unit="cell", delay=2) as bar:
-        for start, block in ahead(blocks) if query.threaded else blocks:
-            rows = slice(start, start + block.shape[0])
-            found = model.predict_proba(block, scale.cells(rows), present)
-            empty = np.diff(block.indptr) == 0  # nothing to go by: no label, whatever the network says
-            best[rows], scores[rows] = found.argmax(axis=1), np.where(empty, 0.0, found.max(axis=1))
-            if table is not None:
-                table[rows] = found
-            bar.update(block.shape[0])
+        for n_cells in overlapped(predict, blocks):
+            bar.update(n_cells)
     calls = model.label_names[best]
     calls[(scores < least) | (scores == 0)] = UNCLASSIFIED
     return Annotation(calls, scores, table, model.labels, float(present.mean()))
@@ -163,11 +168,17 @@ def own_scale(model: Model, query: CellBlocks, positions: npt.NDArray[np.intp], 
     return sums.by_group(groups, model.scale())
 
 
-def ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """Make the next item in a second thread while the caller works on this one."""
-    end = object()
-    with ThreadPoolExecutor(1) as pool:
-        following = pool.submit(next, items, end)
-        while (item := following.result()) is not end:
-            following = pool.submit(next, items, end)
-            yield item  # type: ignore[misc]
+def gathered(blocks: Iterable[tuple[int, sp.csr_matrix]]) -> Iterator[tuple[int, sp.csr_matrix]]:
+    """Join normalised blocks until a network call has enough to do."""
+    parts: list[sp.csr_matrix] = []
+    first = n = 0
+    for start, block in blocks:
+        if not parts:
+            first = start
+        parts.append(block)
+        n += block.shape[0]
+        if n >= CELLS_PER_CALL:
+            yield first, sp.vstack(parts, format="csr")
+            parts, n = [], 0
+    if parts:
+        yield first, sp.vstack(parts, format="csr")

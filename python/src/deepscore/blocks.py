@@ -7,8 +7,10 @@ memory, a store on disk, or an R object behind the bridge.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +18,10 @@ import scipy.sparse as sp
 
 from .errors import InputError
 
-__all__ = ["CellBlocks", "Names", "rows_per_block"]
+__all__ = ["CellBlocks", "Names", "overlapped", "rows_per_block"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 Names = npt.NDArray[np.object_]  # one Python string per row or column
 
@@ -43,8 +48,6 @@ class CellBlocks:
         Cells in a block.
     source
         Where the values come from, for messages: ``"X"``, ``"layer 'counts'"``.
-    threaded
-        Whether `read` may be called from another thread (R may not).
 
     Raises
     ------
@@ -57,7 +60,6 @@ class CellBlocks:
     read: Callable[[int, int], sp.csr_matrix]
     rows: int
     source: str
-    threaded: bool = True
 
     def __post_init__(self) -> None:
         if not self.n_cells or not self.n_features:
@@ -101,6 +103,22 @@ class CellBlocks:
             return self.read(0, self.n_cells)
         starts = (0, self.n_cells // 2 - third // 2, self.n_cells - third)
         return sp.vstack([self.read(s, s + third) for s in starts], format="csr")
+
+
+def overlapped(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield ``function(item)`` for each item, computed by a second thread while this one fetches the next item.
+
+    Items are fetched by the calling thread: R, and stores on disk, are read by the thread that opened them.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        pending: Future[Result] | None = None
+        for item in items:
+            following = pool.submit(function, item)
+            if pending is not None:
+                yield pending.result()
+            pending = following
+        if pending is not None:
+            yield pending.result()
 
 
 def _require_unique(names: Names, what: str) -> None:

@@ -89,16 +89,19 @@ class Model:
 
         from .network import SparseBatch, activation_function, sparse_rows
 
-        centre = scale.centre / scale.deviation
+        centre, deviation = torch.from_numpy(scale.centre), torch.from_numpy(scale.deviation)
         if present is not None:
-            centre = centre * present
-        layers = [(torch.from_numpy(w), torch.from_numpy(b)) for w, b in self.layers]
+            centre = centre * torch.from_numpy(present)
+        (weight, bias), *others = [(torch.from_numpy(w), torch.from_numpy(b)) for w, b in self.layers]
         activation = activation_function(str(self.network["activation"]))
         with torch.no_grad():
-            (weight, bias), *others = layers
-            offset: Tensor = bias - torch.from_numpy(np.ascontiguousarray(centre, np.float32)) @ weight
-            x = sparse_rows(SparseBatch.from_scipy(scaled(block, scale)), weight)
-            x += offset if scale.groups is None else offset[torch.from_numpy(scale.groups)]
+            offset: Tensor = bias - (centre / deviation) @ weight
+            if scale.groups is None:  # one deviation for all cells: the weights are divided in place of the values
+                x = sparse_rows(SparseBatch.from_scipy(block), weight / deviation[0][:, None])
+                x += offset
+            else:
+                x = sparse_rows(SparseBatch.from_scipy(scaled(block, scale)), weight)
+                x += offset[torch.from_numpy(scale.groups)]
             for w, b in others:
                 x = torch.addmm(b, activation(x), w)
             result: Floats = x.numpy()

@@ -52,7 +52,10 @@ def check_values(block: sp.csr_matrix, source: str) -> Floats:
     InputError
         ``non_finite``, ``negative_values`` or ``scaled_data``.
     """
-    totals = np.asarray(block @ np.ones(block.shape[1], dtype=np.float32))
+    totals = np.zeros(block.shape[0], dtype=np.float32)
+    filled = np.flatnonzero(np.diff(block.indptr))
+    if filled.size:
+        totals[filled] = np.add.reduceat(block.data[: block.indptr[-1]], block.indptr[filled])
     if not np.isfinite(totals).all() and not np.isfinite(block.data).all():
         raise InputError("non_finite", f"{source} holds NaN or infinite values. Remove them, or use the raw counts.")
     if block.data.size and block.data.min() < 0:
@@ -141,13 +144,8 @@ class Normalization:
         for start, block in data:
             totals = check_values(block, data.source)
             chosen = block[:, columns]
-            yield (
-                start,
-                sp.csr_matrix(
-                    (self._values(chosen, totals, values, place), place[chosen.indices], chosen.indptr),
-                    shape=(block.shape[0], len(positions)),
-                ),
-            )
+            arrays = (self._values(chosen, totals, values, place), place[chosen.indices], chosen.indptr)
+            yield start, sp.csr_matrix(arrays, shape=(block.shape[0], len(positions)))
 
     def _values(self, chosen: sp.csr_matrix, totals: Floats, values: Values, place: npt.NDArray[np.int32]) -> Floats:
         x = chosen.data

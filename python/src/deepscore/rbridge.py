@@ -147,9 +147,7 @@ def _make_blocks(
         values = np.frombuffer(part["x"], np.float32)
         return sp.csr_matrix((values, indices, indptr), shape=(stop - start, len(features)))
 
-    return CellBlocks(
-        _strings(features), _strings(cells), read_rows, rows_per_block(len(cells), nnz), source, threaded=False
-    )
+    return CellBlocks(_strings(features), _strings(cells), read_rows, rows_per_block(len(cells), nnz), source)
 
 
 def _strings(values: Sequence[str | None]) -> Names:
