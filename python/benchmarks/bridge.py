@@ -173,9 +173,10 @@ def run_default() -> dict:
     import deepscore
 
     data = ad.read_h5ad(OUT / "recipe.h5ad")
-    ds = deepscore.DeepScore(common_features=list(data.var_names)).set_reference(data, "label")
-    import deepscore.training
-
+    genes = list(data.var_names)
+    # What torch loads for its first optimizer is not on the clock of the recipe, and not on this one.
+    deepscore.DeepScore(common_features=genes, epochs=1).set_reference(data[:500], "label").train(progress=False)
+    ds = deepscore.DeepScore(common_features=genes).set_reference(data, "label")
     start = time.perf_counter()
     ds.train(progress=False)
     return {"seconds": time.perf_counter() - start, "accuracy": ds.manifest["training"]["held_out"]["accuracy"]}
