@@ -253,3 +253,11 @@ def test_peaks_are_trained_and_annotated(query):
     assert ds.manifest["normalization"]["method"] == "tfidf"
     found = ds.annotate(as_peaks(query, "-"))
     assert (found.obs["deepscore"] == found.obs["cell_type"]).mean() > 0.8
+
+
+def test_a_loaded_model_trains_as_it_was_trained(reference, tmp_path):
+    options = {"hidden_nodes": (7,), "epochs": 2, "activation": "tanh", "lr": 0.01, "seed": 5, "batchnorm": False}
+    ds = deepscore.DeepScore(**options).set_reference(reference, "cell_type").train(progress=False)
+    ds.save(tmp_path / "model")
+    again = deepscore.load(tmp_path / "model").set_reference(reference, "cell_type").train(progress=False)
+    assert again.manifest == ds.manifest

@@ -139,3 +139,11 @@ def test_a_gene_named_like_a_peak_does_not_make_a_data_set_mixed():
     features = array(*[f"GENE{i}" for i in range(99)], "TRNA-1-2")
     part, kind = select_modality(blocks_of(np.ones((2, 100)), features), None)
     assert (kind, part.n_features) == ("rna", 100)
+
+
+@pytest.mark.parametrize("modality", [None, "rna"])
+def test_a_gene_that_is_named_like_a_peak_stays_among_genes(modality):
+    names = np.array(["TRNA-1-2", *(f"GENE{i}" for i in range(30))], object)
+    kept, kind = select_modality(blocks_of(np.ones((2, 31)), names), modality)
+    assert kept.feature_names.tolist() == names.tolist()
+    assert kind == "rna"

@@ -124,7 +124,7 @@ send <- function(x, ask) {
   }
 }
 
-# A read function for Python that drops the blocks that were read before, two at a time. R itself lets garbage grow
+# A read function for Python that drops the blocks that were read before. R itself lets garbage grow
 # with the session, to a gigabyte beside a large object. The collection is a call of its own: run
 # within read(), it would make R keep the block that read() returns.
 tidy_reader <- function(read) {

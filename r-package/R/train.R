@@ -11,7 +11,7 @@
 #' @param gif Path of an animated GIF with a frame per epoch: an embedding of `query`, coloured by
 #'   the labels it would get. `NULL`: none.
 #' @param progress Show a bar with loss and accuracy?
-#' @param query Data set that the GIF shows. `NULL`: the held-out cells of the reference.
+#' @param query Data set that the GIF shows. `NULL`: cells of the reference.
 #' @param ... Not used.
 #'
 #' @return A new `DeepScore` object that holds the trained model and no longer the reference: ready

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any, Self
 
 from . import modelfile
@@ -257,7 +258,7 @@ class DeepScore:
         progress
             Show a bar with loss and accuracy.
         query
-            Data set that the GIF shows; without it, the held-out cells of the reference.
+            Data set that the GIF shows (up to 2,000 of its cells); without it, cells of the reference.
 
         Returns
         -------
@@ -406,7 +407,9 @@ class DeepScore:
 
     @classmethod
     def _of(cls, model: Model) -> Self:
-        self = cls(model.network["hidden_nodes"], model.features, len(model.labels))
+        known = {field.name for field in fields(NetworkConfig)}
+        options = {name: value for name, value in model.network.items() if name in known}
+        self = cls(common_features=model.features, n_labels=len(model.labels), seed=model.training["seed"], **options)
         self._model = model
         return self
 

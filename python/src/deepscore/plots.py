@@ -72,17 +72,14 @@ def _shown(
     reference: Reference, query: CellBlocks | None, rng: np.random.Generator
 ) -> tuple[sp.csr_matrix, npt.NDArray[np.bool_] | None]:
     """Return up to 2,000 normalised cells to show, and which features they have."""
-    present = None
-    matrix = reference.matrix
-    if query is not None:
-        features = np.array(reference.features, dtype=object)
-        query, positions = align(features, reference.modality, query)
-        present = positions >= 0
-        values = detect(query, reference.modality)
-        matrix = sp.vstack([b for _, b in reference.normalization.blocks(query, positions, values)], format="csr")
-    if matrix.shape[0] > MOST_CELLS:
-        matrix = matrix[np.sort(rng.choice(matrix.shape[0], MOST_CELLS, replace=False))]
-    return matrix, present
+    n_cells = reference.matrix.shape[0] if query is None else query.n_cells
+    shown = np.sort(rng.permutation(n_cells)[:MOST_CELLS])
+    if query is None:
+        return reference.matrix[shown], None
+    query, positions = align(np.array(reference.features, dtype=object), reference.modality, query)
+    blocks = reference.normalization.blocks(query, positions, detect(query, reference.modality))
+    parts = [block[shown[(shown >= first) & (shown < first + block.shape[0])] - first] for first, block in blocks]
+    return sp.vstack(parts, format="csr"), positions >= 0
 
 
 def principal_components(matrix: sp.csr_matrix) -> npt.NDArray[np.float64]:
