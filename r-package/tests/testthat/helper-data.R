@@ -26,9 +26,12 @@ read_all <- function(blocks, start = 0, stop = length(blocks$cells)) {
   read <- blocks$read(start, stop)
   p <- readBin(read$p, "integer", length(read$p) / 4)
   i <- readBin(read$i, "integer", length(read$i) / 4)
-  x <- readBin(read$x, "double", length(read$x) / 8)
+  x <- readBin(read$x, "double", length(read$x) / 4, size = 4)
   Matrix::sparseMatrix(
     i = i + 1, p = p, x = x, dims = c(length(blocks$features), stop - start),
     dimnames = list(blocks$features, blocks$cells[seq_len(stop - start) + start])
   )
 }
+
+# Values cross to Python in single precision: seven digits.
+expect_single <- function(actual, expected) expect_equal(actual, expected, tolerance = 1e-6)

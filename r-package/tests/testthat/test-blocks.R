@@ -43,9 +43,9 @@ test_that("Seurat objects give their counts, or what layer says", {
   pbmc <- pbmc_small()
   expect_equal(read_all(as_blocks(pbmc)), counts_small())
   expect_identical(as_blocks(pbmc)$source, "assay 'RNA', slot 'counts'")
-  expect_equal(read_all(as_blocks(pbmc, "data")), methods::slot(pbmc[["RNA"]], "data"))
+  expect_single(read_all(as_blocks(pbmc, "data")), methods::slot(pbmc[["RNA"]], "data"))
   scaled <- methods::slot(pbmc[["RNA"]], "scale.data")
-  expect_equal(as.matrix(read_all(as_blocks(pbmc, "scale.data"))), scaled)
+  expect_single(as.matrix(read_all(as_blocks(pbmc, "scale.data"))), scaled)
   expect_equal(read_all(as_blocks(pbmc[["RNA"]])), counts_small())
 })
 
@@ -53,7 +53,7 @@ test_that("a Seurat assay without counts gives its data", {
   data <- methods::slot(pbmc_small()[["RNA"]], "data")
   assay <- SeuratObject::CreateAssayObject(data = data)
   object <- suppressWarnings(SeuratObject::CreateSeuratObject(assay)) # it sets the assay's key
-  expect_equal(read_all(as_blocks(object)), data)
+  expect_single(read_all(as_blocks(object)), data)
   expect_code("layer_not_found", as_blocks(object, "counts"))
 })
 
@@ -67,7 +67,7 @@ test_that("the default assay is the one that is read", {
 test_that("SingleCellExperiment objects give their counts, or what layer says", {
   sce <- sce_small()
   expect_equal(read_all(as_blocks(sce)), counts_small())
-  expect_equal(read_all(as_blocks(sce, "logcounts")), methods::slot(pbmc_small()[["RNA"]], "data"))
+  expect_single(read_all(as_blocks(sce, "logcounts")), methods::slot(pbmc_small()[["RNA"]], "data"))
   expect_code("layer_not_found", as_blocks(sce, "nothing"))
 })
 
