@@ -35,9 +35,9 @@ def canonical(name: str) -> str:
     Peaks get one separator, Ensembl ids lose their version, case and ``_`` against ``-`` (which Seurat exchanges)
     no longer matter. Nothing else is taken to be equal: a symbol never matches an Ensembl id.
     """
-    if is_peak(name):
-        chromosome, start, end = _PEAK.fullmatch(name).groups()  # type: ignore[union-attr]
-        return f"{chromosome.lower()}:{start}-{end}"
+    peak = _PEAK.fullmatch(name)
+    if peak is not None and int(peak[2]) < int(peak[3]):
+        return f"{peak[1].lower()}:{peak[2]}-{peak[3]}"
     versioned = _ENSEMBL.fullmatch(name)
     return (versioned[1] if versioned else name).casefold().replace("_", "-")
 

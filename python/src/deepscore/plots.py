@@ -13,7 +13,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
-from .annotate import align
+from .annotate import UNCLASSIFIED, align
 from .blocks import CellBlocks
 from .errors import EngineError, InputError
 from .model import Model
@@ -104,7 +104,7 @@ def embedding_figure(
     figure = NewFigure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     colours = dict(zip(labels, _palette(len(labels)), strict=True))
-    for label in [*labels, "Unclassified"]:
+    for label in [*labels, UNCLASSIFIED]:
         cells = calls == label
         colour = colours.get(label, (0.7, 0.7, 0.7, 1.0))
         axes.scatter(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,7 @@ def fit(
         "test_prop": reference.test_prop,
         "history": history,
     }
-    return course.model(module, fit_temperature(logits, codes), facts)
+    return replace(model, temperature=fit_temperature(logits, codes), training=facts)
 
 
 def _held_out_facts(logits: Floats, codes: Codes) -> dict[str, Any]:
@@ -229,8 +230,8 @@ class _Course:
         loss = cross_entropy(torch.from_numpy(logits), torch.from_numpy(codes.astype(np.int64)))
         return {"val_loss": float(loss), "val_accuracy": accuracy(codes, logits.argmax(axis=1))}
 
-    def model(self, module: Network, temperature: float = 1.0, facts: dict[str, Any] | None = None) -> Model:
-        """Freeze the network as it is."""
+    def model(self, module: Network) -> Model:
+        """Freeze the network as it is, not calibrated."""
         network = self.network.to_dict()
         for name in ("common_features", "n_labels", "seed"):  # told elsewhere in the file
             del network[name]
@@ -243,9 +244,8 @@ class _Course:
             mean=self.pooled.centre[0],
             deviation=self.pooled.deviation[0],
             layers=tuple(module.folded()),
-            temperature=temperature,
+            temperature=1.0,
             network=network,
-            training=facts or {},
             created_with=CREATED_WITH,
         )
 
