@@ -1,7 +1,8 @@
 # The R half of test_languages.py: Rscript both_ways.R FOLDER
 #
 # FOLDER holds settings.json and python.deepscore. Written there: the calls of Python's model in R, a model trained in R
-# with the same settings (r.deepscore), and its calls in R.
+# with the same settings (r.deepscore), its calls in R, and what a check of the reference finds (labels.csv,
+# confusable.csv, words.txt).
 
 library(deepscore)
 source("shared_data.R")
@@ -12,12 +13,15 @@ config <- lapply(settings$config, function(x) if (is.list(x)) unlist(x) else x)
 reference <- make_container(read_fixture(settings$reference), "Seurat")
 query <- make_container(read_fixture(settings$query), "Seurat")
 
+write_table <- function(table, file) {
+  numbers <- vapply(table, is.numeric, NA)
+  table[numbers] <- lapply(table[numbers], sprintf, fmt = "%.17g") # every bit
+  utils::write.csv(table, file.path(folder, file))
+}
+
 call_and_write <- function(ds, file) {
   calls <- annotate(ds, query, probabilities = TRUE)[[]]
-  calls <- calls[grep("^deepscore", names(calls))]
-  numbers <- vapply(calls, is.numeric, NA)
-  calls[numbers] <- lapply(calls[numbers], sprintf, fmt = "%.17g") # every bit
-  utils::write.csv(calls, file.path(folder, file))
+  write_table(calls[grep("^deepscore", names(calls))], file)
 }
 
 call_and_write(load_model(file.path(folder, "python.deepscore")), "python_in_r.csv")
@@ -26,3 +30,11 @@ ds <- do.call(DeepScore, config) %>%
   train(progress = FALSE)
 save_model(ds, file.path(folder, "r.deepscore"))
 call_and_write(ds, "r_in_r.csv")
+
+found <- check_reference(
+  reference, "label_missing", query,
+  common_features = config$common_features, batch = settings$batch, folds = 2, seed = config$seed
+)
+write_table(found$labels, "labels.csv")
+write_table(found$confusable, "confusable.csv")
+writeLines(enc2utf8(found$words), file.path(folder, "words.txt"), useBytes = TRUE)

@@ -94,6 +94,20 @@ def test_both_languages_train_the_same_weights(exchange):
     assert ours == theirs
 
 
+def test_both_languages_check_alike(exchange):
+    folder, query = exchange
+    settings = json.loads((folder / "settings.json").read_text())
+    data, config = to_anndata(read_fixture(settings["reference"])), settings["config"]
+    found = deepscore.check_reference(
+        data, "label_missing", to_anndata(read_fixture(query)), common_features=config["common_features"],
+        batch=settings["batch"], folds=2, seed=config["seed"],
+    )  # fmt: skip
+    assert (folder / "words.txt").read_text(encoding="utf-8").splitlines() == list(found.words)
+    for name in ("labels", "confusable"):
+        in_r = pd.read_csv(folder / f"{name}.csv", index_col=0, float_precision="round_trip").reset_index(drop=True)
+        pd.testing.assert_frame_equal(in_r, getattr(found, name), check_exact=True)
+
+
 SAVE = {
     "python": [
         sys.executable, "-c",

@@ -85,6 +85,10 @@ verbs <- list(
     query <- if (is.null(names(call$case$query))) call$queries else call$queries[[1]]
     do.call(find_common_features, c(list(call$reference, query), call$args))
   },
+  check_reference = function(call) {
+    query <- if (length(call$queries)) list(query = call$queries[[1]])
+    do.call(check_reference, c(list(call$reference), query, call$args))
+  },
   set_reference = function(call) set_the_reference(call$ds, call),
   train = function(call) {
     args <- utils::modifyList(list(progress = FALSE), as_arguments(call$case$train))
@@ -133,6 +137,7 @@ check_value <- function(call, found, expect, container) {
     testthat::expect_identical(put(found), put(wanted))
   }
   if (!is.null(expect$calls)) check_annotation(call$queries[[1]], found, expect)
+  if (!is.null(expect$check)) check_check(found, expect$check)
   if (!is.null(expect$manifest)) check_manifest(found, expect)
   if (!is.null(expect$same_weights_with_labels)) {
     call$args$labels <- read_fixture(call$case$reference)$cells[[expect$same_weights_with_labels]]
@@ -143,6 +148,22 @@ check_value <- function(call, found, expect, container) {
     testthat::expect_identical(load_model(call$path)$manifest, call$ds$manifest)
     testthat::expect_identical(list.files(call$folder, all.files = TRUE, no.. = TRUE), basename(call$path))
   }
+}
+
+check_check <- function(found, expect) {
+  for (column in intersect(c("cells", "tested", "trusted"), names(expect))) {
+    values <- stats::setNames(found$labels[[column]], found$labels$label)
+    testthat::expect_equal(as.list(values), expect[[column]])
+  }
+  if (!is.null(expect$confusable)) {
+    pairs <- paste(found$confusable$label, found$confusable$taken_for)
+    testthat::expect_identical(sort(pairs), vapply(expect$confusable, paste, "", collapse = " "))
+  }
+  overlap <- expect$overlap
+  if (!is.null(overlap)) overlap$share <- overlap$found / overlap$features
+  testthat::expect_equal(found$overlap, overlap)
+  if (!is.null(expect$design)) testthat::expect_identical(found$design, expect$design)
+  for (part in expect$words) testthat::expect_match(paste(found$words, collapse = "\n"), part, fixed = TRUE)
 }
 
 check_annotation <- function(query, found, expect) {

@@ -80,6 +80,9 @@ class Call:
         labels = {} if self.labels is None else {"labels": self.labels}
         return deepscore.find_common_features(self.reference, query, **(self.args | labels))
 
+    def run_check_reference(self):
+        return deepscore.check_reference(self.reference, self.labels, *self.queries, **self.args)
+
     def run_set_reference(self):
         if isinstance(self.ds, DeepScoreError):
             raise self.ds
@@ -142,6 +145,8 @@ def check(call, result, expect, before):
         assert put(result) == put(expect["features"])
     if "calls" in expect:
         check_annotation(call, result, expect, before)
+    if "check" in expect:
+        check_check(result, expect["check"])
     if "manifest" in expect or "n_features" in expect:
         manifest = result if isinstance(result, dict) else result.manifest
         assert len(manifest["features"]) == expect.get("n_features", len(manifest["features"]))
@@ -153,6 +158,22 @@ def check(call, result, expect, before):
     if "saved" in expect:
         assert deepscore.load(call.path).manifest == call.ds.manifest
         assert [path.name for path in call.folder.iterdir()] == [call.path.name]
+
+
+def check_check(found, expect):
+    table = found.labels.set_index("label")
+    for column in {"cells", "tested", "trusted"} & set(expect):
+        assert table[column].to_dict() == expect[column]
+    if "confusable" in expect:
+        pairs = found.confusable[["label", "taken_for"]].to_numpy().tolist()
+        assert sorted(pairs) == expect["confusable"]
+    overlap = dict(found.overlap or {})
+    if overlap:
+        assert overlap.pop("share") == overlap["found"] / overlap["features"]
+    assert overlap == expect.get("overlap", {})
+    assert expect.get("design", found.design) == found.design
+    for part in expect.get("words", []):
+        assert part in "\n".join(found.words)
 
 
 def check_annotation(call, result, expect, before):

@@ -30,6 +30,7 @@ ORDER = [
     "training",
     "modelfile",
     "annotate",
+    "check",
     "plots",
     "report",
     "adapters",

@@ -54,6 +54,15 @@ def test_train_annotate_inspect(folder, capsys):
     assert sorted(path.name for path in folder.iterdir()) == ["m", "out.h5ad", "query.h5ad", "ref.h5ad", "report.html"]
 
 
+def test_check_prints_what_python_finds(folder, capsys):
+    assert run("check", "ref.h5ad", "--labels", "cell_type", "--query", "query.h5ad", "--batch", "batch") == 0
+    expected = deepscore.check_reference("ref.h5ad", "cell_type", "query.h5ad", batch="batch")
+    assert capsys.readouterr().out.strip() == str(expected)
+    assert run("check", "ref.h5ad", "--labels", "cell_type", "--folds", 2, "--seed", 3) == 0
+    expected = deepscore.check_reference("ref.h5ad", "cell_type", folds=2, seed=3)
+    assert capsys.readouterr().out.strip() == str(expected)
+
+
 def test_the_command_gives_the_model_that_python_gives(folder):
     run("train", "ref.h5ad", "--labels", "cell_type", "--batch", "batch", "--n-features", 30, "--seed", 5, "-o", "m")
     genes = deepscore.find_common_features("ref.h5ad", [], 30)
@@ -98,6 +107,8 @@ def test_a_file_may_be_annotated_in_place(with_model):
         (("annotate", "model.deepscore", "none.h5ad", "-o", "out.h5ad"), "file_not_found"),
         (("annotate", "model.deepscore", "query.h5ad", "-o", "out.h5ad", "--threshold", "2"), "bad_argument"),
         (("annotate", "model.deepscore", "query.h5ad", "-o", "none/out.h5ad"), "os_error"),
+        (("check", "ref.h5ad", "--labels", "none"), "column_not_found"),
+        (("check", "ref.h5ad", "--labels", "cell_type", "--folds", "1"), "bad_argument"),
         (("train", "ref.h5ad", "--labels", "none", "--n-features", "20", "-o", "m"), "column_not_found"),
         (("train", "ref.h5ad", "--labels", "cell_type", "--n-features", "0", "-o", "m"), "bad_argument"),
         (("train", "ref.h5ad", "--labels", "cell_type", "--n-features", "20", "-o", "none/m"), "path_not_writable"),

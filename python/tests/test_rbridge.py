@@ -80,6 +80,33 @@ def test_blocks_read_what_r_holds(reference):
     assert data.feature_names.tolist() == reference.var_names.tolist()
 
 
+def test_a_check_equals_that_of_python(reference, query):
+    options = {"folds": 2.0, "seed": 3.0}
+    found = value(
+        rbridge.check_reference(
+            handle(reference), labels(reference), handle(query), list(reference.obs["batch"]), options
+        )
+    )
+    assert is_plain(found)
+    expected = deepscore.check_reference(reference, "cell_type", query, batch="batch", folds=2, seed=3)
+    assert found["words"] == list(expected.words)
+    assert found["labels"] == expected.labels.to_dict("list")
+    assert found["confusable"] == expected.confusable.to_dict("list")
+    assert (found["overlap"], found["design"]) == (expected.overlap, expected.design)
+    plain = value(
+        rbridge.check_reference(
+            handle(reference), labels(reference), None, None, {"common_features": ["GENE000"], **options}
+        )
+    )
+    assert is_plain(plain)
+    assert plain["overlap"] is None
+    assert error(rbridge.check_reference(handle(reference), None, None, None, {}))["code"] == "no_labels"
+    assert (
+        error(rbridge.check_reference(handle(reference), labels(reference), None, None, {"x": 1}))["code"]
+        == "bad_argument"
+    )
+
+
 def test_training_and_annotation_equal_those_of_python(reference, query, model):
     ds = deepscore.DeepScore((16, 8), epochs=3, batch_size=32, seed=4).set_reference(reference, "cell_type")
     ds.train(progress=False)

@@ -112,3 +112,14 @@ def test_labels_are_sorted_as_text_whatever_their_order(labels):
     data = dataset(5)
     found = prepare(blocks_of(data.X), data.obs["cell_type"].to_numpy(object)[::-1], quick())
     assert found.labels == tuple(sorted(set(labels)))
+
+
+def test_a_subset_has_the_cells_that_were_asked_for(data, labels):
+    whole = prepare(data, labels, quick(), batch=np.array(["x"] * 100 + ["y"] * 80 + ["z"] * 60, dtype=object))
+    cells = np.array([200, 101, 3, 150])
+    part = whole.subset(cells)
+    np.testing.assert_array_equal(part.matrix.toarray(), whole.matrix.toarray()[cells])
+    assert [part.labels[code] for code in part.codes] == labels[cells].tolist()
+    assert part.groups.tolist() == [2, 1, 0, 1]
+    assert whole.subset(cells[:2]).groups.tolist() == [1, 0]
+    assert (part.features, part.labels) == (whole.features, whole.labels)

@@ -12,8 +12,9 @@
 #' ```
 #'
 #' The verbs are [find_common_features()], [DeepScore()], [set_reference()], [train()] and
-#' [annotate()]; [save_model()], [load_model()] and [inspect_model()] handle model files, which the
-#' Python package of the same name reads and writes too.
+#' [annotate()]; [check_reference()] tells which labels can be trusted. [save_model()],
+#' [load_model()] and [inspect_model()] handle model files, which the Python package of the same
+#' name reads and writes too.
 #'
 #' The computation is done in Python, which is started by the first verb that needs it.
 #' [install_deepscore()] sets it up and [deepscore_doctor()] tells what is wrong with it.

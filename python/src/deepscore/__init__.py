@@ -12,12 +12,18 @@ from . import errors
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .api import DeepScore, find_common_features, load
+    from .api import DeepScore, check_reference, find_common_features, load
     from .modelfile import inspect_model
 
-__all__ = ["DeepScore", "__version__", "errors", "find_common_features", "inspect_model", "load"]
+__all__ = ["DeepScore", "__version__", "check_reference", "errors", "find_common_features", "inspect_model", "load"]
 
-_HOMES = {"DeepScore": "api", "find_common_features": "api", "load": "api", "inspect_model": "modelfile"}
+_HOMES = {
+    "DeepScore": "api",
+    "check_reference": "api",
+    "find_common_features": "api",
+    "load": "api",
+    "inspect_model": "modelfile",
+}
 
 
 def __getattr__(name: str) -> Any:

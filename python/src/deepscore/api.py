@@ -10,6 +10,7 @@ from typing import Any, Self
 from . import modelfile
 from .adapters import Source, add_annotation, labels_of, open_source
 from .annotate import Annotation, annotate_blocks
+from .check import ReferenceCheck, check_blocks
 from .config import NetworkConfig, TrainConfig, whole
 from .errors import InputError
 from .features import Strategy, common_features
@@ -18,7 +19,7 @@ from .model import Model
 from .naming import select_modality
 from .reference import Reference, prepare
 
-__all__ = ["DeepScore", "find_common_features", "load"]
+__all__ = ["DeepScore", "check_reference", "find_common_features", "load"]
 
 
 def find_common_features(
@@ -92,6 +93,82 @@ def find_common_features(
     n = whole("n_features", n_features, 1)
     assert n is not None
     return common_features(blocks, others, n, strategy, kind, names, test)
+
+
+def check_reference(
+    reference: Any,
+    labels: Any,
+    query: Any = None,
+    *,
+    common_features: Sequence[str] | None = None,
+    layer: str | None = None,
+    query_layer: str | None = None,
+    batch: Any = None,
+    modality: str | None = None,
+    folds: int = 5,
+    seed: int = 0,
+) -> ReferenceCheck:
+    """Tell which labels can be trusted with a reference.
+
+    Trains a network for each fold, as :meth:`DeepScore.train` does by default but for a shorter time, on the cells
+    outside the fold, and calls the cells of the fold with it.
+
+    Parameters
+    ----------
+    reference
+        As for :meth:`DeepScore.set_reference`; cells x features.
+    labels
+        Column of ``obs``, or one label per cell. Cells whose label is missing are left out.
+    query
+        The data set to annotate, as `reference`. The cells of a fold are called as if they had its features only: a
+        missing feature counts as its mean.
+    common_features
+        Names of the features to use. Without them the 2,000 most variable features of the reference are taken.
+    layer, query_layer
+        Layer to read in place of X, in the reference and in the query.
+    batch
+        Column of ``obs``, or one value per cell. With two or more batches, whole batches are left out: what a query
+        from elsewhere will meet. Each batch is standardised by itself, those left out as by ``annotate(batch=)``.
+        Cells whose label no other fold holds cannot be tested.
+    modality
+        "rna", "peaks" or "protein"; told from the feature names where it is not given.
+    folds
+        Number of folds, at least 2 (fewer where there are fewer batches). Without batches each fold has cells of
+        every label; of a label with fewer cells than folds, as many folds as it has cells.
+    seed
+        Seed of the folds and of the networks.
+
+    Returns
+    -------
+    The check: its ``words`` say which labels cannot be trusted and why; ``labels`` (recall, precision and F1 of each)
+    and ``confusable`` (which is taken for which) are tables; ``overlap`` is the share of the features that the query
+    has. A label is trusted with at least 10 cells and recall and precision of at least 0.7, if it is not confined to
+    one of several batches.
+
+    Raises
+    ------
+    deepscore.errors.InputError
+        As :meth:`DeepScore.set_reference`; ``no_shared_features`` or ``modality_mismatch`` of the query.
+    deepscore.errors.ConfigError
+        ``bad_argument``.
+
+    Notes
+    -----
+    No network, and no centre or deviation, has seen a cell that it calls. What does not depend on labels does come
+    from all cells: the choice of variable features, and for peaks the inverse document frequency. Features that were
+    chosen as markers, by the labels of all cells, make the figures a little too good.
+    """
+    opened = open_source(reference, layer, modality)
+    return check_blocks(
+        opened.blocks,
+        labels_of(opened, labels, "labels"),
+        None if query is None else open_source(query, query_layer, modality).blocks,
+        common_features=common_features,
+        batch=None if batch is None else labels_of(opened, batch, "batch"),
+        modality=opened.modality,
+        folds=folds,
+        seed=seed,
+    )
 
 
 class DeepScore:

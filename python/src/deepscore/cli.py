@@ -1,4 +1,4 @@
-"""The command line: ``deepscore train``, ``deepscore annotate``, ``deepscore inspect``."""
+"""The command line: ``deepscore check``, ``deepscore train``, ``deepscore annotate``, ``deepscore inspect``."""
 
 from __future__ import annotations
 
@@ -33,6 +33,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=CREATED_WITH)
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
 
+    check = verbs.add_parser("check", help="tell which labels can be trusted with a reference")
+    check.add_argument("reference", metavar="REF", help=".h5ad or .zarr, cells x features")
+    check.add_argument("--labels", required=True, metavar="COL", help="column of obs with the labels")
+    check.add_argument("--query", help="the data set to annotate: tell which features it has, too")
+    check.add_argument("--layer", help="layer to read in place of X")
+    check.add_argument("--batch", metavar="COL", help="column of obs with the samples: leave out whole ones")
+    check.add_argument("--folds", type=int, default=5, metavar="N", help="times to leave cells out (default: 5)")
+    check.add_argument("--seed", type=int, default=0)
+    check.set_defaults(run=_check)
+
     train = verbs.add_parser("train", help="train a model on an annotated reference")
     train.add_argument("reference", metavar="REF", help=".h5ad or .zarr, cells x features")
     train.add_argument("--labels", required=True, metavar="COL", help="column of obs with the labels")
@@ -60,6 +70,13 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("model", metavar="MODEL")
     inspect.set_defaults(run=_inspect)
     return parser
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    from .api import check_reference
+
+    options = {name: getattr(arguments, name) for name in ("query", "layer", "batch", "folds", "seed")}
+    print(check_reference(arguments.reference, arguments.labels, **options))
 
 
 def _train(arguments: argparse.Namespace) -> None:

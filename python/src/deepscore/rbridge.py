@@ -22,8 +22,9 @@ import scipy.sparse as sp
 from . import modelfile
 from .annotate import annotate_blocks
 from .blocks import CellBlocks, Names, rows_per_block
+from .check import check_blocks
 from .config import NetworkConfig, TrainConfig, whole
-from .errors import ConfigError, DeepScoreError
+from .errors import ConfigError, DeepScoreError, InputError
 from .features import common_features
 from .naming import select_modality
 from .reference import Reference, prepare
@@ -184,6 +185,30 @@ def find_common_features(
     n = whole("n_features", options["n_features"], 1)
     assert n is not None
     return common_features(data, others, n, options["strategy"], kind, names, options["test"])
+
+
+@_answers
+def check_reference(
+    reference: CellBlocks,
+    labels: Sequence[str | None] | None,
+    query: CellBlocks | None,
+    batch: Sequence[str | None] | None,
+    kwargs: Kwargs,
+) -> Answer:
+    """Twin of :func:`deepscore.check_reference`; returns the tables as lists, one per column."""
+    load_torch()
+    if labels is None:
+        raise InputError("no_labels", "There are no labels: name a column, or give one label per cell.")
+    groups = None if batch is None else _strings(batch)
+    options = _only(kwargs, "common_features", "modality", "folds", "seed")
+    found = check_blocks(reference, _strings(labels), query, batch=groups, **options)
+    return {
+        "words": list(found.words),
+        "labels": found.labels.to_dict("list"),
+        "confusable": found.confusable.to_dict("list"),
+        "overlap": found.overlap,
+        "design": found.design,
+    }
 
 
 @_answers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -54,6 +54,11 @@ class Reference:
     normalization: Normalization
     test_prop: float
     n_unlabelled: int
+
+    def subset(self, cells: npt.NDArray[np.intp]) -> Reference:
+        """Return the cells at these positions; labels and features stay, batches are numbered anew."""
+        groups = np.unique(self.groups[cells], return_inverse=True)[1]
+        return replace(self, matrix=self.matrix[cells], codes=self.codes[cells], groups=groups)
 
     def to_bytes(self) -> bytes:
         """Write the reference as one block of bytes (safetensors), for a caller that cannot hold Python objects."""
