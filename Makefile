@@ -14,7 +14,7 @@ export MPLBACKEND := Agg
 
 R_SOURCES := $(shell find r-package -type f -not -path '*/vignettes/*.html')
 
-.PHONY: help setup demo test lint test-python test-shared check-r docs-r bench-bridge clean
+.PHONY: help setup demo test lint test-python test-shared check-r docs-r bench-bridge bench-accuracy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -64,6 +64,9 @@ docs-r: setup ## write man/ and NAMESPACE from the roxygen comments
 
 bench-bridge: setup ## measure the bridge, training and streaming; prints each figure beside its target
 	$(PYTHON) python/benchmarks/bridge.py
+
+bench-accuracy: setup ## DeepScore and its peers on TASKS=tasks.toml; ONLY=regex METHODS=list SEEDS=0,1,2 PEERS=fresh
+	$(PYTHON) python/benchmarks/accuracy/run.py
 
 clean: ## remove what the targets above have made
 	rm -rf .venv demo-output bench-output .pytest_cache .mypy_cache .ruff_cache r-package.Rcheck

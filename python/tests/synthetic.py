@@ -87,7 +87,7 @@ def random_model(seed: int = 3, n_features: int = 30, hidden: Sequence[int] = (9
         "features": tuple(names("GENE", n_features)),
         "labels": LABELS,
         "modality": "rna",
-        "normalization": Normalization("log_cp10k"),
+        "normalization": Normalization("lognorm"),
         "mean": rng.uniform(0.1, 2, n_features).astype(np.float32),
         "deviation": rng.uniform(0.5, 1.5, n_features).astype(np.float32),
         "layers": tuple(layers),

@@ -9,7 +9,7 @@ from deepscore.markers import marker_scores
 from deepscore.normalize import Normalization, Values
 from synthetic import blocks_of, counts, peak_names
 
-LOG = Normalization("log_cp10k")  # in single precision: which values are equal matters for ranks
+LOG = Normalization("lognorm")  # in single precision: which values are equal matters for ranks
 LABELS = ("B", "NK", "T")
 
 

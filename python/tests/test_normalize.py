@@ -39,7 +39,7 @@ def test_logarithms_of_any_target_sum_are_brought_to_ten_thousand(raw, target):
     values = detect(data, "rna")
     assert values.kind == "lognorm"
     assert values.factor == pytest.approx(1e4 / target, rel=1e-4)
-    found = normalised(data, Normalization("log_cp10k"), EVERY, values)
+    found = normalised(data, Normalization("lognorm"), EVERY, values)
     np.testing.assert_allclose(found, log_cp10k(raw), rtol=2e-4, atol=2e-5)
 
 
@@ -49,7 +49,7 @@ def test_logarithms_of_chosen_features_are_left_as_they_are(raw):
     values = detect(data, "rna")
     assert values == Values("lognorm", 1.0)
     np.testing.assert_array_equal(
-        normalised(data, Normalization("log_cp10k"), np.arange(20), values), some.astype(np.float32)
+        normalised(data, Normalization("lognorm"), np.arange(20), values), some.astype(np.float32)
     )
 
 
@@ -72,14 +72,14 @@ def test_one_line_says_what_was_found(raw, caplog, change, words):
 
 @pytest.mark.parametrize("rows", [1, 64, 1000])
 def test_counts_become_log1p_of_counts_per_ten_thousand(raw, rows):
-    found = normalised(blocks_of(raw, rows=rows), Normalization("log_cp10k"), EVERY, Values("counts"))
+    found = normalised(blocks_of(raw, rows=rows), Normalization("lognorm"), EVERY, Values("counts"))
     np.testing.assert_allclose(found, log_cp10k(raw), rtol=1e-5)
     assert found.dtype == np.float32
 
 
 def test_totals_are_those_of_all_features_and_missing_ones_stay_empty(raw):
     positions = np.array([5, -1, 0, 39, -1])
-    found = normalised(blocks_of(raw), Normalization("log_cp10k"), positions, Values("counts"))
+    found = normalised(blocks_of(raw), Normalization("lognorm"), positions, Values("counts"))
     expected = np.where(positions >= 0, log_cp10k(raw)[:, positions], 0)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
@@ -95,7 +95,7 @@ def test_peaks_become_tf_idf(raw):
 
 def test_an_empty_cell_stays_empty(raw):
     raw[3] = 0
-    found = normalised(blocks_of(raw), Normalization("log_cp10k"), EVERY, Values("counts"))
+    found = normalised(blocks_of(raw), Normalization("lognorm"), EVERY, Values("counts"))
     assert not found[3].any()
     assert np.isfinite(found).all()
 
@@ -104,7 +104,7 @@ def test_the_data_are_not_changed(raw):
     matrix = sp.csr_matrix(raw, dtype=np.float32)
     before = matrix.copy()
     for values in (Values("counts"), Values("lognorm", 1.0), Values("lognorm", 2.0)):
-        normalised(blocks_of(matrix), Normalization("log_cp10k"), EVERY, values)
+        normalised(blocks_of(matrix), Normalization("lognorm"), EVERY, values)
     assert (matrix != before).nnz == 0
 
 
@@ -115,5 +115,5 @@ def test_a_bad_value_in_a_late_cell_is_found_while_streaming(rng, value, code):
     data = blocks_of(matrix)
     values = detect(data, "rna")
     with pytest.raises(InputError) as caught:
-        normalised(data, Normalization("log_cp10k"), np.array([0]), values)
+        normalised(data, Normalization("lognorm"), np.array([0]), values)
     assert caught.value.code == code

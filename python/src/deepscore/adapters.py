@@ -238,6 +238,11 @@ def add_annotation(source: Source, found: Annotation) -> Any:
     target = holder if source.key is None else holder.mod[source.key]
     target.obs["deepscore"] = found.calls  # strings: a categorical cannot be compared with another one
     target.obs["deepscore_score"] = found.scores
+    target.obs["deepscore_raw"] = found.raw
+    target.obs["deepscore_reason"] = found.reasons
+    if found.group_calls is not None:
+        target.obs["deepscore_group"] = found.group_calls
+        target.obs["deepscore_group_share"] = found.group_shares
     if found.probabilities is not None:
         target.obsm["deepscore_probabilities"] = pd.DataFrame(
             found.probabilities, index=target.obs_names, columns=list(found.labels)

@@ -14,20 +14,23 @@ import scipy.sparse as sp
 from tqdm import tqdm
 
 from .blocks import CellBlocks, Names, overlapped
-from .config import number
+from .config import flag, number
 from .errors import InputError
 from .features import no_shared_features
 from .labels import require_length
 from .model import Model
 from .naming import Modality, match_names, select_modality
 from .normalize import Values, detect
-from .scale import GroupSums, Scale
+from .refine import SAMPLE, View, look
+from .scale import GroupSums
 
-__all__ = ["UNCLASSIFIED", "Annotation", "annotate_blocks"]
+__all__ = ["UNCLASSIFIED", "Annotation", "annotate_blocks", "vote"]
 
 UNCLASSIFIED = "Unclassified"
 # Between this share of the model's features and `min_overlap`, annotation goes on with a warning.
 GOOD_OVERLAP = 0.5
+# Cells whose type is known with less than this chance are outliers.
+UNKNOWN = 0.5
 logger = logging.getLogger("deepscore")
 # The network is called with at least this many cells, so that its thread seldom waits for the interpreter.
 CELLS_PER_CALL = 8192
@@ -42,20 +45,32 @@ class Annotation:
     calls
         Label of each cell, or "Unclassified".
     scores
-        Calibrated probability of each cell's best label; 0 for cells without any count in the model's features.
+        Calibrated probability that the cell's best label is right; 0 for cells without any count in the model's
+        features.
+    raw
+        Best label of each cell by itself, before the query as a whole was used and whatever its score.
+    reasons
+        Why a cell is Unclassified: "low confidence", "outlier" (its type is hardly one of the reference's), "low
+        overlap" (the query lacks most of the model's features) or "no counts"; "" for the others.
     probabilities
-        Cells x labels, where asked for.
+        Cells x labels, given that the cell's type is one of the reference's; where asked for.
     labels
         Names of the columns of `probabilities`.
     overlap
         Share of the model's features that the query has.
+    group_calls, group_shares
+        With `groups`: the most frequent call in each cell's group, and the share of the group's cells that have it.
     """
 
     calls: Names
     scores: npt.NDArray[np.float64]
+    raw: Names
+    reasons: Names
     probabilities: npt.NDArray[np.float64] | None
     labels: tuple[str, ...]
     overlap: float
+    group_calls: Names | None = None
+    group_shares: npt.NDArray[np.float64] | None = None
 
 
 def annotate_blocks(
@@ -67,28 +82,37 @@ def annotate_blocks(
     modality: str | None = None,
     probabilities: bool = False,
     min_overlap: float = 0.1,
+    refine: bool = True,
+    groups: Names | None = None,
 ) -> Annotation:
     """Annotate a query; see :meth:`deepscore.DeepScore.annotate`."""
     least = number("threshold", threshold, 0, 1)
     floor = number("min_overlap", min_overlap, 0, 1)
     assert least is not None
     assert floor is not None
+    use_query = flag("refine", refine)
     query, positions = align(model.feature_names, model.modality, query, modality, floor)
-    if batch is not None:
-        require_length(query, batch, "batch")
+    for what, vector in (("batch", batch), ("groups", groups)):
+        if vector is not None:
+            require_length(query, vector, what)
     values = detect(query, model.modality)
-    scale = model.scale() if batch is None else own_scale(model, query, positions, values, batch)
     present = positions >= 0
-    best = np.empty(query.n_cells, np.intp)
-    scores = np.empty(query.n_cells)
+    samples = np.zeros(query.n_cells, np.intp)
+    if batch is not None:
+        samples = pd.factorize(batch, use_na_sentinel=False)[0].astype(np.intp)
+    view = _view(model, query, positions, values, samples, own_scale=batch is not None, refine=use_query)
+    best, raw = np.empty(query.n_cells, np.intp), np.empty(query.n_cells, np.intp)
+    scores, known = np.empty(query.n_cells), np.empty(query.n_cells)
+    empty = np.empty(query.n_cells, np.bool_)
     table = np.empty((query.n_cells, len(model.labels))) if probabilities else None
 
     def predict(item: tuple[int, sp.csr_matrix]) -> int:
         start, block = item
         rows = slice(start, start + block.shape[0])
-        found = model.predict_proba(block, scale.cells(rows), present)
-        empty = np.diff(block.indptr) == 0  # nothing to go by: no label, whatever the network says
-        best[rows], scores[rows] = found.argmax(axis=1), np.where(empty, 0.0, found.max(axis=1))
+        alone, found, known[rows] = view.predict(block, samples[rows], start)
+        raw[rows], best[rows] = alone.argmax(axis=1), found.argmax(axis=1)
+        empty[rows] = np.asarray(block.sum(axis=1)).ravel() == 0  # nothing to go by: no label
+        scores[rows] = found.max(axis=1) * known[rows] * ~empty[rows]
         if table is not None:
             table[rows] = found
         return block.shape[0]
@@ -97,9 +121,53 @@ def annotate_blocks(
     with tqdm(total=query.n_cells, desc="annotate", unit="cell", delay=2) as bar:
         for n_cells in overlapped(predict, blocks):
             bar.update(n_cells)
+    unclassified = (scores < least) | empty
     calls = model.label_names[best]
-    calls[(scores < least) | (scores == 0)] = UNCLASSIFIED
-    return Annotation(calls, scores, table, model.labels, float(present.mean()))
+    calls[unclassified] = UNCLASSIFIED
+    overlap = float(present.mean())
+    reasons = np.where(known < UNKNOWN, "outlier", "low overlap" if overlap < GOOD_OVERLAP else "low confidence")
+    reasons = np.where(unclassified, np.where(empty, "no counts", reasons), "").astype(object)
+    voted, shares = (None, None) if groups is None else vote(calls, groups)
+    return Annotation(calls, scores, model.label_names[raw], reasons, table, model.labels, overlap, voted, shares)
+
+
+def _view(
+    model: Model,
+    query: CellBlocks,
+    positions: npt.NDArray[np.intp],
+    values: Values,
+    samples: npt.NDArray[np.intp],
+    *,
+    own_scale: bool,
+    refine: bool,
+) -> View:
+    """Look at the query, or at a sample of a large one, as far as it is to be used."""
+    present = positions >= 0
+    refine = refine and model.profiles is not None  # a file of version 1 has none
+    if not refine and not own_scale:
+        return View(model, present, model.scale())
+    rows = query.spread(SAMPLE)
+    blocks = model.normalization.blocks(query.take(rows), positions, values)
+    sample = sp.vstack([block for _, block in blocks], format="csr")
+    n_samples = int(samples.max()) + 1
+    if not refine:
+        sums = GroupSums(n_samples, sample.shape[1]).add(sample, samples[rows])
+        return View(model, present, sums.by_group(samples[rows], model.scale()))
+    return look(model, sample, samples[rows], n_samples, present, whole=len(rows) == query.n_cells)
+
+
+def vote(calls: Names, groups: Names) -> tuple[Names, npt.NDArray[np.float64]]:
+    """Return for each cell the most frequent call in its group and its share; of equal ones the first by name.
+
+    A cell whose group is missing votes by itself.
+    """
+    codes, _ = pd.factorize(groups)
+    codes[codes < 0] = codes.max() + 1 + np.arange((codes < 0).sum())
+    which, names = pd.factorize(calls, sort=True)
+    votes = sp.csr_array((np.ones(len(codes)), (codes, which))).toarray()
+    winner = votes.argmax(axis=1)
+    share = votes[np.arange(len(votes)), winner] / votes.sum(axis=1)
+    return np.asarray(names, dtype=object)[winner][codes], share[codes]
 
 
 def align(
@@ -157,15 +225,6 @@ def _of_modality(query: CellBlocks, modality: Modality, *, strict: bool) -> Cell
         if strict:
             raise
         return query  # no feature of that kind: the search by name says so
-
-
-def own_scale(model: Model, query: CellBlocks, positions: npt.NDArray[np.intp], values: Values, batch: Names) -> Scale:
-    """Return each batch's own centre and deviation, shrunk towards the reference's where it has few cells."""
-    groups, names = pd.factorize(batch, use_na_sentinel=False)
-    sums = GroupSums(len(names), len(positions))
-    for start, block in model.normalization.blocks(query, positions, values):
-        sums.add(block, groups[start : start + block.shape[0]])
-    return sums.by_group(groups, model.scale())
 
 
 def gathered(blocks: Iterable[tuple[int, sp.csr_matrix]]) -> Iterator[tuple[int, sp.csr_matrix]]:

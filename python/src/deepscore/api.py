@@ -376,6 +376,8 @@ class DeepScore:
         modality: str | None = None,
         probabilities: bool = False,
         min_overlap: float = 0.1,
+        refine: bool = True,
+        groups: Any = None,
     ) -> Any:
         """Annotate a query.
 
@@ -388,7 +390,7 @@ class DeepScore:
             Cells whose score is below it are called "Unclassified".
         batch
             Column of ``obs``, or one value per cell: samples that are standardised each by itself, shrunk towards the
-            reference where they are small. Use it where each sample holds a mixture of cell types.
+            reference where they are small. Without it the query is one sample.
         layer
             Layer to read in place of X.
         modality
@@ -398,12 +400,22 @@ class DeepScore:
         min_overlap
             Least share of the model's features that the query must have. A missing feature counts as its mean in the
             reference.
+        refine
+            Whether to use the query as a whole: its own scale, its own neighbours, how much its cells can be trusted
+            and which of them are of a type that the reference does not have. Without it each cell is called by itself,
+            and only `batch` is used.
+        groups
+            Column of ``obs``, or one value per cell: clusters that get a call each, by a vote of their cells.
 
         Returns
         -------
-        The query: the given object with the columns ``obs["deepscore"]`` (label or "Unclassified") and
-        ``obs["deepscore_score"]`` (calibrated probability of the best label) and, on request,
-        ``obsm["deepscore_probabilities"]`` (cells x labels). A path is opened backed; the file is not changed.
+        The query: the given object with new columns in ``obs``. ``deepscore``: label or "Unclassified";
+        ``deepscore_score``: calibrated probability that the best label is right; ``deepscore_raw``: best label of the
+        cell by itself; ``deepscore_reason``: why a cell is Unclassified ("low confidence", "outlier", "low overlap",
+        "no counts"). With `groups`, ``deepscore_group`` and ``deepscore_group_share``: the group's most frequent call
+        and the share of its cells that have it. On request ``obsm["deepscore_probabilities"]`` (cells x labels), given
+        that the cell's type is one of the reference's: an outlier's score is lower than its probability. A path is
+        opened backed; the file is not changed.
 
         Raises
         ------
@@ -420,6 +432,8 @@ class DeepScore:
                 modality=modality,
                 probabilities=probabilities,
                 min_overlap=min_overlap,
+                refine=refine,
+                groups=groups,
             )
         )
 
@@ -431,13 +445,17 @@ class DeepScore:
         *,
         layer: str | None = None,
         modality: str | None = None,
+        groups: Any = None,
         **options: Any,
     ) -> tuple[Source, Annotation]:
         """Open a query and call its cells, without adding anything to it."""
         model = self._trained()
         source = open_source(query, layer, modality)
-        groups = None if batch is None else labels_of(source, batch, "batch")
-        found = annotate_blocks(model, source.blocks, threshold, groups, modality=source.modality, **options)
+        samples = None if batch is None else labels_of(source, batch, "batch")
+        clusters = None if groups is None else labels_of(source, groups, "groups")
+        found = annotate_blocks(
+            model, source.blocks, threshold, samples, modality=source.modality, groups=clusters, **options
+        )
         return source, found
 
     def save(self, path: str | os.PathLike[str]) -> None:

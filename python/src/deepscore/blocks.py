@@ -96,6 +96,24 @@ class CellBlocks:
             read=lambda start, stop: read(start, stop)[:, columns],
         )
 
+    def take(self, rows: npt.NDArray[np.intp]) -> CellBlocks:
+        """Return the data set with only the cells at `rows`, in ascending order; runs of rows are read at once."""
+        read = self.read
+
+        def read_some(start: int, stop: int) -> sp.csr_matrix:
+            some = rows[start:stop]
+            runs = np.split(some, np.flatnonzero(np.diff(some) != 1) + 1)
+            return sp.vstack([read(int(run[0]), int(run[-1]) + 1) for run in runs], format="csr")
+
+        return replace(self, cell_names=self.cell_names[rows], read=read_some)
+
+    def spread(self, n_cells: int, run: int = 100) -> npt.NDArray[np.intp]:
+        """Return the positions of about `n_cells` cells: runs of neighbours at even distances, or all there are."""
+        if self.n_cells <= n_cells:
+            return np.arange(self.n_cells)
+        starts = np.linspace(0, self.n_cells - run, max(n_cells // run, 1)).astype(np.intp)
+        return np.unique(starts[:, None] + np.arange(run))
+
     def sample(self, n_cells: int = 600) -> sp.csr_matrix:
         """Return up to `n_cells` rows from the start, the middle and the end."""
         third = n_cells // 3

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 from .blocks import CellBlocks, Names
 from .errors import InputError
 
-__all__ = ["check_labels", "require_length"]
+__all__ = ["check_labels", "evenly", "require_length"]
 
 
 def check_labels(data: CellBlocks, labels: Names, n_labels: int | None = None) -> list[str]:
@@ -43,3 +46,14 @@ def require_length(data: CellBlocks, values: Names, what: str) -> None:
         f"{what} has {len(values)} entries, the data set {data.n_cells} cells. Give one per cell, in their order, "
         "or the name of a column.",
     )
+
+
+def evenly(codes: npt.NDArray[np.intp], most: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Choose up to `most` cells: all of the small labels, the same number of each large one; return them sorted."""
+    if len(codes) <= most:
+        return np.arange(len(codes))
+    order = np.lexsort((rng.permutation(len(codes)), codes))
+    counts = np.bincount(codes)
+    rank = np.arange(len(codes)) - np.repeat(np.cumsum(counts) - counts, counts)
+    chosen: npt.NDArray[np.intp] = np.sort(order[np.argsort(rank, kind="stable")[:most]])
+    return chosen

@@ -45,7 +45,7 @@ def marker_scores(
     categories = check_labels(data, labels)
     codes = pd.Categorical(labels, categories=categories).codes
     everything = np.arange(data.n_features)
-    blocks = Normalization("log_cp10k").blocks(data, everything, detect(data, modality))
+    blocks = Normalization("lognorm").blocks(data, everything, detect(data, modality))
     if test == "wilcoxon":
         known = codes >= 0
         matrix = sp.vstack([block for _, block in blocks], format="csr")[known].tocsc()

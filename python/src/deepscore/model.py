@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from .blocks import Names
 from .naming import Modality
 from .normalize import Floats, Normalization
+from .novelty import Profiles
 from .scale import Scale, scaled
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ class Model:
         ``(weight, bias)`` pairs; weight is nodes in x nodes out, batch normalisation is folded in.
     temperature
         Divides the logits (Guo et al., ICML 2017), fitted on held-out cells.
+    linear
+        Weight (features x labels) and bias of the path beside the hidden layers; None in a file of version 1.
+    profiles
+        What the model keeps of its reference to judge a query as a whole; None in a file of version 1.
     network, training
         Plain facts about how it was made, as they stand in the model file.
     """
@@ -53,6 +58,8 @@ class Model:
     temperature: float
     network: Mapping[str, Any]
     training: Mapping[str, Any] = field(default_factory=dict)
+    linear: tuple[Floats, Floats] | None = None
+    profiles: Profiles | None = None
     created_with: str = ""
 
     @property
@@ -70,7 +77,14 @@ class Model:
         return Scale(self.mean[None], self.deviation[None])
 
     def logits(self, block: sp.csr_matrix, scale: Scale, present: npt.NDArray[np.bool_] | None = None) -> Floats:
-        """Return logits for normalised cells.
+        """Return the logits, cells x labels: the sum of :meth:`paths`, whose arguments it takes."""
+        hidden, linear = self.paths(block, scale, present)
+        return hidden if linear is None else hidden + linear
+
+    def paths(
+        self, block: sp.csr_matrix, scale: Scale, present: npt.NDArray[np.bool_] | None = None
+    ) -> tuple[Floats, Floats | None]:
+        """Return what the hidden layers and the linear path add to the logits of normalised cells.
 
         Parameters
         ----------
@@ -83,7 +97,7 @@ class Model:
 
         Returns
         -------
-        Cells x labels.
+        Twice cells x labels; None in place of the second where there is no linear path.
         """
         import torch
 
@@ -92,7 +106,11 @@ class Model:
         centre, deviation = torch.from_numpy(scale.centre), torch.from_numpy(scale.deviation)
         if present is not None:
             centre = centre * torch.from_numpy(present)
-        (weight, bias), *others = [(torch.from_numpy(w), torch.from_numpy(b)) for w, b in self.layers]
+        (first, bias), *others = [(torch.from_numpy(w), torch.from_numpy(b)) for w, b in self.layers]
+        weight, n_first = first, first.shape[1]
+        if self.linear is not None:  # both read the same values: one product
+            weight = torch.cat([first, torch.from_numpy(self.linear[0])], dim=1)
+            bias = torch.cat([bias, torch.from_numpy(self.linear[1])])
         activation = activation_function(str(self.network["activation"]))
         with torch.no_grad():
             offset: Tensor = bias - (centre / deviation) @ weight
@@ -102,10 +120,12 @@ class Model:
             else:
                 x = sparse_rows(SparseBatch.from_scipy(scaled(block, scale)), weight)
                 x += offset[torch.from_numpy(scale.groups)]
+            linear = None if self.linear is None else x[:, n_first:].numpy()
+            x = x[:, :n_first]
             for w, b in others:
                 x = torch.addmm(b, activation(x), w)
-            result: Floats = x.numpy()
-        return result
+            hidden: Floats = x.numpy()
+        return hidden, linear
 
     def predict_proba(
         self, block: sp.csr_matrix, scale: Scale | None = None, present: npt.NDArray[np.bool_] | None = None

@@ -22,14 +22,18 @@ import scipy.sparse as sp
 
 from .errors import ModelFileError
 from .model import Model
-from .normalize import SCALE, Normalization
+from .normalize import Normalization
+from .novelty import WITHIN, Profiles
 
 __all__ = ["FORMAT_VERSION", "from_bytes", "inspect_model", "load", "manifest_of", "save", "to_bytes"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAX_FILE = 8 * 2**30
 MAX_HEADER = 100 * 2**20
 SELF_CHECK_TOLERANCE = 1e-4
+PROFILE_TENSORS = ("mean", "variance", "within")
+# What version 1 called the normalisations.
+_V1_METHODS = {"lognorm": "log_cp10k", "tfidf": "tfidf"}
 
 Tensors = dict[str, npt.NDArray[Any]]
 
@@ -48,18 +52,26 @@ def to_bytes(model: Model) -> bytes:
         tensors[f"layers.{i}.weight"], tensors[f"layers.{i}.bias"] = weight, bias
     rows = _synthetic_rows(len(model.features))
     manifest = {
-        "format_version": FORMAT_VERSION,
+        "format_version": 1,
         "created_with": model.created_with,
         "modality": model.modality,
         "features": list(model.features),
         "labels": list(model.labels),
         "network": _plain(model.network),
-        "normalization": {"method": model.normalization.method, "scale": int(SCALE)},
+        "normalization": {"method": model.normalization.method, "scale": model.normalization.scale},
         "calibration": {"method": "temperature", "temperature": model.temperature},
         "thresholds": {"default": 0.5},
         "training": _plain(model.training),
         "self_check": {"rows": rows, "probabilities": _check_probabilities(model, rows).tolist()},
     }
+    if model.linear is not None and model.profiles is not None:
+        tensors["linear.weight"], tensors["linear.bias"] = model.linear
+        for name in PROFILE_TENSORS:
+            tensors[f"profiles.{name}"] = getattr(model.profiles, name)
+        labels = [model.labels[i] for i in model.profiles.owner]
+        manifest |= {"format_version": 2, "profiles": {"labels": labels, "cells": model.profiles.cells.tolist()}}
+    else:  # a model that came from a file of version 1
+        manifest["normalization"] = {"method": _V1_METHODS[model.normalization.method], "scale": 10_000}
     manifest["content_sha256"] = _digest(manifest, tensors)
     _check_schema(manifest)
     return save_tensors(tensors, {"deepscore": json.dumps(manifest, ensure_ascii=False, allow_nan=False)})
@@ -217,15 +229,16 @@ def _truncated() -> ModelFileError:
 
 
 @cache
-def _validator() -> Any:
+def _validator(version: int) -> Any:
     from jsonschema import Draft202012Validator
 
-    schema = json.loads(files("deepscore").joinpath("schemas/model-v1.json").read_text(encoding="utf-8"))
+    schema = json.loads(files("deepscore").joinpath(f"schemas/model-v{version}.json").read_text(encoding="utf-8"))
     return Draft202012Validator(schema)
 
 
 def _check_schema(manifest: dict[str, Any]) -> None:
-    error = next(_validator().iter_errors(manifest), None)
+    version = 2 if manifest["format_version"] == 2 else 1
+    error = next(_validator(version).iter_errors(manifest), None)
     if error is not None:
         raise ModelFileError(
             "invalid_manifest", f"The manifest is not valid at {error.json_path}: {error.message[:300]}"
@@ -273,6 +286,10 @@ def _check_tensors(manifest: dict[str, Any], tensors: Tensors) -> None:
         expected["feature_idf"] = (n,)
     for i, (a, b) in enumerate(itertools.pairwise(sizes)):
         expected |= {f"layers.{i}.weight": (a, b), f"layers.{i}.bias": (b,)}
+    if manifest["format_version"] > 1:
+        n_labels, n_profiles = len(manifest["labels"]), len(manifest["profiles"]["labels"])
+        expected |= {"linear.weight": (n, n_labels), "linear.bias": (n_labels,), "profiles.mean": (n_profiles, n)}
+        expected |= {"profiles.variance": (n_labels, n), "profiles.within": (n, WITHIN)}
     if expected.keys() != tensors.keys():
         wrong = sorted(expected.keys() ^ tensors.keys())
         raise ModelFileError("invalid_tensors", f"Tensors missing or unexpected: {', '.join(wrong[:5])}.")
@@ -286,10 +303,17 @@ def _check_tensors(manifest: dict[str, Any], tensors: Tensors) -> None:
             raise ModelFileError("invalid_tensors", f"{name} holds NaN or infinite values.")
     if not (tensors["feature_scale"] > 0).all():
         raise ModelFileError("invalid_tensors", "feature_scale must be positive.")
+    if "profiles.variance" in tensors and not (tensors["profiles.variance"] >= 0).all():
+        raise ModelFileError("invalid_tensors", "profiles.variance must not be negative.")
 
 
 def _check_rows(manifest: dict[str, Any]) -> None:
-    """Check that the rows and results of the self-check fit the features and labels."""
+    """Check that the self-check fits the features and labels, and that every label has its profiles."""
+    profiles = manifest.get("profiles")
+    if profiles is not None and (
+        set(profiles["labels"]) != set(manifest["labels"]) or len(profiles["cells"]) != len(profiles["labels"])
+    ):
+        raise ModelFileError("invalid_manifest", "The profiles do not fit the labels.")
     check, n = manifest["self_check"], len(manifest["features"])
     fits = all(
         len(row["indices"]) == len(row["values"]) and all(i < n for i in row["indices"]) for row in check["rows"]
@@ -300,11 +324,24 @@ def _check_rows(manifest: dict[str, Any]) -> None:
 
 def _build(manifest: dict[str, Any], tensors: Tensors) -> Model:
     n_layers = len(manifest["network"]["hidden_nodes"]) + 1
+    version, normalization = manifest["format_version"], manifest["normalization"]
+    method = normalization["method"]
+    linear = profiles = None
+    if version > 1:
+        linear = tensors["linear.weight"], tensors["linear.bias"]
+        position = {label: i for i, label in enumerate(manifest["labels"])}
+        profiles = Profiles(
+            owner=np.array([position[label] for label in manifest["profiles"]["labels"]], dtype=np.intp),
+            cells=np.array(manifest["profiles"]["cells"], dtype=np.intp),
+            **{name: tensors[f"profiles.{name}"] for name in PROFILE_TENSORS},
+        )
     return Model(
         features=tuple(manifest["features"]),
         labels=tuple(manifest["labels"]),
         modality=manifest["modality"],
-        normalization=Normalization(manifest["normalization"]["method"], tensors.get("feature_idf")),
+        normalization=Normalization(
+            "tfidf" if method == "tfidf" else "lognorm", tensors.get("feature_idf"), normalization["scale"]
+        ),
         mean=tensors["feature_mean"],
         deviation=tensors["feature_scale"],
         layers=tuple((tensors[f"layers.{i}.weight"], tensors[f"layers.{i}.bias"]) for i in range(n_layers)),
@@ -312,4 +349,6 @@ def _build(manifest: dict[str, Any], tensors: Tensors) -> Model:
         network=manifest["network"],
         training=manifest["training"],
         created_with=manifest["created_with"],
+        linear=linear,
+        profiles=profiles,
     )

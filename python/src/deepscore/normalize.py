@@ -1,6 +1,8 @@
 """What the values are (counts or log-normalised), and the recipe that brings them to the scale of a model.
 
-RNA and protein: counts are scaled to 10,000 per cell over all features that the data set holds, then ``log1p``.
+RNA and protein: counts are scaled to a common total per cell over all features that the data set holds, then
+``log1p``. The total is that of the reference's median cell (at most 10,000): at 10,000 the logarithm of a shallow cell
+would tell little but whether a gene was seen, and noise would count like signal.
 Peaks: TF-IDF as in Signac's first method (Stuart et al., Nature Methods 2021), ``log1p(tf * idf * 10,000)``, with the
 inverse document frequency of the reference.
 """
@@ -20,9 +22,11 @@ from .blocks import CellBlocks
 from .errors import InputError
 from .naming import Modality
 
-__all__ = ["SCALE", "Floats", "Normalization", "Values", "check_values", "detect"]
+__all__ = ["SCALE", "Floats", "Normalization", "Values", "check_values", "detect", "typical_total"]
 
 SCALE = 10_000.0
+# Totals below this are no counts of molecules (proportions, say): such data are scaled to 10,000 as the field does.
+LEAST_TOTAL = 100.0
 logger = logging.getLogger("deepscore")
 
 Floats = npt.NDArray[np.float32]
@@ -106,6 +110,15 @@ def detect(blocks: CellBlocks, modality: Modality) -> Values:
     return found
 
 
+def typical_total(blocks: CellBlocks, values: Values) -> float:
+    """Return what to scale cells to: the median total of the reference's cells, from a sample, where that is known."""
+    if values.kind == "lognorm":
+        return SCALE
+    totals = check_values(blocks.sample(), blocks.source)
+    median = float(np.median(totals[totals > 0])) if totals.any() else 0.0
+    return min(median, SCALE) if median >= LEAST_TOTAL else SCALE
+
+
 @dataclass(frozen=True, eq=False)
 class Normalization:
     """A frozen recipe: how raw values become the numbers that a model sees.
@@ -113,13 +126,16 @@ class Normalization:
     Parameters
     ----------
     method
-        ``"log_cp10k"`` or ``"tfidf"``.
+        ``"lognorm"`` or ``"tfidf"``.
     idf
         For ``"tfidf"``, the inverse document frequency of each feature of the model.
+    scale
+        What each cell's total is scaled to before the logarithm.
     """
 
-    method: Literal["log_cp10k", "tfidf"]
+    method: Literal["lognorm", "tfidf"]
     idf: Floats | None = None
+    scale: float = SCALE
 
     def blocks(
         self, data: CellBlocks, positions: npt.NDArray[np.intp], values: Values
@@ -150,8 +166,9 @@ class Normalization:
     def _values(self, chosen: sp.csr_matrix, totals: Floats, values: Values, place: npt.NDArray[np.int32]) -> Floats:
         x = chosen.data
         if values.kind == "lognorm":
-            return x if values.factor == 1.0 else np.log1p(np.expm1(x) * np.float32(values.factor))
-        per_cell = np.float32(SCALE) / np.maximum(totals, np.float32(1e-12))
+            factor = values.factor * self.scale / SCALE
+            return x if factor == 1.0 else np.log1p(np.expm1(x) * np.float32(factor))
+        per_cell = np.float32(self.scale) / np.maximum(totals, np.float32(1e-12))
         x = x * np.repeat(per_cell, np.diff(chosen.indptr))
         if self.idf is not None:
             x *= self.idf[place][chosen.indices]

@@ -241,16 +241,27 @@ def train(config: Kwargs, prepared: bytes, kwargs: Kwargs, query: CellBlocks | N
 
 
 @_answers
-def annotate(model: bytes, query: CellBlocks, batch: Sequence[str | None] | None, kwargs: Kwargs) -> Answer:
-    """Twin of :meth:`deepscore.DeepScore.annotate`; returns calls, scores and probabilities."""
+def annotate(
+    model: bytes,
+    query: CellBlocks,
+    batch: Sequence[str | None] | None,
+    groups: Sequence[str | None] | None,
+    kwargs: Kwargs,
+) -> Answer:
+    """Twin of :meth:`deepscore.DeepScore.annotate`; returns what is known of each cell."""
     load_torch()
-    groups = None if batch is None else _strings(batch)
-    options = _only(kwargs, "threshold", "modality", "probabilities", "min_overlap")
-    found = annotate_blocks(modelfile.from_bytes(bytes(model)), query, batch=groups, **options)
+    samples = None if batch is None else _strings(batch)
+    clusters = None if groups is None else _strings(groups)
+    options = _only(kwargs, "threshold", "modality", "probabilities", "min_overlap", "refine")
+    found = annotate_blocks(modelfile.from_bytes(bytes(model)), query, batch=samples, groups=clusters, **options)
     table = found.probabilities
     return {
         "label": found.calls.tolist(),
         "score": found.scores.tobytes(),
+        "raw": found.raw.tolist(),
+        "reason": found.reasons.tolist(),
+        "group": None if found.group_calls is None else found.group_calls.tolist(),
+        "group_share": None if found.group_shares is None else found.group_shares.tobytes(),
         "labels": list(found.labels),
         "probabilities": None if table is None else table.tobytes(),
         "overlap": found.overlap,

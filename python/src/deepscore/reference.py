@@ -18,12 +18,13 @@ from .errors import InputError
 from .features import common_features, no_shared_features
 from .labels import check_labels, require_length
 from .naming import Modality, match_names, select_modality
-from .normalize import Normalization, detect
+from .normalize import Normalization, detect, typical_total
 from .variable import moments
 
 __all__ = ["Reference", "prepare"]
 
-DEFAULT_FEATURES = 2000
+# Without common_features: a cell of chromatin data has few of very many peaks, and needs them all.
+DEFAULT_FEATURES = {"rna": 2000, "protein": 2000, "peaks": 10_000}
 logger = logging.getLogger("deepscore")
 
 
@@ -78,6 +79,7 @@ class Reference:
             "labels": self.labels,
             "modality": self.modality,
             "method": self.normalization.method,
+            "scale": self.normalization.scale,
             "test_prop": self.test_prop,
             "n_unlabelled": self.n_unlabelled,
         }
@@ -92,7 +94,7 @@ class Reference:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         facts = json.loads(header["__metadata__"]["reference"])
         shape = (len(arrays["codes"]), len(facts["features"]))
-        method: Literal["log_cp10k", "tfidf"] = facts["method"]
+        method: Literal["lognorm", "tfidf"] = facts["method"]
         return cls(
             matrix=sp.csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape),
             features=tuple(facts["features"]),
@@ -100,7 +102,7 @@ class Reference:
             codes=arrays["codes"],
             groups=arrays["groups"],
             modality=facts["modality"],
-            normalization=Normalization(method, arrays.get("idf")),
+            normalization=Normalization(method, arrays.get("idf"), facts["scale"]),
             test_prop=facts["test_prop"],
             n_unlabelled=facts["n_unlabelled"],
         )
@@ -139,13 +141,14 @@ def prepare(
     if batch is not None:
         require_length(data, batch, "batch")
     if features is None:
-        features = tuple(common_features(data, [], min(DEFAULT_FEATURES, data.n_features), "variable", kind))
+        features = tuple(common_features(data, [], min(DEFAULT_FEATURES[kind], data.n_features), "variable", kind))
         positions = reference_positions(np.array(features, dtype=object), data)
     values = detect(data, kind)
-    normalization = Normalization("log_cp10k")
     if kind == "peaks":
         detected = moments(data, values).detected[positions]
         normalization = Normalization("tfidf", (data.n_cells / np.maximum(detected, 1)).astype(np.float32))
+    else:
+        normalization = Normalization("lognorm", scale=typical_total(data, values))
     codes = pd.Categorical(labels, categories=categories).codes.astype(np.intp)
     kept = codes >= 0
     blocks = [

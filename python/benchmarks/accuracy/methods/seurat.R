@@ -1,0 +1,55 @@
+# Rscript seurat.R FOLDER KIND: reads what seurat.py has written, writes calls.csv and facts.json.
+suppressPackageStartupMessages(library(Seurat))
+words <- commandArgs(trailingOnly = TRUE)
+folder <- words[1]
+set.seed(0)
+
+read_matrix <- function(name, prefix) {
+  x <- as(Matrix::readMM(file.path(folder, name, "matrix.mtx")), "CsparseMatrix")
+  dimnames(x) <- list(readLines(file.path(folder, name, "features")), paste0(prefix, seq_len(ncol(x))))
+  x
+}
+
+normalise <- function(x) {
+  object <- CreateSeuratObject(x)
+  if (words[2] == "counts") NormalizeData(object, verbose = FALSE) else SetAssayData(object, "data", log1p(x))
+}
+
+lsi <- function(peaks) {
+  peaks <- peaks[Matrix::rowSums(peaks) > 0, ]
+  tf <- Matrix::t(Matrix::t(peaks) / pmax(Matrix::colSums(peaks), 1))
+  tf_idf <- log1p(tf * (ncol(peaks) / Matrix::rowSums(peaks)) * 1e4)
+  parts <- irlba::irlba(Matrix::t(tf_idf), nv = 30)
+  embedding <- scale(parts$u %*% diag(parts$d))
+  dimnames(embedding) <- list(colnames(peaks), paste0("LSI_", 1:30))
+  CreateDimReducObject(embedding, key = "LSI_", assay = "RNA")
+}
+
+reference <- read_matrix("reference", "r")
+query <- read_matrix("query", "q")
+peaks <- if (dir.exists(file.path(folder, "peaks"))) read_matrix("peaks", "q")
+labels <- as.character(read.csv(file.path(folder, "labels.csv"))$label)
+
+start <- proc.time()[["elapsed"]]
+reference <- FindVariableFeatures(normalise(reference), verbose = FALSE)
+reference <- RunPCA(ScaleData(reference, verbose = FALSE), verbose = FALSE)
+query <- normalise(query)
+features <- VariableFeatures(reference)
+query <- ScaleData(query, features = features, verbose = FALSE)
+anchors <- FindTransferAnchors(
+  reference, query, features = features, dims = 1:30, verbose = FALSE,
+  reduction = if (is.null(peaks)) "pcaproject" else "cca"
+)
+weights <- if (is.null(peaks)) "pcaproject" else lsi(peaks)
+dims <- if (is.null(peaks)) 1:30 else 2:30
+found <- TransferData(
+  anchors, labels, weight.reduction = weights, dims = dims, k.weight = 50, verbose = FALSE
+)
+seconds <- proc.time()[["elapsed"]] - start
+
+write.csv(data.frame(call = found$predicted.id, confidence = found$prediction.score.max),
+  file.path(folder, "calls.csv"), row.names = FALSE)
+peak <- sub("^VmHWM:\\s*([0-9]+) kB$", "\\1", grep("^VmHWM", readLines("/proc/self/status"), value = TRUE))
+writeLines(sprintf(
+  '{"seconds": %f, "megabytes": %f, "note": "%d anchors"}', seconds, as.numeric(peak) / 1024, nrow(anchors@anchors)
+), file.path(folder, "facts.json"))

@@ -1,0 +1,279 @@
+"""The query as a whole: its own scale, its own neighbours, its own doubt.
+
+Between studies the way the query is used decides more than the network. From a sample of the query this module learns,
+once, what to do with each of its cells; no label is known and no cell of the reference is at hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from .model import Model, softmax
+from .novelty import p_known
+from .scale import LEAST_DEVIATION, PRIOR_CELLS, GroupSums, Scale
+from .structure import (
+    Codes,
+    Doubles,
+    clusters_of,
+    components,
+    group_moments,
+    nearest,
+    own_standardised,
+    shared_neighbours,
+)
+
+__all__ = ["View", "look"]
+
+# Query cells that are looked at together; of a larger query, a sample.
+SAMPLE = 10_000
+ROUNDS = 4
+PRIOR_LABELS = 5  # cells of the reference that take part in the estimate of a batch's composition
+NEIGHBOURS = 15
+LEAST_CELLS = 50  # fewer have no neighbours to speak of
+LIFT, FLOOR = 0.5, 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What a sample of the query tells about each of its cells.
+
+    Parameters
+    ----------
+    scale
+        Centre and deviation of each batch.
+    sharpness
+        Power of the probabilities that makes their mean confidence what is expected of this query.
+    """
+
+    model: Model
+    present: npt.NDArray[np.bool_]
+    scale: Scale
+    sharpness: float = 1.0
+    structure: _Structure | None = None
+
+    def predict(self, block: sp.csr_matrix, groups: Codes, first: int = 0) -> tuple[Doubles, Doubles, Doubles]:
+        """Return the probabilities of each cell by itself, those in view of the query, and P(its type is known).
+
+        Parameters
+        ----------
+        block
+            Cells x features of the model, normalised.
+        groups
+            Batch of each cell.
+        first
+            Position of the first cell in the query.
+        """
+        found = alone = self.raw(block, groups)
+        known = np.ones(len(groups))
+        if self.structure is not None:
+            votes, known = self.structure.votes(block, groups, first)
+            found = self.structure.lifted(found, votes)
+        if self.sharpness != 1:
+            found = _sharpened(found, self.sharpness)
+        return alone, found, known
+
+    def raw(self, block: sp.csr_matrix, groups: Codes) -> Doubles:
+        """Return the probabilities that the network gives to each cell by itself."""
+        several = len(self.scale.centre) > 1
+        scale = Scale(self.scale.centre, self.scale.deviation, groups if several else None)
+        return self.model.predict_proba(block, scale, self.present)
+
+
+@dataclass(frozen=True, eq=False)
+class _Structure:
+    """Neighbourhoods of the sample: exact where it is the whole query, clusters of about 20 cells where it is not.
+
+    Parameters
+    ----------
+    mean
+        Mean probabilities in each neighbourhood.
+    overall
+        Mean probabilities of the sample.
+    known
+        Chance that the type of a neighbourhood is known.
+    centres, basis, offset, deviation
+        Where the sample is not the whole query: centres of the clusters, and what brings a cell to their space.
+    """
+
+    mean: Doubles
+    overall: Doubles
+    known: Doubles
+    centres: Doubles | None
+    basis: Doubles
+    offset: Doubles
+    deviation: Doubles
+
+    def votes(self, block: sp.csr_matrix, groups: Codes, first: int) -> tuple[Doubles, Doubles]:
+        """Return mean probabilities and P(known) of each cell's neighbourhood."""
+        if self.centres is None:
+            rows = slice(first, first + len(groups))
+            return self.mean[rows], self.known[rows]
+        z = own_standardised(block, groups, self.deviation)
+        scores = z @ self.basis - (self.offset @ self.basis)[groups]
+        where = nearest(_directions(scores), self.centres, 1)[:, 0]
+        return self.mean[where], self.known[where]
+
+    def lifted(self, probabilities: Doubles, votes: Doubles) -> Doubles:
+        """Weigh each label by how much more frequent it is among the neighbours than in the query.
+
+        A rare label needs few neighbours to be frequent: an average over neighbours would erase it.
+        """
+        lift = ((votes + FLOOR) / (self.overall + FLOOR)) ** LIFT
+        weighted = probabilities * lift
+        result: Doubles = weighted / weighted.sum(axis=1, keepdims=True)
+        return result
+
+
+def look(
+    model: Model,
+    sample: sp.csr_matrix,
+    groups: Codes,
+    n_groups: int,
+    present: npt.NDArray[np.bool_],
+    *,
+    whole: bool,
+) -> View:
+    """Learn from a query, or from a sample of it, how to annotate its cells.
+
+    Parameters
+    ----------
+    sample
+        Cells x features of the model, normalised.
+    groups
+        Batch of each cell, from 0 to ``n_groups - 1``.
+    present
+        Which features the query has.
+    whole
+        Whether the sample is the whole query.
+    """
+    sums = GroupSums(n_groups, sample.shape[1]).add(sample, groups)
+    own = sums.by_group(groups, model.scale())
+    shifted = _shifted(model, sums, own, sample, groups, present)
+    scale = _between(own, shifted)
+    view = View(model, present, scale)
+    raw = view.raw(sample, groups)
+    structure = None
+    if len(groups) >= LEAST_CELLS:
+        structure = _structure(model, sample, groups, own, raw, present, whole=whole)
+    refined = raw if structure is None else structure.lifted(raw, structure.votes(sample, groups, 0)[0])
+    expected = _expected_accuracy(model, sample, groups, present, (own, shifted), scale, raw)
+    return View(model, present, scale, _sharpness(refined, expected), structure)
+
+
+def _shifted(
+    model: Model, sums: GroupSums, own: Scale, sample: sp.csr_matrix, groups: Codes, present: npt.NDArray[np.bool_]
+) -> Scale:
+    """Return the reference's scale, moved by what tells the query from a reference of the same composition.
+
+    A batch's own mean is that of its technology and of its mixture of types. The mixture is estimated and taken out:
+    in turn, labels give the composition, and the composition gives the shift.
+    """
+    assert model.profiles is not None
+    means, prior = model.profiles.label_means(), model.profiles.proportions()
+    weight = sums.n / (sums.n + PRIOR_CELLS)
+    scale = own
+    for _ in range(ROUNDS):
+        _, linear = model.paths(sample, scale, present)
+        assert linear is not None
+        # the hidden layers follow a wrong shift too readily to estimate it
+        labels = softmax(linear.astype(np.float64) / model.temperature)
+        mixture = np.zeros((len(sums.n), len(prior)))
+        np.add.at(mixture, groups, labels)
+        mixture = (mixture + PRIOR_LABELS * prior) / (sums.n + PRIOR_LABELS)
+        shift = weight * (sums.total / np.maximum(sums.n, 1) - mixture @ means)
+        centre = (model.mean + shift).astype(np.float32)
+        scale = Scale(centre, np.repeat(model.deviation[None], len(centre), axis=0), groups)
+    return scale
+
+
+def _between(one: Scale, other: Scale) -> Scale:
+    """Return the scale that gives the mean of what both give."""
+    rate = (1 / one.deviation + 1 / other.deviation) / 2
+    centre = (one.centre / one.deviation + other.centre / other.deviation) / 2 / rate
+    return Scale(centre.astype(np.float32), (1 / rate).astype(np.float32), one.groups)
+
+
+def _structure(
+    model: Model,
+    sample: sp.csr_matrix,
+    groups: Codes,
+    own: Scale,
+    raw: Doubles,
+    present: npt.NDArray[np.bool_],
+    *,
+    whole: bool,
+) -> _Structure:
+    assert model.profiles is not None
+    spread = group_moments(sample, groups, len(own.centre))[1]
+    deviation = np.sqrt(spread + LEAST_DEVIATION**2)
+    z = own_standardised(sample, groups, deviation)
+    scores, basis = components(z, groups)
+    known = np.ones(len(groups))
+    if model.modality != "peaks":  # a cell has too few of its peaks: clusters say no more than the network
+        known = p_known(z, scores, groups, present, raw, model.profiles)
+    centres = None
+    if whole:
+        k = min(NEIGHBOURS, max(3, len(groups) // 30))
+        weights = shared_neighbours(nearest(scores, scores, k, among_themselves=True))
+        alone = np.asarray(weights.sum(axis=1)).ravel() == 0
+        mean = weights @ raw + raw * alone[:, None]
+    else:
+        clusters = clusters_of(scores, len(groups) // 20, 0)
+        member = sp.csr_array((np.ones(len(groups)), (clusters, np.arange(len(groups)))))
+        n = np.bincount(clusters)[:, None]
+        mean, known = member @ raw / n, member @ known / n[:, 0]
+        centres = member @ _directions(scores) / n
+    offset = group_moments(z, groups, len(own.centre))[0]
+    return _Structure(mean, raw.mean(axis=0), known, centres, basis, offset, deviation)
+
+
+def _directions(scores: Doubles) -> Doubles:
+    """Bring scores to length one, as the clusters have it."""
+    result: Doubles = scores / np.maximum(np.linalg.norm(scores, axis=1, keepdims=True), 1e-9)
+    return result
+
+
+def _expected_accuracy(
+    model: Model,
+    sample: sp.csr_matrix,
+    groups: Codes,
+    present: npt.NDArray[np.bool_],
+    scales: tuple[Scale, Scale],
+    between: Scale,
+    raw: Doubles,
+) -> float:
+    """Return the accuracy to expect of this query.
+
+    Two classifiers that learnt the same reference agree on a new data set about as often as they are right on it
+    (Jiang et al., Assessing generalization of SGD via disagreement, ICLR 2022). Here it is the mean of three: how often
+    the two paths agree, how often the two ways to standardise the query agree, and the confidence itself. With few
+    cells the confidence decides.
+    """
+    own, shifted = (model.logits(sample, scale, present).argmax(axis=1) for scale in scales)
+    hidden, linear = model.paths(sample, Scale(between.centre, between.deviation, groups), present)
+    assert linear is not None
+    confidence = float(raw.max(axis=1).mean())
+    agreement = (own == shifted).mean() + (hidden.argmax(axis=1) == linear.argmax(axis=1)).mean()
+    weight = len(groups) / (len(groups) + PRIOR_CELLS)
+    return float(weight * (agreement + confidence) / 3 + (1 - weight) * confidence)
+
+
+def _sharpened(probabilities: Doubles, power: float) -> Doubles:
+    """Raise probabilities to a power; their order in a row stays."""
+    return softmax(power * np.log(np.maximum(probabilities, 1e-12)))
+
+
+def _sharpness(probabilities: Doubles, expected: float) -> float:
+    """Return the power at which the mean confidence is the expected accuracy, between 1/4 and 4."""
+    low, high = -2.0, 2.0
+    for _ in range(20):
+        middle = (low + high) / 2
+        if _sharpened(probabilities, 2**middle).max(axis=1).mean() > expected:
+            high = middle
+        else:
+            low = middle
+    return float(2 ** ((low + high) / 2))

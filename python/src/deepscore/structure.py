@@ -1,0 +1,124 @@
+"""The structure of a data set by itself: its own scale, principal components, clusters and nearest neighbours."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+__all__ = [
+    "COMPONENTS",
+    "Codes",
+    "Doubles",
+    "clusters_of",
+    "components",
+    "group_moments",
+    "nearest",
+    "own_standardised",
+    "shared_neighbours",
+]
+
+Doubles = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.intp]
+
+HIGHEST = 8.0  # standardised values are cut off here
+COMPONENTS = 20
+ROWS = 1024  # of distances that are held at once
+
+
+def own_standardised(x: sp.csr_matrix, groups: Codes, deviation: Doubles) -> sp.csr_array:
+    """Divide normalised values by their batch's deviation and cut them off at 8; they are not centred."""
+    data = np.minimum(x.data / deviation[np.repeat(groups, np.diff(x.indptr)), x.indices], HIGHEST)
+    return sp.csr_array((data, x.indices, x.indptr), shape=x.shape)
+
+
+def group_moments(
+    x: sp.csr_matrix | sp.csr_array, groups: Codes, n_groups: int | None = None
+) -> tuple[Doubles, Doubles]:
+    """Return mean and variance of each group of cells, groups x features; those of all cells for an empty group."""
+    n = np.bincount(groups, minlength=n_groups or 0)
+    shape = (len(n), len(groups))
+    member = sp.csr_array((1 / n[groups], (groups, np.arange(len(groups)))), shape=shape)
+    mean, squares = ((member @ y).toarray().astype(np.float64) for y in (x, x.power(2)))
+    if not n.all():
+        mean[n == 0], squares[n == 0] = (n @ mean / n.sum(), n @ squares / n.sum())
+    return mean, np.maximum(squares - mean**2, 0)
+
+
+def components(z: sp.csr_array, groups: Codes) -> tuple[Doubles, Doubles]:
+    """Scores and loadings of the cells after centring each group: randomised SVD, never dense."""
+    centre = group_moments(z, groups)[0]
+    count = min(COMPONENTS, z.shape[0] // 5, z.shape[1])
+    basis = np.random.default_rng(0).normal(size=(z.shape[1], min(count + 10, *z.shape)))
+    for _ in range(4):
+        scores = z @ basis - (centre @ basis)[groups]
+        sums = np.stack([np.bincount(groups, column) for column in scores.T], axis=1)
+        basis = np.linalg.qr(z.T @ scores - centre.T @ sums)[0]
+    scores = z @ basis - (centre @ basis)[groups]
+    turn = np.linalg.eigh(scores.T @ scores)[1][:, ::-1][:, :count]
+    return scores @ turn, basis @ turn
+
+
+def clusters_of(scores: Doubles, k: int, seed: int) -> Codes:
+    """Cluster cells by spherical k-means; return the cluster of each, every one at least once."""
+    s = scores / np.maximum(np.linalg.norm(scores, axis=1, keepdims=True), 1e-9)
+    if k < 2:
+        return np.zeros(len(s), np.intp)
+    rng = np.random.default_rng(seed)
+    centres = s[[rng.integers(len(s))]]
+    nearest = ((s - centres[0]) ** 2).sum(axis=1)
+    for _ in range(k - 1):
+        total = nearest.sum()
+        chosen = rng.choice(len(s), p=nearest / total) if total > 0 else 0
+        centres = np.vstack([centres, s[chosen]])
+        nearest = np.minimum(nearest, ((s - s[chosen]) ** 2).sum(axis=1))
+    for _ in range(20):
+        codes = ((centres**2).sum(axis=1) - 2 * s @ centres.T).argmin(axis=1)
+        sums = np.stack([np.bincount(codes, column, k) for column in s.T], axis=1)
+        n = np.bincount(codes, minlength=k)[:, None]
+        centres = np.where(n > 0, sums / np.maximum(n, 1), centres)
+    codes = ((centres**2).sum(axis=1) - 2 * s @ centres.T).argmin(axis=1)
+    return np.unique(codes, return_inverse=True)[1].astype(np.intp)
+
+
+def nearest(points: Doubles, landmarks: Doubles, k: int, *, among_themselves: bool = False) -> Codes:
+    """Return for each point its `k` nearest landmarks (Euclidean), not itself where points are the landmarks.
+
+    Parameters
+    ----------
+    points, landmarks
+        Points x dimensions.
+    among_themselves
+        Whether the landmarks are the points, in the same order.
+
+    Returns
+    -------
+    Points x k, positions of landmarks in no order.
+    """
+    half = (landmarks**2).sum(axis=1) / 2
+    found = np.empty((len(points), k), np.intp)
+    for start in range(0, len(points), ROWS):
+        distance = half - points[start : start + ROWS] @ landmarks.T
+        if among_themselves:
+            here = np.arange(len(distance))
+            distance[here, start + here] = np.inf
+        found[start : start + ROWS] = np.argpartition(distance, k - 1, axis=1)[:, :k]
+    return found
+
+
+def shared_neighbours(neighbours: Codes) -> sp.csr_array:
+    """Return the weights of a cell's neighbours: how many neighbours both share (Jarvis and Patrick 1973).
+
+    Parameters
+    ----------
+    neighbours
+        Cells x k, from :func:`nearest` among themselves.
+
+    Returns
+    -------
+    Cells x cells; each row sums to 1, or to 0 where a cell shares no neighbour with any of its own.
+    """
+    n, k = neighbours.shape
+    a = sp.csr_array((np.ones(n * k), neighbours.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n))
+    shared = (a + a.T).multiply(a @ a.T)
+    return sp.diags_array(1 / np.maximum(shared.sum(axis=1), 1)) @ shared.tocsr()
