@@ -1,7 +1,7 @@
 # The R half of test_languages.py: Rscript both_ways.R FOLDER
 #
-# FOLDER holds settings.json and python.deepscore. Written there: the calls of Python's model in R, a model trained in R
-# with the same settings (r.deepscore), its calls in R, and what a check of the reference finds (labels.csv,
+# FOLDER holds settings.json and python.deepscore. Written there: the calls of Python's model in R (python_in_r.csv, and
+# python_in_r_alone.csv without refine), a model trained in R with the same settings (r.deepscore), its calls in R, and what a check of the reference finds (labels.csv,
 # confusable.csv, words.txt).
 
 library(deepscore)
@@ -19,17 +19,25 @@ write_table <- function(table, file) {
   utils::write.csv(table, file.path(folder, file))
 }
 
-call_and_write <- function(ds, file) {
-  calls <- annotate(ds, query, probabilities = TRUE)[[]]
-  write_table(calls[grep("^deepscore", names(calls))], file)
+# The calls with and without a look at the query as a whole.
+call_and_write <- function(ds, origin) {
+  for (refine in c(TRUE, FALSE)) {
+    found <- annotate(
+      ds, query, 0.9, settings$batch,
+      probabilities = TRUE, refine = refine, groups = "cluster_missing"
+    )
+    calls <- found[[]]
+    file <- paste0(origin, if (refine) "_in_r.csv" else "_in_r_alone.csv")
+    write_table(calls[grep("^deepscore", names(calls))], file)
+  }
 }
 
-call_and_write(load_model(file.path(folder, "python.deepscore")), "python_in_r.csv")
+call_and_write(load_model(file.path(folder, "python.deepscore")), "python")
 ds <- do.call(DeepScore, config) %>%
   set_reference(reference, labels = "label_missing", batch = settings$batch) %>%
   train(progress = FALSE)
 save_model(ds, file.path(folder, "r.deepscore"))
-call_and_write(ds, "r_in_r.csv")
+call_and_write(ds, "r")
 
 found <- check_reference(
   reference, "label_missing", query,

@@ -38,26 +38,36 @@ def selection(name, reference, query, n, *, lognorm=False, expect=None, args=Non
     }  # fmt: skip
 
 
-def annotation(name, query, *, model="toy_rna", threshold=None, batch=None, values="counts", expect=None, args=None):
-    """Make a case of annotate with an archived model."""
-    path = HERE / "models" / "v1" / f"{model}.deepscore"
+def annotation(
+    name, query, *, model="v1/toy_rna", threshold=None, batch=None, groups=None, values="counts", expect=None, args=None
+):
+    """Make a case of annotate with an archived model; those of version 2 need `refine: false` in `args`."""
+    path = HERE / "models" / f"{model}.deepscore"
     data = read_fixture(query)
     column = None if batch is None else data.cells[batch]
-    table, empty = oracle.annotate(path, data, lognorm=values == "lognorm", batch=column)
+    table, empty, overlap = oracle.annotate(path, data, lognorm=values == "lognorm", batch=column)
     labels = np.array(oracle.read_model(path)[0]["labels"])
     least = 0.5 if threshold is None else threshold
     best = np.where(empty, 0.0, table.max(axis=1))
     ordered = np.sort(table, axis=1)
     decided = (ordered[:, -1] - ordered[:, -2] > 1e-4) & (np.abs(best - least) > 1e-4)
     assert (decided | empty).all(), f"{name}: a cell is too close to call"
-    calls = np.where((best < least) | empty, UNCLASSIFIED, labels[table.argmax(axis=1)])
-    given = {"threshold": threshold, "batch": batch}
+    raw = labels[table.argmax(axis=1)]
+    unclassified = (best < least) | empty
+    calls = np.where(unclassified, UNCLASSIFIED, raw)
+    why = np.where(empty, "no counts", "low overlap" if overlap < 0.5 else "low confidence")
+    given = {"threshold": threshold, "batch": batch, "groups": groups}
     arguments = {key: value for key, value in given.items() if value is not None} | (args or {})
-    expected = {"calls": calls.tolist(), "scores": best.round(7).tolist()}
+    expected = {"calls": calls.tolist(), "scores": best.round(7).tolist(), "raw": raw.tolist()}
+    expected["reasons"] = np.where(unclassified, why, "").tolist()
+    if groups is not None:
+        group_of_cell = groups if isinstance(groups, list) else data.cells[groups].tolist()
+        found, shares = oracle.vote(calls.tolist(), group_of_cell)
+        expected |= {"groups": found, "group_shares": np.round(shares, 7).tolist()}
     if arguments.get("probabilities"):
         expected |= {"labels": labels.tolist(), "probabilities": table.round(7).tolist()}
     return {
-        "name": name, "verb": "annotate", "model": f"models/v1/{model}.deepscore", "query": query,
+        "name": name, "verb": "annotate", "model": f"models/{model}.deepscore", "query": query,
         "args": arguments, "expect": expected | (expect or {}),
     }  # fmt: skip
 
@@ -122,6 +132,10 @@ def alignment_cases():
                      args={"min_overlap": 0.0}, expect={"warning": "The query has only"})  # fmt: skip
 
 
+V2 = {"model": "v2/toy_rna", "args": {"refine": False}}
+ALONE = {"refine": False, "probabilities": True}
+
+
 def annotation_cases():
     yield annotation("defaults", QUERY)
     yield annotation("a high threshold", QUERY, threshold=0.95)
@@ -134,8 +148,26 @@ def annotation_cases():
         "one cell", changed(QUERY, {"do": "take_cells", "start": 7, "stop": 8}), args={"probabilities": True}
     )
     yield annotation("a linear scale that is no counts", changed(QUERY, {"do": "multiply", "by": 30.5}))
-    yield annotation("peaks", PEAKS_QUERY, model="toy_peaks", args={"probabilities": True})
-    yield annotation("peaks, samples of their own scale", PEAKS_QUERY, model="toy_peaks", batch="batch")
+    yield annotation("peaks", PEAKS_QUERY, model="v1/toy_peaks", args={"probabilities": True})
+    yield annotation("peaks, samples of their own scale", PEAKS_QUERY, model="v1/toy_peaks", batch="batch")
+    yield annotation("a vote of groups", QUERY, threshold=0.95, groups="cluster")
+    yield annotation("a vote of groups, some missing", QUERY, threshold=0.95, groups="cluster_missing")
+    yield annotation("a vote of groups, a tie and a group of one", changed(QUERY, {"do": "take_cells", "start": 0,
+                     "stop": 7}), groups=["a", "a", "b", "b", "a", "a", "c"])  # fmt: skip
+    yield annotation("old groups and probabilities go", QUERY) | {"earlier": {"groups": "cluster", **ALONE}}
+    yield annotation("each cell by itself", QUERY, **V2)
+    yield annotation("each cell by itself, a high threshold", QUERY, threshold=0.95, groups="cluster", **V2)
+    yield annotation("each cell by itself, samples of their own scale", QUERY, batch="batch", **V2)
+    yield annotation("each cell by itself, log-normalised values", LOG_QUERY, values="lognorm", **V2)
+    yield annotation("each cell by itself, one cell", changed(QUERY, {"do": "take_cells", "start": 7, "stop": 8}), **V2)
+    yield annotation(
+        "each cell by itself, one without counts", changed(QUERY, {"do": "empty_cell", "cell": 4}), threshold=0.0, **V2
+    )
+    yield annotation(
+        "each cell by itself, few features of the model in the query",
+        changed(QUERY, {"do": "take_features", "start": 0, "stop": 90}), threshold=0.8,
+        expect={"warning": "The query has only"}, **V2,
+    )  # fmt: skip
 
 
 def write(path, cases):

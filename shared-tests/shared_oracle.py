@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 import struct
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -137,16 +138,23 @@ def read_model(path) -> tuple[dict, dict[str, np.ndarray]]:
     return manifest, tensors
 
 
-def annotate(path, data: Data, *, lognorm=False, batch: pd.Series | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Return the probabilities, cells x labels, and which cells have no count in the model's features."""
+def annotate(
+    path, data: Data, *, lognorm=False, batch: pd.Series | None = None
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Annotate each cell by itself, at most on the scale of its batch (`refine` is not worked out here).
+
+    Returns the probabilities, cells x labels, which cells have no count in the model's features, and the share of these
+    features that the data set has.
+    """
     manifest, tensors = read_model(path)
     at = [find(name, data.features, manifest["features"]) for name in manifest["features"]]
     present = np.array(at) >= 0
     counts = data.x.toarray().T
-    x = np.where(present, counts[:, at], 0.0)
-    if not lognorm:
-        x = x / np.maximum(counts.sum(axis=1, keepdims=True), 1e-12) * 1e4
-        x = np.log1p(x * tensors.get("feature_idf", 1.0))
+    linear = np.expm1(counts) if lognorm else counts
+    x = np.where(present, linear[:, at], 0.0)
+    total = linear.sum(axis=1, keepdims=True)
+    total = total.mean() if lognorm else np.maximum(total, 1e-12)
+    x = np.log1p(x / total * manifest["normalization"]["scale"] * tensors.get("feature_idf", 1.0))
     mean, deviation = (np.tile(tensors[name], (len(x), 1)) for name in ("feature_mean", "feature_scale"))
     for sample in [] if batch is None else batch.unique():
         # The sample's own moments (0.1 squared is added to its variance), shrunk as if 50 cells were the reference's.
@@ -155,11 +163,26 @@ def annotate(path, data: Data, *, lognorm=False, batch: pd.Series | None = None)
         variance = weight * (x[cells].var(axis=0) + 0.1**2) + (1 - weight) * tensors["feature_scale"] ** 2
         mean[cells] = weight * x[cells].mean(axis=0) + (1 - weight) * tensors["feature_mean"]
         deviation[cells] = np.sqrt(variance)
-    hidden = np.where(present, (x - mean) / deviation, 0.0)
+    z = hidden = np.where(present, (x - mean) / deviation, 0.0)
     activation = {"relu": lambda v: np.maximum(v, 0), "gelu": lambda v: v * (1 + erf(v / np.sqrt(2))) / 2}
     n_layers = len(manifest["network"]["hidden_nodes"]) + 1
     for i in range(n_layers):
         hidden = hidden @ tensors[f"layers.{i}.weight"] + tensors[f"layers.{i}.bias"]
         hidden = hidden if i == n_layers - 1 else activation[manifest["network"]["activation"]](hidden)
+    if "linear.weight" in tensors:  # the path beside the hidden layers, from version 2 on
+        hidden = hidden + z @ tensors["linear.weight"] + tensors["linear.bias"]
     odds = np.exp(hidden / manifest["calibration"]["temperature"])
-    return odds / odds.sum(axis=1, keepdims=True), np.where(present, counts[:, at], 0).sum(axis=1) == 0
+    empty = np.where(present, counts[:, at], 0).sum(axis=1) == 0
+    return odds / odds.sum(axis=1, keepdims=True), empty, present.mean()
+
+
+def vote(calls: list[str], groups: list) -> tuple[list[str], list[float]]:
+    """Return the most frequent call in each cell's group, the first by name of equal ones, and its share."""
+    found, shares = [], []
+    for i, group in enumerate(groups):
+        members = [i] if pd.isna(group) else [j for j, other in enumerate(groups) if other == group]
+        counts = Counter(calls[j] for j in members)
+        call = min(counts, key=lambda name: (-counts[name], name))
+        found.append(call)
+        shares.append(counts[call] / len(members))
+    return found, shares

@@ -70,17 +70,26 @@ def exchange(request, tmp_path_factory):
     return folder, query
 
 
+@pytest.mark.parametrize("refine", [True, False])
 @pytest.mark.parametrize("origin", ["python", "r"])
-def test_both_languages_call_every_cell_alike(exchange, origin):
+def test_both_languages_call_every_cell_alike(exchange, origin, refine):
     folder, query = exchange
-    found = deepscore.load(folder / f"{origin}.deepscore").annotate(to_anndata(read_fixture(query)), probabilities=True)
+    batch = json.loads((folder / "settings.json").read_text())["batch"]
+    found = deepscore.load(folder / f"{origin}.deepscore").annotate(
+        to_anndata(read_fixture(query)), 0.9, batch, probabilities=True, refine=refine, groups="cluster_missing"
+    )
     table = found.obsm["deepscore_probabilities"]
-    in_r = pd.read_csv(folder / f"{origin}_in_r.csv", index_col=0)
+    file = folder / f"{origin}_in_r{'' if refine else '_alone'}.csv"
+    in_r = pd.read_csv(file, index_col=0, keep_default_na=False)
     assert in_r.index.tolist() == found.obs_names.tolist()
-    assert in_r["deepscore"].tolist() == found.obs["deepscore"].tolist()
     columns = [f"deepscore_probability_{label}" for label in table.columns]
-    assert in_r.columns.tolist() == ["deepscore", "deepscore_score", *columns]
-    assert np.abs(in_r["deepscore_score"] - found.obs["deepscore_score"]).max() <= TOLERANCE
+    texts = ["deepscore", "deepscore_raw", "deepscore_reason", "deepscore_group"]
+    numbers = ["deepscore_score", "deepscore_group_share"]
+    assert set(in_r.columns) == {*texts, *numbers, *columns}
+    for name in texts:
+        assert in_r[name].tolist() == found.obs[name].tolist(), name
+    for name in numbers:
+        assert np.abs(in_r[name] - found.obs[name]).max() <= TOLERANCE, name
     assert np.abs(in_r[columns].to_numpy() - table.to_numpy()).max() <= TOLERANCE
 
 
@@ -104,8 +113,10 @@ def test_both_languages_check_alike(exchange):
     )  # fmt: skip
     assert (folder / "words.txt").read_text(encoding="utf-8").splitlines() == list(found.words)
     for name in ("labels", "confusable"):
+        ours = getattr(found, name)
         in_r = pd.read_csv(folder / f"{name}.csv", index_col=0, float_precision="round_trip").reset_index(drop=True)
-        pd.testing.assert_frame_equal(in_r, getattr(found, name), check_exact=True)
+        in_r = in_r.astype(ours.dtypes.to_dict())  # a column of 1.0 is one of whole numbers in the file
+        pd.testing.assert_frame_equal(in_r, ours, check_exact=True)
 
 
 SAVE = {

@@ -22,10 +22,10 @@ make_call <- function(case, container, folder) {
   if (any(vapply(objects, is.null, NA))) return(NULL)
   has_reference <- !is.null(case$reference)
   args <- as_arguments(case$args)
-  if (!is.null(case$labels)) args$labels <- make_labels(case$labels, data[[1]])
+  if ("labels" %in% names(case)) args["labels"] <- list(make_labels(case$labels, data[[1]]))
   # A bare matrix has no columns to name.
   if (container == "dgCMatrix") {
-    for (name in intersect(names(args), c("labels", "batch"))) {
+    for (name in intersect(names(args), c("labels", "batch", "groups"))) {
       value <- args[[name]]
       if (is.character(value) && length(value) == 1 && value %in% names(data[[1]]$cells)) {
         args[[name]] <- data[[1]]$cells[[value]]
@@ -94,7 +94,13 @@ verbs <- list(
     args <- utils::modifyList(list(progress = FALSE), as_arguments(call$case$train))
     do.call(train, c(list(call$ds), args))
   },
-  annotate = function(call) do.call(annotate, c(list(call$ds, call$queries[[1]]), call$args)),
+  annotate = function(call) {
+    query <- call$queries[[1]]
+    # An annotation whose columns are there already; a bare matrix has no place for them.
+    earlier <- if (inherits(query, "Seurat")) as_arguments(call$case$earlier)
+    if (length(earlier)) query <- do.call(annotate, c(list(call$ds, query), earlier))
+    do.call(annotate, c(list(call$ds, query), call$args))
+  },
   load = function(call) load_model(call$path),
   inspect = function(call) inspect_model(call$path),
   save = function(call) save_model(call$ds, call$path)
@@ -168,16 +174,29 @@ check_check <- function(found, expect) {
 
 check_annotation <- function(query, found, expect) {
   cells <- if (inherits(found, "Seurat")) found[[]] else found
-  testthat::expect_identical(cells$deepscore, unlist(expect$calls))
-  testthat::expect_lte(max(abs(cells$deepscore_score - unlist(expect$scores))), tolerance)
+  if (!is.null(expect$tolerance)) tolerance <- expect$tolerance
+  texts <- c(calls = "", raw = "_raw", reasons = "_reason", groups = "_group")
+  for (key in intersect(names(texts), names(expect))) {
+    testthat::expect_identical(cells[[paste0("deepscore", texts[key])]], unlist(expect[[key]]))
+  }
+  numbers <- c(scores = "_score", group_shares = "_group_share")
+  for (key in intersect(names(numbers), names(expect))) {
+    found_numbers <- cells[[paste0("deepscore", numbers[key])]]
+    testthat::expect_lte(max(abs(found_numbers - unlist(expect[[key]]))), tolerance)
+  }
+  new <- c(
+    "deepscore", paste0("deepscore_", c("score", "raw", "reason")),
+    if (!is.null(expect$groups)) c("deepscore_group", "deepscore_group_share")
+  )
   columns <- grep("^deepscore_probability_", names(cells), value = TRUE)
+  testthat::expect_identical(grep("^deepscore", names(cells), value = TRUE), c(new, columns))
   testthat::expect_identical(columns, sprintf("deepscore_probability_%s", unlist(expect$labels)))
   if (length(columns)) {
     wanted <- do.call(rbind, lapply(expect$probabilities, unlist))
     testthat::expect_lte(max(abs(as.matrix(cells[columns]) - wanted)), tolerance)
   }
   if (!inherits(found, "Seurat")) return(testthat::expect_identical(rownames(found), colnames(query)))
-  found@meta.data <- cells[setdiff(names(cells), c("deepscore", "deepscore_score", columns))]
+  found@meta.data <- cells[setdiff(names(cells), c(new, columns))]
   testthat::expect_identical(found, query) # nothing else of the query has changed
 }
 

@@ -95,6 +95,8 @@ class Call:
         return self.ds.train(**({"progress": False} | self.case.get("train", {})))
 
     def run_annotate(self):
+        if "earlier" in self.case:  # an annotation whose columns are there already
+            self.ds.annotate(self.queries[0], **self.case["earlier"])
         return self.ds.annotate(self.queries[0], **self.args)
 
     def run_load(self):
@@ -177,15 +179,25 @@ def check_check(found, expect):
 
 
 def check_annotation(call, result, expect, before):
-    assert result.obs["deepscore"].tolist() == expect["calls"]
-    np.testing.assert_allclose(result.obs["deepscore_score"], expect["scores"], rtol=0, atol=TOLERANCE)
+    numbers = {"scores": "_score", "group_shares": "_group_share"}
+    texts = {"calls": "", "raw": "_raw", "reasons": "_reason", "groups": "_group"}
+    tolerance = expect.get("tolerance", TOLERANCE)
+    for key, column in texts.items():
+        if key in expect:
+            assert result.obs[f"deepscore{column}"].tolist() == expect[key]
+    for key, column in numbers.items():
+        if key in expect:
+            np.testing.assert_allclose(result.obs[f"deepscore{column}"], expect[key], rtol=0, atol=tolerance)
     assert ("deepscore_probabilities" in result.obsm) == ("probabilities" in expect)
     if "probabilities" in expect:
         table = result.obsm.pop("deepscore_probabilities")
         assert list(table.columns) == expect["labels"]
-        np.testing.assert_allclose(table, expect["probabilities"], rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(table, expect["probabilities"], rtol=0, atol=tolerance)
     assert result is call.queries[0]
-    del result.obs["deepscore"], result.obs["deepscore_score"]
+    columns = ["deepscore", *(f"deepscore_{name}" for name in ("score", "raw", "reason"))]
+    columns += ["deepscore_group", "deepscore_group_share"] if "groups" in expect else []
+    assert [column for column in result.obs if column.startswith("deepscore")] == columns
+    result.obs.drop(columns=columns, inplace=True)
     assert call.state() == before  # nothing else of the query has changed
 
 
@@ -207,11 +219,11 @@ def test_every_error_code_of_bad_input_has_a_case():
     """The codes that a user's data, files and order of calls can bring about, as the manual lists them."""
     tested = {case["expect"].get("error") for case in CASES}
     codes = """
-        labels_length labels_cells n_labels_mismatch one_label no_labels batch_length empty_data no_shared_features
-        features_not_found low_overlap duplicate_features duplicate_cells non_finite negative_values scaled_data
-        wrong_orientation layer_not_found column_not_found modality_required modality_mismatch not_trained no_reference
-        bad_argument truncated edited newer_version not_a_model invalid_manifest invalid_tensors file_not_found
-        path_not_writable
+        labels_length labels_cells n_labels_mismatch one_label no_labels batch_length groups_length empty_data
+        no_shared_features features_not_found low_overlap duplicate_features duplicate_cells non_finite negative_values
+        scaled_data wrong_orientation layer_not_found column_not_found modality_required modality_mismatch not_trained
+        no_reference bad_argument truncated edited newer_version not_a_model invalid_manifest invalid_tensors
+        file_not_found path_not_writable
     """
     assert tested >= set(codes.split())
 

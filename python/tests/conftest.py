@@ -58,3 +58,14 @@ def trained() -> deepscore.DeepScore:
 @pytest.fixture(scope="session")
 def model() -> Model:
     return synthetic.random_model()
+
+
+@pytest.fixture(scope="session")
+def of_study() -> Model:
+    """Return a model of the first five types of :func:`synthetic.study`, all of the same number of cells."""
+    matrix, codes = synthetic.study(1, [120] * 5)
+    from deepscore.training import fit
+
+    data = synthetic.blocks_of(matrix)
+    config = synthetic.quick(common_features=tuple(data.feature_names), hidden_nodes=(32, 16), epochs=15, lr=0.01)
+    return fit(prepare(data, synthetic.type_names(codes), config), config, synthetic.silent())

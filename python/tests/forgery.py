@@ -12,9 +12,10 @@ from safetensors.numpy import save as save_tensors
 
 from deepscore import modelfile
 from deepscore.errors import ModelFileError
-from synthetic import random_model
+from synthetic import full_model, random_model
 
-CONTENT = modelfile.to_bytes(random_model(n_features=12, hidden=(5,)))
+CONTENT = modelfile.to_bytes(full_model(n_features=12, hidden=(5,)))
+VERSION_1 = modelfile.to_bytes(random_model(n_features=12, hidden=(5,)))
 
 
 def manifest_in(content):
@@ -32,9 +33,9 @@ def digest(manifest, tensors):
     return found.hexdigest()
 
 
-def repacked(change_manifest=None, change_tensors=None, seal=False):
+def repacked(change_manifest=None, change_tensors=None, seal=False, content=CONTENT):
     """Return the file with its parts changed; sealed with a digest that fits, or with the old one."""
-    manifest, tensors = manifest_in(CONTENT), load_tensors(CONTENT)
+    manifest, tensors = manifest_in(content), load_tensors(content)
     for change, part in ((change_manifest, manifest), (change_tensors, tensors)):
         if change is not None:
             change(part)

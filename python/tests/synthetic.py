@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import anndata as ad
 import numpy as np
@@ -16,6 +17,7 @@ from deepscore.blocks import CellBlocks
 from deepscore.config import NetworkConfig, TrainConfig
 from deepscore.model import Model
 from deepscore.normalize import Normalization
+from deepscore.novelty import WITHIN, Profiles
 
 LABELS = ("B cell", "NK cell", "T cell")
 MARKERS = 6  # features that only one label has much of
@@ -60,11 +62,11 @@ def blocks_of(
     return CellBlocks(features, cells, lambda start, stop: csr[start:stop], rows, "X")
 
 
-def log_cp10k(matrix: object) -> np.ndarray:
+def log_cp10k(matrix: object, scale: float = 1e4) -> np.ndarray:
     """Normalise plainly: a dense cells x features array of ``log1p`` of counts per 10,000."""
     dense = matrix.toarray() if sp.issparse(matrix) else np.asarray(matrix)
     dense = dense.astype(np.float64)
-    return np.log1p(1e4 * dense / dense.sum(axis=1, keepdims=True).clip(1e-12))
+    return np.log1p(scale * dense / dense.sum(axis=1, keepdims=True).clip(1e-12))
 
 
 def random_model(seed: int = 3, n_features: int = 30, hidden: Sequence[int] = (9, 7), **changes: object) -> Model:
@@ -99,6 +101,30 @@ def random_model(seed: int = 3, n_features: int = 30, hidden: Sequence[int] = (9
     return Model(**(values | changes))
 
 
+def random_profiles(rng: np.random.Generator, n_features: int) -> Profiles:
+    """Return random profiles of LABELS: two of the first label, one of each other."""
+    return Profiles(
+        rng.gamma(1, 1, (4, n_features)).astype(np.float32),
+        np.array([0, 0, 1, 2]),
+        np.array([4, 6, 10, 10]),
+        rng.gamma(1, 1, (3, n_features)).astype(np.float32),
+        rng.normal(0, 1, (n_features, WITHIN)).astype(np.float32),
+    )
+
+
+def full_model(seed: int = 3, n_features: int = 30, scale: float = 1200.0, **changes: object) -> Model:
+    """Return a random model with a linear path and profiles, as training makes it."""
+    rng = np.random.default_rng(seed + 1)
+    plain = random_model(seed, n_features, **changes)
+    weight, bias = rng.normal(0, 0.5, (n_features, len(LABELS))), rng.normal(0, 0.3, len(LABELS))
+    return replace(
+        plain,
+        normalization=replace(plain.normalization, scale=scale),
+        linear=(weight.astype(np.float32), bias.astype(np.float32)),
+        profiles=random_profiles(rng, n_features),
+    )
+
+
 def quick(**changes: object) -> NetworkConfig:
     """Return a small network that is trained for a short time."""
     return NetworkConfig(**({"hidden_nodes": (12, 8), "epochs": 4, "batch_size": 32} | changes))
@@ -126,3 +152,29 @@ def digest(data: ad.AnnData) -> dict[str, str]:
     return parts | {
         f"{slot} {key}": of(value) for slot in ("layers", "obsm", "obsp") for key, value in getattr(data, slot).items()
     }
+
+
+def study(
+    seed: int, sizes: Sequence[int], shift: float = 0.0, n_features: int = 150
+) -> tuple[sp.csr_matrix, np.ndarray]:
+    """Return counts and types of cells from one of several studies of the same types.
+
+    Parameters
+    ----------
+    sizes
+        Number of cells of each type.
+    shift
+        How far the study's technology changes what it sees of each feature (deviation of a log-normal factor).
+    """
+    types = np.random.default_rng(11)
+    means = types.gamma(0.6, 1.5, n_features) * types.lognormal(0, 0.45, (8, n_features))
+    rng = np.random.default_rng(seed)
+    codes = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    depth = rng.lognormal(0, 0.3, (len(codes), 1))
+    technology = rng.lognormal(0, shift, n_features)
+    return sp.csr_matrix(rng.poisson(means[codes] * depth * technology), dtype=np.float32), codes
+
+
+def type_names(codes: np.ndarray) -> np.ndarray:
+    """Name the types of a study."""
+    return np.array([f"type {code}" for code in codes], dtype=object)

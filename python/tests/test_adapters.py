@@ -16,7 +16,7 @@ from deepscore.adapters import open_source, write_h5ad
 from deepscore.errors import InputError
 from synthetic import dataset, digest
 
-COLUMNS = ["deepscore", "deepscore_score"]
+COLUMNS = ["deepscore", "deepscore_score", "deepscore_raw", "deepscore_reason"]
 mudata.set_options(pull_on_update=False)  # else it warns
 
 
@@ -232,6 +232,23 @@ def test_annotating_again_replaces_the_columns(query, trained):
     first = trained.annotate(query).obs["deepscore"].tolist()
     assert trained.annotate(query, threshold=1.0).obs["deepscore"].tolist() != first
     assert list(query.obs) == ["cell_type", "batch", *COLUMNS]
+
+
+def test_groups_add_their_columns_and_the_next_annotation_takes_them_away(query, trained, tmp_path):
+    query.obs["cluster"] = pd.Categorical(np.where(np.arange(query.n_obs) % 4, query.obs["cell_type"], None))
+    found = trained.annotate(query, groups="cluster", probabilities=True).obs
+    assert list(found) == ["cell_type", "batch", "cluster", *COLUMNS, "deepscore_group", "deepscore_group_share"]
+    for _, cells in found.groupby("cluster", observed=True):
+        winner = cells["deepscore"].mode().min()
+        assert set(cells["deepscore_group"]) == {winner}
+        assert cells["deepscore_group_share"].iloc[0] == pytest.approx((cells["deepscore"] == winner).mean())
+    alone = found["cluster"].isna()
+    assert alone.any()
+    assert found.loc[alone, "deepscore_group"].tolist() == found.loc[alone, "deepscore"].tolist()
+    vector = trained.annotate(query, groups=query.obs["cluster"].iloc[::-1]).obs["deepscore_group"]  # by cell name
+    assert vector.tolist() == found["deepscore_group"].tolist()
+    assert "deepscore_probabilities" not in query.obsm
+    assert list(trained.annotate(query).obs) == ["cell_type", "batch", "cluster", *COLUMNS]
 
 
 def test_calls_can_be_compared_with_labels_and_written(query, trained, tmp_path):

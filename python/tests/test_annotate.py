@@ -5,14 +5,15 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 
 from deepscore import annotate
-from deepscore.annotate import UNCLASSIFIED, align, annotate_blocks
-from deepscore.errors import InputError
-from deepscore.scale import Scale
-from synthetic import MARKERS, blocks_of, counts, log_cp10k, names
+from deepscore.annotate import UNCLASSIFIED, align, annotate_blocks, vote
+from deepscore.errors import DeepScoreError, InputError
+from deepscore.scale import GroupSums, Scale
+from synthetic import MARKERS, blocks_of, counts, full_model, log_cp10k, names, study, type_names
 
 N_CELLS, N_FEATURES = 130, 30
 
@@ -166,25 +167,150 @@ def test_a_batch_is_standardised_by_its_own_cells(model, raw):
 
 def test_batches_undo_a_shift_of_one_sample(trained, query):
     shift = np.ones(query.n_vars)  # one sample loses most of the markers of two labels and gains those of the third
-    shift[: 3 * MARKERS] = np.repeat([0.2, 20, 0.2], MARKERS)
+    shift[: 3 * MARKERS] = np.repeat([0.2, 60, 0.2], MARKERS)
     odd = (query.obs["batch"] == "odd").to_numpy()
     dense = query.X.toarray()
     dense[odd] = np.random.default_rng(1).poisson(dense[odd] * shift)
     data = blocks_of(dense, query.var_names.to_numpy(object))
     truth = query.obs["cell_type"].to_numpy()
 
-    def accuracy(batch):
-        calls = annotate_blocks(trained._model, data, 0.0, batch).calls
+    def accuracy(batch, refine):
+        calls = annotate_blocks(trained._model, data, 0.0, batch, refine=refine).calls
         return (calls == truth)[odd].mean()
 
-    blind, aware = accuracy(None), accuracy(query.obs["batch"].to_numpy(object))
+    samples = query.obs["batch"].to_numpy(object)
+    blind, aware = accuracy(None, False), accuracy(samples, False)
     assert aware > 0.85 > blind + 0.1
+    assert accuracy(samples, True) > 0.85
 
 
 def test_names_of_batches_do_not_matter(model, raw):
     one = np.array(["a", "b"] * 65, object)
     other = np.array(["z", "10"] * 65, object)
     same(annotate_blocks(model, blocks_of(raw), batch=one), annotate_blocks(model, blocks_of(raw), batch=other))
+
+
+# ------------------------------------------------------------------------------- calls, reasons and votes
+
+
+@pytest.mark.parametrize("batch", [None, np.array(["a", "b"] * (N_CELLS // 2), object)], ids=["one", "batches"])
+def test_without_refine_each_cell_is_called_by_a_plain_forward_pass(raw, batch):
+    model = full_model()
+    dense = log_cp10k(raw, model.normalization.scale)
+    scale = model.scale()
+    if batch is not None:
+        groups = (batch == "b").astype(np.intp)
+        scale = GroupSums(2, N_FEATURES).add(sp.csr_matrix(dense), groups).by_group(groups, scale)
+    expected = model.predict_proba(sp.csr_matrix(dense, dtype=np.float32), scale)
+    found = annotate_blocks(model, blocks_of(raw), 0.7, batch, probabilities=True, refine=False)
+    np.testing.assert_allclose(found.probabilities, expected, atol=1e-4)
+    np.testing.assert_allclose(found.scores, expected.max(axis=1), atol=1e-4)
+    assert found.raw.tolist() == model.label_names[found.probabilities.argmax(axis=1)].tolist()
+    kept = found.calls != UNCLASSIFIED
+    assert found.calls[kept].tolist() == found.raw[kept].tolist()
+    assert found.calls.tolist() != annotate_blocks(model, blocks_of(raw), 0.7, batch).calls.tolist()
+
+
+def test_a_query_gets_the_same_calls_as_counts_and_as_logarithms(of_study):
+    assert of_study.normalization.scale < 1000
+    matrix, _ = study(2, [40, 60, 5, 40, 30], 0.7)
+    same(
+        *(annotate_blocks(of_study, blocks_of(x)) for x in (matrix, log_cp10k(matrix), log_cp10k(matrix, 1e6))[:2]),
+        atol=1e-3,
+    )
+
+
+def test_every_unclassified_cell_has_its_reason(of_study):
+    matrix, codes = study(5, [80, 80, 80, 80, 80, 60])
+    dense = matrix.toarray()
+    dense[[3, 200]] = 0
+    found = annotate_blocks(of_study, blocks_of(dense), 0.9, probabilities=True)
+    unclassified = found.calls == UNCLASSIFIED
+    assert ((found.reasons != "") == unclassified).all()
+    assert set(found.reasons) == {"", "outlier", "low confidence", "no counts"}
+    assert np.flatnonzero(found.reasons == "no counts").tolist() == [3, 200]
+    assert (found.reasons[codes == 5] == "outlier").mean() > 0.9
+    assert (found.reasons[codes < 5] == "outlier").mean() < 0.05
+    assert (found.scores[unclassified] < 0.9).all()
+    doubtful = found.reasons == "low confidence"
+    assert found.probabilities[codes == 5].max(axis=1).mean() > found.scores[codes == 5].mean() + 0.3
+    assert (found.probabilities[doubtful].max(axis=1) >= found.scores[doubtful] - 1e-12).all()
+    few = np.arange(60)
+    with pytest.warns(UserWarning, match="less reliable"):
+        found = annotate_blocks(of_study, blocks_of(dense[:, few]), 0.99)
+    assert set(found.reasons) <= {"", "outlier", "low overlap", "no counts"}
+    assert "low overlap" in found.reasons
+
+
+@pytest.mark.parametrize("refine", [True, False])
+def test_stored_zeros_are_no_counts(of_study, refine):
+    stored, _ = study(2, [30] * 5)
+    for cell in (7, 20):
+        stored.data[stored.indptr[cell] : stored.indptr[cell + 1]] = 0
+    clean = stored.copy()
+    clean.eliminate_zeros()
+    assert stored.nnz > clean.nnz
+    found, expected = (annotate_blocks(of_study, blocks_of(x), 0.0, refine=refine) for x in (stored, clean))
+    assert found.reasons[[7, 20]].tolist() == ["no counts"] * 2
+    assert found.calls[[7, 20]].tolist() == [UNCLASSIFIED] * 2
+    same(found, expected)
+
+
+def test_groups_get_the_most_frequent_call_of_their_cells(of_study):
+    matrix, codes = study(2, [60, 40, 50, 5, 20, 30], 0.8)
+    rng = np.random.default_rng(0)
+    groups = type_names(np.where(rng.random(len(codes)) < 0.3, rng.integers(0, 9, len(codes)), codes))
+    groups[rng.random(len(codes)) < 0.1] = None
+    found = annotate_blocks(of_study, blocks_of(matrix), 0.6, groups=groups)
+    plain = annotate_blocks(of_study, blocks_of(matrix), 0.6)
+    assert (plain.group_calls, plain.group_shares) == (None, None)
+    assert found.calls.tolist() == plain.calls.tolist()
+    table = pd.DataFrame({"call": found.calls, "group": groups})
+    for group, cells in table.groupby("group"):
+        frequent = cells["call"].mode().min()
+        assert set(found.group_calls[cells.index]) == {frequent}
+        np.testing.assert_allclose(found.group_shares[cells.index], (cells["call"] == frequent).mean())
+        assert 0 < (cells["call"] == frequent).mean() <= 1, group
+    alone = table["group"].isna().to_numpy()
+    assert found.group_calls[alone].tolist() == found.calls[alone].tolist()
+    assert (found.group_shares[alone] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("groups", "winners", "shares"),
+    [
+        (["x", "x", "x", "y"], ["B", "B", "B", "B"], [2 / 3] * 3 + [1]),
+        (["x", "x", "y", "y"], ["B", "B", "B", "B"], [1, 1, 0.5, 0.5]),  # of equal ones the first by name
+        ([None] * 4, ["B", "B", "T", "B"], [1] * 4),
+        (["x", None, "x", "x"], ["B", "B", "B", "B"], [2 / 3, 1, 2 / 3, 2 / 3]),
+    ],
+)
+def test_votes(groups, winners, shares):
+    found = vote(np.array(["B", "B", "T", "B"], object), np.array(groups, object))
+    assert found[0].tolist() == winners
+    np.testing.assert_allclose(found[1], shares)
+
+
+def test_a_call_does_not_change_the_groups(model, raw):
+    groups = np.array(["x", None] * (N_CELLS // 2), object)
+    annotate_blocks(model, blocks_of(raw), groups=groups)
+    assert groups.tolist() == ["x", None] * (N_CELLS // 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ({"groups": np.array(["x"] * 7, object)}, "groups_length"),
+        ({"groups": np.array(["x"] * N_FEATURES, object)}, "wrong_orientation"),
+        ({"batch": np.array(["x"] * 7, object)}, "batch_length"),
+        ({"refine": "yes"}, "bad_argument"),
+        ({"refine": None}, "bad_argument"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(model, raw, arguments, code):
+    with pytest.raises(DeepScoreError) as caught:
+        annotate_blocks(model, blocks_of(raw), **arguments)
+    assert caught.value.code == code
 
 
 @pytest.mark.parametrize("cells_per_call", [1, 20, 10_000])

@@ -180,7 +180,9 @@ def test_a_proportion_that_is_none_is_refused(reference, value):
         quick().set_reference(reference, "cell_type", test_prop=value)
 
 
-@pytest.mark.parametrize(("name", "value"), [("threshold", 1.1), ("threshold", "0.5"), ("min_overlap", -1)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("threshold", 1.1), ("threshold", "0.5"), ("min_overlap", -1), ("refine", "yes")]
+)
 def test_arguments_of_annotate_are_checked(trained, query, name, value):
     with pytest.raises(ConfigError, match=name):
         trained.annotate(query, **{name: value})

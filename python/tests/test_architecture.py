@@ -21,14 +21,18 @@ ORDER = [
     "features",
     "config",
     "scale",
+    "structure",
     "reference",
+    "novelty",
     "network",
-    "schedule",
+    "linear",
     "model",
     "calibrate",
     "scores",
+    "schedule",
     "training",
     "modelfile",
+    "refine",
     "annotate",
     "check",
     "plots",
@@ -39,7 +43,12 @@ ORDER = [
     "rbridge",
 ]
 ONLY_IN = {"anndata": {"adapters"}, "mudata": {"adapters"}, "h5py": {"adapters"}, "zarr": {"adapters"}}
-NOT_AT_IMPORT = {"torch": {"network", "schedule", "training"}, "matplotlib": set(), "PIL": set(), "tensorboard": set()}
+NOT_AT_IMPORT = {
+    "torch": {"linear", "network", "schedule", "training"},
+    "matplotlib": set(),
+    "PIL": set(),
+    "tensorboard": set(),
+}
 
 
 def imports(node):

@@ -43,6 +43,37 @@ def test_a_sample_comes_from_start_middle_and_end(matrix):
     np.testing.assert_array_equal(blocks_of(matrix).sample(30).toarray(), matrix[rows])
 
 
+@pytest.mark.parametrize("rows", [1, 7, 64, 1000])
+def test_take_keeps_the_named_rows(matrix, rows):
+    which, asked, whole = np.r_[0, 3:9, 20, 22, 100:150], [], blocks_of(matrix, rows=rows)
+
+    def read(start, stop):
+        asked.append((start, stop))
+        return whole.read(start, stop)
+
+    some = dataclasses.replace(whole, read=read).take(which)
+    assert some.cell_names.tolist() == whole.cell_names[which].tolist()
+    assert some.feature_names is whole.feature_names
+    np.testing.assert_array_equal(sp.vstack([block for _, block in some]).toarray(), matrix[which])
+    if rows > 150:
+        assert asked == [(0, 1), (3, 9), (20, 21), (22, 23), (100, 150)]
+
+
+@pytest.mark.parametrize(("n_cells", "run"), [(40, 10), (70, 10), (149, 10), (10, 10), (12, 5), (5, 10)])
+def test_spread_gives_runs_at_even_distances_from_both_ends(matrix, n_cells, run):
+    found = blocks_of(matrix).spread(n_cells, run)
+    n_runs = max(n_cells // run, 1)
+    starts = [i * (150 - run) // max(n_runs - 1, 1) for i in range(n_runs)]
+    assert found.tolist() == sorted({start + i for start in starts for i in range(run)})
+    assert found[0] == 0
+    assert found[-1] == (149 if n_runs > 1 else run - 1)
+
+
+def test_spread_of_few_cells_is_all_of_them(matrix):
+    assert blocks_of(matrix).spread(150).tolist() == list(range(150))
+    assert blocks_of(matrix).spread(10_000).tolist() == list(range(150))
+
+
 @pytest.mark.parametrize(
     ("n_cells", "n_values", "rows"),
     [

@@ -19,16 +19,41 @@ def sampled(rng, temperature, n=40_000):
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5, 6.0])
 def test_the_temperature_that_made_the_labels_is_recovered(rng, temperature):
-    assert fit_temperature(*sampled(rng, temperature)) == pytest.approx(temperature, rel=0.05)
+    logits, codes = sampled(rng, temperature)
+    assert fit_temperature(logits, codes, temperature) == pytest.approx(temperature, rel=0.05)
+    pulled = fit_temperature(logits, codes)  # towards 1, and never far
+    assert abs(np.log(pulled)) <= abs(np.log(temperature)) + 0.05
+    assert pulled == pytest.approx(temperature, rel=0.15)
+
+
+@pytest.mark.parametrize("n", [1, 3, 40, 3000])
+@pytest.mark.parametrize("expected", [0.37, 1.0, 4.0])
+def test_the_temperature_is_the_best_of_a_fine_grid(rng, n, expected):
+    logits, codes = (part[:n] for part in sampled(rng, 0.6, 3000))
+    grid = np.exp(np.linspace(np.log(1 / 20), np.log(20), 4001))
+    losses = [
+        -np.log(softmax(logits.astype(float) / t)[np.arange(n), codes]).mean() + 0.01 * np.log(t / expected) ** 2
+        for t in grid
+    ]
+    assert fit_temperature(logits, codes, expected) == pytest.approx(grid[np.argmin(losses)], rel=0.005)
+
+
+def test_few_cells_that_are_all_right_do_not_ask_for_certainty(rng):
+    codes = rng.integers(0, 3, 5)
+    logits = (5 * np.eye(3)[codes]).astype(np.float32)  # without a pull: as cold as can be
+    assert 0.5 < fit_temperature(logits, codes) < 1
+    assert 0.3 < fit_temperature(logits, codes, 0.37) < 0.5
 
 
 def test_the_temperature_has_limits(rng):
     logits = rng.normal(0, 1, (50, 3)).astype(np.float32)
-    assert fit_temperature(logits, logits.argmax(axis=1)) == pytest.approx(0.25, rel=0.01)
-    assert fit_temperature(logits, logits.argmin(axis=1)) == pytest.approx(20, rel=0.01)
+    assert fit_temperature(logits / 10, logits.argmax(axis=1)) == pytest.approx(1 / 20, rel=0.01)
+    assert fit_temperature(1000 * logits, logits.argmin(axis=1)) == pytest.approx(20, rel=0.01)
 
 
-def test_without_held_out_cells_the_temperature_is_one():
+@pytest.mark.parametrize("expected", [1.0, 0.37])
+def test_without_held_out_cells_the_temperature_is_the_expected_one(expected):
+    assert fit_temperature(np.empty((0, 3), np.float32), np.empty(0, np.intp), expected) == expected
     assert fit_temperature(np.empty((0, 3), np.float32), np.empty(0, np.intp)) == 1
 
 

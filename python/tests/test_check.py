@@ -31,7 +31,7 @@ def oracle(data, fold, features, query_features, batch):
         learn, test = data[fold != left_out].copy(), data[fold == left_out, query_features].copy()
         ds = deepscore.DeepScore(common_features=features, epochs=30, batch_size=32, seed=4)
         ds.set_reference(learn, "cell_type", batch=batch, test_prop=0).train(progress=False)
-        calls[fold == left_out] = ds.annotate(test, threshold=0, batch=batch).obs["deepscore"]
+        calls[fold == left_out] = ds.annotate(test, threshold=0, batch=batch, refine=False).obs["deepscore"]
     return calls
 
 

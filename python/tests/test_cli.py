@@ -4,6 +4,7 @@ import json
 import logging
 
 import anndata as ad
+import numpy as np
 import pytest
 
 import deepscore
@@ -89,9 +90,16 @@ def test_arguments_of_annotate_are_handed_on(with_model, trained):
         "raw",
         "--batch",
         "batch",
+        "--groups",
+        "cell_type",
+        "--no-refine",
     )
-    expected = trained.annotate("query.h5ad", threshold=0.9, batch="batch").obs["deepscore"]
-    assert ad.read_h5ad("out.h5ad").obs["deepscore"].tolist() == expected.tolist()
+    found = ad.read_h5ad("out.h5ad").obs
+    expected = trained.annotate("query.h5ad", threshold=0.9, batch="batch", groups="cell_type", refine=False).obs
+    for column in ("deepscore", "deepscore_raw", "deepscore_reason", "deepscore_group"):
+        assert found[column].astype(str).tolist() == expected[column].tolist()
+    refined = trained.annotate("query.h5ad", threshold=0.9, batch="batch").obs["deepscore_score"]
+    assert not np.allclose(refined, found["deepscore_score"])
 
 
 def test_a_file_may_be_annotated_in_place(with_model):

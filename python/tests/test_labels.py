@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from deepscore.errors import InputError
-from deepscore.labels import check_labels, require_length
+from deepscore.labels import check_labels, evenly, require_length
 from synthetic import blocks_of
 
 DATA = blocks_of(np.ones((4, 7)))
@@ -45,3 +45,21 @@ def test_a_vector_is_named_in_its_error():
     with pytest.raises(InputError, match="batch has 1 entries") as caught:
         require_length(DATA, array("a"), "batch")
     assert caught.value.code == "batch_length"
+
+
+@pytest.mark.parametrize(("most", "expected"), [(12, [5, 5, 2]), (27, [13, 12, 2]), (40, [25, 13, 2]), (9, [4, 3, 2])])
+def test_large_labels_give_way_first(rng, most, expected):
+    codes = rng.permutation(np.repeat([0, 1, 2], [50, 13, 2]))
+    found = evenly(codes, most, rng)
+    assert found.tolist() == sorted(set(found.tolist()))
+    sizes = np.bincount(codes[found], minlength=3)
+    assert sizes.sum() == most
+    np.testing.assert_allclose(sizes, expected, atol=1)
+    assert sizes[2] == 2  # a small label stays whole
+
+
+def test_few_cells_are_all_taken_and_the_choice_follows_its_generator():
+    codes = np.arange(90) % 3
+    assert evenly(codes, 90, np.random.default_rng(0)).tolist() == list(range(90))
+    first, again, other = (evenly(codes, 30, np.random.default_rng(seed)).tolist() for seed in (1, 1, 2))
+    assert first == again != other

@@ -10,7 +10,7 @@ from scipy import special
 from deepscore.config import ACTIVATIONS
 from deepscore.model import softmax
 from deepscore.scale import Scale
-from synthetic import random_model
+from synthetic import full_model, random_model
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 PLAIN = {
@@ -35,10 +35,11 @@ def cells(rng):
 def forward(model, dense, centre, deviation):
     """Go through the model plainly: standardise, multiply, activate, divide by the temperature."""
     x = (dense.astype(float) - centre) / deviation
+    logits = 0 if model.linear is None else x @ model.linear[0] + model.linear[1]
     *hidden, (weight, bias) = model.layers
     for w, b in hidden:
         x = PLAIN[model.network["activation"]](x @ w + b)
-    return special.softmax((x @ weight + bias) / model.temperature, axis=1)
+    return special.softmax((logits + x @ weight + bias) / model.temperature, axis=1)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -55,6 +56,24 @@ def test_any_number_of_layers(cells, hidden):
     np.testing.assert_allclose(model.predict_proba(sp.csr_matrix(cells)), expected, atol=2e-6)
 
 
+@pytest.mark.parametrize("hidden", [(), (5,), (9, 8)])
+def test_the_linear_path_is_added(cells, rng, hidden):
+    model, groups = full_model(hidden=hidden), rng.integers(0, 2, 25)
+    scale = Scale(
+        rng.uniform(0, 2, (2, 30)).astype(np.float32), rng.uniform(0.5, 2, (2, 30)).astype(np.float32), groups
+    )
+    for which in (model.scale(), scale):
+        rows = 0 if which.groups is None else groups
+        expected = forward(model, cells, which.centre[rows], which.deviation[rows])
+        np.testing.assert_allclose(model.predict_proba(sp.csr_matrix(cells), which), expected, atol=2e-6)
+        deep, linear = model.paths(sp.csr_matrix(cells), which)
+        z = (cells - which.centre[rows]) / which.deviation[rows]
+        np.testing.assert_allclose(linear, z @ model.linear[0] + model.linear[1], atol=2e-5)
+        alone = dataclasses.replace(model, linear=None)
+        np.testing.assert_allclose(deep, alone.logits(sp.csr_matrix(cells), which), atol=2e-5)
+        assert alone.paths(sp.csr_matrix(cells), which)[1] is None
+
+
 def test_each_cell_is_standardised_by_its_group(cells, model, rng):
     centre, deviation = rng.uniform(0, 2, (3, 30)), rng.uniform(0.5, 2, (3, 30))
     groups = rng.integers(0, 3, 25)
@@ -63,6 +82,7 @@ def test_each_cell_is_standardised_by_its_group(cells, model, rng):
     np.testing.assert_allclose(model.predict_proba(sp.csr_matrix(cells), scale), expected, atol=2e-6)
 
 
+@pytest.mark.parametrize("model", [random_model(), full_model()], ids=["version 1", "linear path"])
 def test_a_missing_feature_counts_as_its_mean(cells, model):
     present = np.arange(30) % 4 != 0
     cells[:, ~present] = 0

@@ -17,8 +17,9 @@ from deepscore import modelfile
 from deepscore.config import ACTIVATIONS
 from deepscore.errors import ModelFileError
 from deepscore.normalize import Normalization
-from forgery import CONTENT, digest, manifest_in
-from synthetic import random_model
+from deepscore.novelty import Profiles
+from forgery import CONTENT, VERSION_1, digest, manifest_in, repacked
+from synthetic import full_model, random_model
 
 # ----------------------------------------------------------------------------------------------- round trip
 
@@ -33,12 +34,14 @@ from synthetic import random_model
         {"labels": ("Zelle \u00e4", 'quote " and \\', "\u7d30\u80de")},
         {"created_with": "deepscore 0.9.1", "modality": "protein"},
         {"modality": "peaks", "normalization": Normalization("tfidf", np.linspace(1, 99, 30, dtype=np.float32))},
+        {"temperature": 0.05},
         *({"network": {"hidden_nodes": [9, 7], "activation": name}} for name in ACTIVATIONS),
     ],
     ids=str,
 )
-def test_a_model_comes_back_bit_by_bit(changes):
-    before = random_model(**changes)
+@pytest.mark.parametrize("make", [random_model, full_model])
+def test_a_model_comes_back_bit_by_bit(make, changes):
+    before = make(**changes)
     content = modelfile.to_bytes(before)
     after = modelfile.from_bytes(content)
     for field in dataclasses.fields(before):
@@ -47,13 +50,18 @@ def test_a_model_comes_back_bit_by_bit(changes):
             assert len(a) == len(b)
             pairs = [pair for x, y in zip(a, b, strict=True) for pair in zip(x, y, strict=True)]
         elif field.name == "normalization":
-            assert a.method == b.method
+            assert (a.method, a.scale) == (b.method, b.scale)
             pairs = [(a.idf, b.idf)]
+        elif field.name == "linear":
+            pairs = list(zip(a or (), b or (), strict=True))
+        elif isinstance(a, Profiles):
+            pairs = [(getattr(a, part.name), getattr(b, part.name)) for part in dataclasses.fields(Profiles)]
         else:
             pairs = [(a, b)] if isinstance(a, np.ndarray) else []
             assert pairs or a == b
         for x, y in pairs:
             np.testing.assert_array_equal(x, y)
+            assert getattr(x, "dtype", None) == getattr(y, "dtype", None)
     assert modelfile.to_bytes(after) == content
 
 
@@ -65,16 +73,44 @@ def test_a_trained_model_predicts_the_same_after_a_round_trip(trained, tmp_path,
 
 
 def test_the_schema_is_a_schema_and_every_manifest_follows_it(trained):
-    schema = json.loads(files("deepscore").joinpath("schemas/model-v1.json").read_text(encoding="utf-8"))
-    Draft202012Validator.check_schema(schema)
-    for manifest in (trained.manifest, manifest_in(CONTENT)):
+    every = (trained.manifest, manifest_in(CONTENT), manifest_in(VERSION_1))
+    assert [manifest["format_version"] for manifest in every] == [2, 2, 1]
+    for manifest in every:
+        name = f"schemas/model-v{manifest['format_version']}.json"
+        schema = json.loads(files("deepscore").joinpath(name).read_text(encoding="utf-8"))
+        Draft202012Validator.check_schema(schema)
         Draft202012Validator(schema).validate(manifest)
+
+
+def test_a_file_of_version_1_is_read_and_written_back_as_such():
+    model = modelfile.from_bytes(VERSION_1)
+    assert (model.linear, model.profiles) == (None, None)
+    assert (model.normalization.method, model.normalization.scale) == ("lognorm", 10_000)
+    manifest = manifest_in(modelfile.to_bytes(model))
+    assert (manifest["format_version"], manifest["normalization"]) == (1, {"method": "log_cp10k", "scale": 10_000})
+    assert modelfile.to_bytes(model) == VERSION_1
+
+
+def test_the_profiles_of_a_file_may_stand_in_any_order():
+    def backwards(part):
+        for name in ("labels", "cells"):
+            part["profiles"][name].reverse()
+
+    def turned(tensors):
+        tensors["profiles.mean"] = tensors["profiles.mean"][::-1].copy()
+
+    here, there = (modelfile.from_bytes(x).profiles for x in (CONTENT, repacked(backwards, turned, seal=True)))
+    assert there.owner.tolist() == here.owner.tolist()[::-1]
+    np.testing.assert_allclose(there.label_means(), here.label_means())
+    np.testing.assert_allclose(there.proportions(), here.proportions())
 
 
 def test_the_file_is_safetensors_with_a_manifest():
     manifest, tensors = manifest_in(CONTENT), load_tensors(CONTENT)
     assert modelfile.manifest_of(CONTENT) == manifest
-    assert manifest["format_version"] == 1
+    assert manifest["format_version"] == 2
+    assert manifest["normalization"] == {"method": "lognorm", "scale": 1200}
+    assert manifest["profiles"] == {"labels": ["B cell", "B cell", "NK cell", "T cell"], "cells": [4, 6, 10, 10]}
     assert manifest["content_sha256"] == digest(manifest, tensors)
     assert {name: array.shape for name, array in tensors.items()} == {
         "feature_mean": (12,),
@@ -83,6 +119,11 @@ def test_the_file_is_safetensors_with_a_manifest():
         "layers.0.bias": (5,),
         "layers.1.weight": (5, 3),
         "layers.1.bias": (3,),
+        "linear.weight": (12, 3),
+        "linear.bias": (3,),
+        "profiles.mean": (4, 12),
+        "profiles.variance": (3, 12),
+        "profiles.within": (12, 3),
     }
     assert {array.dtype for array in tensors.values()} == {np.dtype(np.float32)}
 

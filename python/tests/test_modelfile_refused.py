@@ -12,7 +12,18 @@ from safetensors.numpy import save as save_tensors
 
 from deepscore import modelfile
 from deepscore.errors import ModelFileError
-from forgery import CONTENT, code_of, header_with, manifest_in, put, repacked, replaced, value, with_header
+from forgery import (
+    CONTENT,
+    VERSION_1,
+    code_of,
+    header_with,
+    manifest_in,
+    put,
+    repacked,
+    replaced,
+    value,
+    with_header,
+)
 
 # --------------------------------------------------------------------------------------- what is not a model
 
@@ -61,7 +72,7 @@ def test_bytes_after_the_end_are_refused():
 
 def test_a_newer_version_says_what_to_do():
     def newer(manifest):
-        manifest |= {"format_version": 2, "created_with": "deepscore 3.1", "features": {"other": "schema"}}
+        manifest |= {"format_version": 3, "created_with": "deepscore 3.1", "features": {"other": "schema"}}
 
     for read in (modelfile.from_bytes, modelfile.manifest_of):
         with pytest.raises(ModelFileError, match="deepscore 3.1.*Upgrade") as caught:
@@ -86,7 +97,17 @@ INVALID = {
     "unknown activation": put("network", "activation", "exec"),
     "negative nodes": put("network", "hidden_nodes", [-5]),
     "unknown recipe": put("normalization", "method", "sctransform"),
-    "another scale": put("normalization", "scale", 1_000_000),
+    "a scale above the field's": put("normalization", "scale", 1_000_000),
+    "a scale of nought": put("normalization", "scale", 0),
+    "a recipe of version 1": put("normalization", "method", "log_cp10k"),
+    "a profile of no cell": put("profiles", "cells", 0, 0),
+    "a profile of half a cell": put("profiles", "cells", 0, 0.5),
+    "a profile of more cells than there are": put("profiles", "cells", 0, 10**30),
+    "profiles without labels": lambda manifest: manifest["profiles"].pop("labels"),
+    "profiles without cells": lambda manifest: manifest["profiles"].pop("cells"),
+    "one profile": put("profiles", "labels", ["B cell"]),
+    "labels of profiles are numbers": put("profiles", "labels", [0, 0, 1, 2]),
+    "something else in the profiles": put("profiles", "mean", [[1.0]]),
     "temperature of nought": put("calibration", "temperature", 0),
     "temperature is text": put("calibration", "temperature", "1"),
     "threshold above one": put("thresholds", "default", 1.5),
@@ -104,6 +125,26 @@ def test_an_invalid_manifest_is_refused(change):
         assert caught.value.code == "invalid_manifest"
 
 
+INVALID_1 = {
+    "another scale": put("normalization", "scale", 1200),
+    "a recipe of version 2": put("normalization", "method", "lognorm"),
+    "profiles": put("profiles", {"labels": ["B cell", "NK cell", "T cell"], "cells": [1, 1, 1]}),
+    "called version 2": put("format_version", 2),
+}
+
+
+@pytest.mark.parametrize("change", INVALID_1.values(), ids=INVALID_1)
+def test_version_1_has_a_schema_of_its_own(change):
+    assert code_of(repacked(change, seal=True, content=VERSION_1)) == "invalid_manifest"
+
+
+@pytest.mark.parametrize("name", ["linear.weight", "linear.bias", "profiles.mean"])
+def test_version_1_has_no_tensors_of_version_2(name):
+    extra = load_tensors(CONTENT)[name]
+    code = code_of(repacked(None, lambda tensors: tensors.update({name: extra}), seal=True, content=VERSION_1))
+    assert code == "invalid_tensors"
+
+
 @pytest.mark.parametrize("name", manifest_in(CONTENT))
 def test_every_part_of_the_manifest_is_needed(name):
     code = code_of(repacked(lambda manifest: manifest.pop(name)))
@@ -114,15 +155,23 @@ def swap_labels(manifest):
     manifest["labels"].reverse()
 
 
+def renamed(manifest):
+    for labels in (manifest["labels"], manifest["profiles"]["labels"]):
+        labels[:] = ["Hepatocyte" if label == "B cell" else label for label in labels]
+
+
 EDITS = {
     "labels swapped": swap_labels,
-    "label renamed": put("labels", 0, "Hepatocyte"),
+    "label renamed": renamed,
     "features swapped": lambda manifest: manifest["features"].reverse(),
     "temperature": put("calibration", "temperature", 1.8),
     "activation": put("network", "activation", "tanh"),
     "training facts": put("training", "n_cells", 31),
     "author": put("created_with", "deepscore 0.0.9"),
     "digest": put("content_sha256", "0" * 64),
+    "scale": put("normalization", "scale", 1100),
+    "cells of a profile": put("profiles", "cells", 0, 5),
+    "label of a profile": put("profiles", "labels", 1, "NK cell"),
 }
 
 
@@ -155,6 +204,15 @@ FORGED = {
     "a layer more": put("network", "hidden_nodes", [5, 3]),
     "no end of layers": put("network", "hidden_nodes", [10**9] * 100),
     "a recipe without its tensor": put("normalization", "method", "tfidf"),
+    "a profile of a label that is not there": put("profiles", "labels", 0, "Hepatocyte"),
+    "a label renamed in one place": put("labels", 0, "Hepatocyte"),
+    "a label without a profile": put("profiles", "labels", 3, "B cell"),
+    "a profile more": put(
+        "profiles", {"labels": ["B cell", "B cell", "NK cell", "T cell", "T cell"], "cells": [1] * 5}
+    ),
+    "fewer cells than profiles": put("profiles", "cells", [1, 1, 1]),
+    "more cells than profiles": put("profiles", "cells", [1] * 600),
+    "version 1": put("format_version", 1),
 }
 
 
@@ -192,6 +250,17 @@ INVALID_TENSORS = {
     "int32": replaced("layers.1.weight", lambda x: x.astype(np.int32)),
     "missing": lambda tensors: tensors.pop("layers.1.bias"),
     "one more": lambda tensors: tensors.update({"layers.2.bias": np.zeros(3, np.float32)}),
+    "linear path: not a number": value("linear.weight", np.nan, 3),
+    "linear path: infinite": value("linear.bias", -np.inf),
+    "linear path: transposed": replaced("linear.weight", lambda x: np.ascontiguousarray(x.T)),
+    "linear path: half of it": lambda tensors: tensors.pop("linear.bias"),
+    "profiles: not a number": value("profiles.mean", np.nan),
+    "profiles: one less": replaced("profiles.mean", lambda x: x[:-1].copy()),
+    "profiles: missing": lambda tensors: tensors.pop("profiles.mean"),
+    "variance: negative": value("profiles.variance", -1e-3, 5),
+    "variance: of profiles": replaced("profiles.variance", lambda x: np.resize(x, (4, 12))),
+    "directions: infinite": value("profiles.within", np.inf),
+    "directions: two": replaced("profiles.within", lambda x: x[:, :2].copy()),
     "a table that the recipe does not use": lambda tensors: tensors.update(feature_idf=np.ones(12, np.float32)),
 }
 
@@ -209,9 +278,10 @@ OTHER_WEIGHTS = {
 }
 
 
+@pytest.mark.parametrize("name", ["layers.0.weight", "linear.weight"])
 @pytest.mark.parametrize("convert", OTHER_WEIGHTS.values(), ids=OTHER_WEIGHTS)
-def test_other_weights_under_a_fitting_digest_fail_the_self_check(convert):
-    assert code_of(repacked(None, replaced("layers.0.weight", convert), seal=True)) == "edited"
+def test_other_weights_under_a_fitting_digest_fail_the_self_check(convert, name):
+    assert code_of(repacked(None, replaced(name, convert), seal=True)) == "edited"
 
 
 HEADERS = {

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from deepscore.errors import InputError
-from deepscore.normalize import Normalization, Values, detect
+from deepscore.normalize import Normalization, Values, detect, typical_total
 from synthetic import blocks_of, counts, log_cp10k
 
 EVERY = np.arange(40)
@@ -75,6 +75,36 @@ def test_counts_become_log1p_of_counts_per_ten_thousand(raw, rows):
     found = normalised(blocks_of(raw, rows=rows), Normalization("lognorm"), EVERY, Values("counts"))
     np.testing.assert_allclose(found, log_cp10k(raw), rtol=1e-5)
     assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize("scale", [300.0, 1234.5, 1e4])
+@pytest.mark.parametrize("target", [1e4, 1e6])
+def test_counts_and_their_logarithms_come_to_the_same_scale(raw, scale, target):
+    recipe = Normalization("lognorm", scale=scale)
+    for matrix in (raw, lognorm(raw, target)):
+        data = blocks_of(matrix)
+        found = normalised(data, recipe, EVERY, detect(data, "rna"))
+        np.testing.assert_allclose(found, log_cp10k(raw, scale), rtol=3e-4, atol=2e-5)
+        assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize(("times", "expected"), [(1, 1e4), (2, 110), (3, 165), (170, 9350), (200, 1e4)])
+def test_the_typical_total_is_the_median_of_the_cells_that_have_counts(raw, times, expected):
+    raw = times * raw[:129]
+    raw[[3, 50]] = 0
+    totals = raw.sum(axis=1)
+    assert np.median(totals[totals > 0]) == 55 * times  # below 100 they are no counts of molecules
+    assert typical_total(blocks_of(raw), Values("counts")) == pytest.approx(expected)
+
+
+def test_a_typical_total_that_says_nothing_is_ten_thousand(raw):
+    shares = raw / raw.sum(axis=1, keepdims=True)
+    for matrix, values in (
+        (shares, Values("counts")),  # proportions
+        (0 * raw, Values("counts")),
+        (lognorm(raw, 1e6), Values("lognorm", 0.01)),
+    ):
+        assert typical_total(blocks_of(matrix), values) == 1e4
 
 
 def test_totals_are_those_of_all_features_and_missing_ones_stay_empty(raw):

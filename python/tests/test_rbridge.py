@@ -111,11 +111,16 @@ def test_training_and_annotation_equal_those_of_python(reference, query, model):
     ds = deepscore.DeepScore((16, 8), epochs=3, batch_size=32, seed=4).set_reference(reference, "cell_type")
     ds.train(progress=False)
     assert model == modelfile.to_bytes(ds._model)
-    found = value(rbridge.annotate(model, handle(query), None, {"probabilities": True, "threshold": 0.4}))
+    groups = [*query.obs["batch"][:-1], None]
+    options = {"probabilities": True, "threshold": 0.4}
+    found = value(rbridge.annotate(model, handle(query), None, groups, options))
     assert is_plain(found)
-    expected = ds.annotate(query, threshold=0.4, probabilities=True)
+    expected = ds.annotate(query, threshold=0.4, probabilities=True, groups=groups)
     assert found["label"] == expected.obs["deepscore"].tolist()
-    np.testing.assert_allclose(np.frombuffer(found["score"]), expected.obs["deepscore_score"], atol=1e-5)
+    for name in ("raw", "reason", "group"):
+        assert found[name] == expected.obs[f"deepscore_{name}"].tolist()
+    for name in ("score", "group_share"):
+        np.testing.assert_allclose(np.frombuffer(found[name]), expected.obs[f"deepscore_{name}"], atol=1e-5)
     table = np.frombuffer(found["probabilities"]).reshape(query.n_obs, -1)
     np.testing.assert_allclose(table, expected.obsm["deepscore_probabilities"], atol=1e-5)
     assert (found["labels"], found["overlap"]) == (["B cell", "NK cell", "T cell"], 1.0)
@@ -127,11 +132,12 @@ def test_batches_cross_the_bridge(reference, query):
         rbridge.set_reference(CONFIG, handle(reference), labels(reference), batches[0], {"test_prop": 0.2})
     )
     model = value(rbridge.train(CONFIG, prepared, {"progress": False}))
-    found = value(rbridge.annotate(bytearray(model), handle(query), batches[1], {}))
+    found = value(rbridge.annotate(bytearray(model), handle(query), batches[1], None, {}))
     ds = deepscore.DeepScore((16, 8), epochs=3, batch_size=32, seed=4)
     ds.set_reference(reference, "cell_type", batch="batch", test_prop=0.2).train(progress=False)
     assert found["label"] == ds.annotate(query, batch="batch").obs["deepscore"].tolist()
-    assert found["probabilities"] is None
+    for name in ("probabilities", "group", "group_share"):
+        assert found[name] is None
 
 
 @pytest.mark.parametrize("kwargs", [{}, {"n_features": 20.0}, {"n_features": 12.0, "strategy": "markers"}])
@@ -160,7 +166,7 @@ def test_a_model_is_checked_in_full(model):
 
 
 def test_log_lines_and_warnings_are_handed_over_as_notes(model, query):
-    answer = rbridge.annotate(model, handle(query[:, :30].copy()), None, {})
+    answer = rbridge.annotate(model, handle(query[:, :30].copy()), None, None, {})
     levels = [note["level"] for note in answer["notes"]]
     assert set(levels) == {"info", "warning"}
     assert any(note["text"].startswith("assay 'RNA', slot 'counts': counts") for note in answer["notes"])
@@ -174,10 +180,13 @@ def test_errors_are_values(model, query, reference):
     assert (short["class"], short["code"]) == ("InputError", "labels_length")
     assert "239" in short["message"]
     assert "240" in short["message"]
+    assert error(rbridge.set_reference(CONFIG, handle(reference), None, None, {}))["code"] == "no_labels"
+    assert error(rbridge.annotate(model, handle(query), None, ["x"], {}))["code"] == "groups_length"
+    assert error(rbridge.annotate(model, handle(query), None, None, {"refine": "yes"}))["code"] == "bad_argument"
     assert error(rbridge.check_config({"epochs": 0.0}))["class"] == "ConfigError"
     assert error(rbridge.check_config({"epoch": 1.0}))["code"] == "bad_argument"
     assert error(rbridge.check_model(b"no model"))["class"] == "ModelFileError"
-    assert error(rbridge.annotate(model, handle(query), None, {"threshold": 2.0}))["code"] == "bad_argument"
+    assert error(rbridge.annotate(model, handle(query), None, None, {"threshold": 2.0}))["code"] == "bad_argument"
     copies = rbridge.blocks(["a", "a"], ["x"], 1.0, None, "matrix")
     assert error(copies)["code"] == "duplicate_features"
 
@@ -187,7 +196,7 @@ def test_an_argument_that_is_not_there_is_refused(verb, model, reference):
     data = handle(reference)
     answer = {
         "set_reference": lambda: rbridge.set_reference(CONFIG, data, labels(reference), None, {"tests": 1.0}),
-        "annotate": lambda: rbridge.annotate(model, data, None, {"treshold": 0.5}),
+        "annotate": lambda: rbridge.annotate(model, data, None, None, {"treshold": 0.5}),
         "find_common_features": lambda: rbridge.find_common_features(data, [data], None, {"n": 5.0}),
     }[verb]()
     assert error(answer)["code"] == "bad_argument"
@@ -201,7 +210,7 @@ def test_configurations_are_checked_without_data():
 def test_the_logger_and_warnings_are_left_as_they_were(model, query):
     logger = logging.getLogger("deepscore")
     before = logger.level, list(logger.handlers), list(warnings.filters)
-    rbridge.annotate(model, handle(query), None, {})
+    rbridge.annotate(model, handle(query), None, None, {})
     rbridge.check_model(b"")
     assert (logger.level, list(logger.handlers), list(warnings.filters)) == before
 

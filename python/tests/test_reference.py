@@ -7,7 +7,7 @@ import pytest
 
 from deepscore.errors import InputError
 from deepscore.features import common_features
-from deepscore.reference import Reference, prepare
+from deepscore.reference import DEFAULT_FEATURES, Reference, prepare
 from synthetic import blocks_of, dataset, log_cp10k, peak_names, quick
 
 
@@ -46,9 +46,25 @@ def test_cells_without_a_label_are_told(data, labels, caplog):
 
 
 def test_without_common_features_the_most_variable_ones_are_taken(labels, monkeypatch, data):
-    monkeypatch.setattr("deepscore.reference.DEFAULT_FEATURES", 25)
+    monkeypatch.setitem(DEFAULT_FEATURES, "rna", 25)
     found = prepare(data, labels, quick())
     assert list(found.features) == common_features(data, [], 25, "variable", "rna")
+
+
+def test_peaks_have_more_features_by_default(labels, monkeypatch, raw):
+    assert DEFAULT_FEATURES == {"rna": 2000, "protein": 2000, "peaks": 10_000}
+    monkeypatch.setitem(DEFAULT_FEATURES, "peaks", 30)
+    monkeypatch.setitem(DEFAULT_FEATURES, "rna", 20)
+    peaks = blocks_of(raw, peak_names(raw.shape[1]))
+    assert len(prepare(peaks, labels, quick()).features) == 30
+
+
+@pytest.mark.parametrize("times", [10, 1000])
+def test_cells_are_scaled_to_the_median_total(raw, labels, times):
+    found = prepare(blocks_of(times * raw), labels, quick(common_features=("GENE001", "GENE050")))
+    total = min(np.median(times * raw.sum(axis=1)), 1e4)
+    assert found.normalization.scale == pytest.approx(total)
+    np.testing.assert_allclose(found.matrix.toarray(), log_cp10k(raw, total)[:, [1, 50]], rtol=1e-5)
 
 
 def test_a_small_reference_keeps_all_its_features(data, labels):
@@ -95,7 +111,7 @@ def test_a_reference_survives_as_bytes(raw, labels, modality):
             assert (a != b).nnz == 0
             assert a.dtype == b.dtype
         elif field.name == "normalization":
-            assert a.method == b.method
+            assert (a.method, a.scale) == (b.method, b.scale)
             np.testing.assert_array_equal(a.idf, b.idf)
         else:
             np.testing.assert_array_equal(a, b)

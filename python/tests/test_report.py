@@ -13,7 +13,8 @@ from synthetic import random_model
 
 MANIFEST = modelfile.manifest_of(modelfile.to_bytes(random_model()))
 CALLS = np.array(["T cell"] * 5 + ["B cell"] * 3 + ["Unclassified"], object)
-FOUND = Annotation(CALLS, np.linspace(0.1, 0.9, 9), None, ("B cell", "T cell"), 0.9)
+REASONS = np.array([""] * 8 + ["low confidence"], object)
+FOUND = Annotation(CALLS, np.linspace(0.1, 0.9, 9), CALLS, REASONS, None, ("B cell", "T cell"), 0.9)
 VOID = {"meta"}
 
 
@@ -53,6 +54,11 @@ def test_each_call_has_a_row_the_most_frequent_first():
     assert [row[:2] for row in rows] == [["T cell", "5"], ["B cell", "3"], ["Unclassified", "1"]]
     assert "55.6%" in rows[0][2]
     assert rows[0][3:] == [f"{np.median(FOUND.scores[:5]):.2f}", f"{np.quantile(FOUND.scores[:5], 0.1):.2f}"]
+
+
+def test_the_page_tells_why_cells_are_unclassified():
+    reasons = np.array([""] * 4 + ["outlier"] * 2 + ["low confidence", "no counts", "outlier"], object)
+    assert "(3 outlier, 1 low confidence, 1 no counts)" in " ".join(page_of(reasons=reasons).texts)
 
 
 def test_the_page_tells_of_cells_features_and_model():

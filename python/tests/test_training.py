@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 from deepscore.calibrate import cross_calibrated, expected_calibration_error, fit_temperature
 from deepscore.config import SCHEDULES
 from deepscore.errors import DeepScoreError
+from deepscore.linear import fit_linear
 from deepscore.network import Network
+from deepscore.novelty import profiles_of
 from deepscore.reference import prepare
 from deepscore.scale import GroupSums
 from deepscore.training import fit, stratified_split
@@ -29,6 +32,29 @@ def same(one, other):
     return all(
         np.array_equal(a, b) for x, y in zip(one.layers, other.layers, strict=True) for a, b in zip(x, y, strict=True)
     )
+
+
+def of_epoch(epoch, model):
+    """Tell whether a model has the layers of an epoch, the last one times its share of the logits."""
+    (*first, last), (*same_first, same_last) = epoch.layers, model.layers
+    share = same_last[1][0] / last[1][0]
+    return all(
+        np.array_equal(a, b) for x, y in zip(first, same_first, strict=True) for a, b in zip(x, y, strict=True)
+    ) and all(np.allclose(share * a, b, rtol=1e-5) for a, b in zip(last, same_last, strict=True))
+
+
+def expected_sum(epoch, reference, learn, held_out, scale):
+    """Add the paths plainly; return the logits of the held-out cells and the two shares."""
+    codes, cells = reference.codes, scale.cells(held_out)
+    weight, bias = fit_linear(
+        reference.matrix[learn], codes[learn], len(reference.labels), scale.cells(learn), np.random.default_rng(0)
+    )
+    groups = 0 if cells.groups is None else cells.groups
+    z = (reference.matrix[held_out].toarray() - cells.centre[groups]) / cells.deviation[groups]
+    hidden, linear = epoch.logits(reference.matrix[held_out], cells), z @ weight + bias
+    one = 0.25 / fit_temperature(hidden, codes[held_out])
+    other = 0.75 / fit_temperature(linear, codes[held_out], 0.37)
+    return one * hidden + other * linear, one, other
 
 
 def sizes(model):
@@ -118,8 +144,10 @@ def test_max_norm_holds_after_every_step(prepared, monkeypatch):
 
 
 def test_max_norm_holds_in_the_model(prepared):
-    model = fit(prepared, quick(max_norm=0.5, batchnorm=False, lr=0.05), silent())
-    assert max(np.linalg.norm(weight, axis=0).max() for weight, _ in model.layers) <= 0.5 + 1e-5
+    seen = []
+    model = fit(prepared, quick(max_norm=0.5, batchnorm=False, lr=0.05), silent(), lambda _, m: seen.append(m))
+    assert max(np.linalg.norm(weight, axis=0).max() for weight, _ in seen[-1].layers) <= 0.5 + 1e-5
+    assert of_epoch(seen[-1], model)
 
 
 @pytest.mark.parametrize(("name", "value"), [("l1", 0.01), ("l2", 5.0)])
@@ -180,8 +208,8 @@ def test_without_early_stopping_the_last_epoch_is_kept(prepared):
     seen = []
     model = fit(prepared, quick(), silent(), lambda epoch, model: seen.append((epoch, model)))
     assert [epoch for epoch, _ in seen] == [1, 2, 3, 4]
-    assert same(seen[-1][1], model)
-    assert not same(seen[-2][1], model)
+    assert of_epoch(seen[-1][1], model)
+    assert not of_epoch(seen[-2][1], model)
     assert model.training["best_epoch"] == 4
 
 
@@ -245,16 +273,24 @@ def test_the_facts_of_training(prepared):
 
 
 def test_held_out_figures_are_those_of_cells_that_training_never_saw(prepared):
-    model = fit(prepared, quick(seed=3, epochs=2), silent())
-    _, cells = stratified_split(prepared.codes, 0.1, np.random.default_rng(3))
-    probabilities, codes = model.predict_proba(prepared.matrix[cells]), prepared.codes[cells]
-    told = model.training["held_out"]
-    logits = model.logits(prepared.matrix[cells], model.scale())
-    assert model.temperature == fit_temperature(logits, codes)
-    assert told["calibration_error"] == expected_calibration_error(cross_calibrated(logits, codes), codes)
+    seen = []
+    model = fit(prepared, quick(seed=3, epochs=2), silent(), lambda _, model: seen.append(model))
+    learn, cells = stratified_split(prepared.codes, 0.1, np.random.default_rng(3))
+    logits, one, other = expected_sum(seen[-1], prepared, learn, cells, model.scale())
+    codes, calls, told = prepared.codes[cells], logits.argmax(axis=1), model.training["held_out"]
+    assert model.temperature == pytest.approx(fit_temperature(logits, codes), rel=1e-4)
+    error = expected_calibration_error(cross_calibrated(logits, codes), codes)
+    assert told["calibration_error"] == pytest.approx(error, rel=1e-3)
     assert told["n_cells"] == len(cells) == 24
-    assert told["accuracy"] == pytest.approx(accuracy_score(codes, probabilities.argmax(axis=1)))
-    assert told["macro_f1"] == pytest.approx(f1_score(codes, probabilities.argmax(axis=1), average="macro"))
+    assert told["accuracy"] == pytest.approx(accuracy_score(codes, calls))
+    assert told["macro_f1"] == pytest.approx(f1_score(codes, calls, average="macro"))
+    np.testing.assert_allclose(model.layers[-1][0], one * seen[-1].layers[-1][0], rtol=1e-5)
+    every = fit_linear(prepared.matrix, prepared.codes, 3, model.scale(), np.random.default_rng(3))
+    for found, expected in zip(model.linear, every, strict=True):  # fitted once more, on all cells
+        np.testing.assert_allclose(found, other * expected, rtol=1e-4, atol=1e-6)
+    assert not np.allclose(model.linear[0], other * fit_linear(
+        prepared.matrix[learn], prepared.codes[learn], 3, model.scale(), np.random.default_rng(3)
+    )[0], rtol=1e-3)  # fmt: skip
 
 
 def test_without_held_out_cells_nothing_is_told_of_them():
@@ -263,6 +299,35 @@ def test_without_held_out_cells_nothing_is_told_of_them():
     model = fit(reference, quick(epochs=1), silent())
     assert model.training["held_out"] == {"n_cells": 0}
     assert model.temperature == 1
+    path = fit_linear(reference.matrix, reference.codes, 3, model.scale(), np.random.default_rng(0))
+    np.testing.assert_allclose(model.linear[0], 0.75 / 0.37 * path[0], rtol=1e-5)
+
+
+def test_rare_labels_weigh_more_by_the_root_of_their_rarity(prepared, monkeypatch):
+    seen, real = [], torch.nn.functional.cross_entropy
+
+    def watched(logits, codes, weight=None):
+        seen.append(weight)
+        return real(logits, codes, weight)
+
+    monkeypatch.setattr("deepscore.training.cross_entropy", watched)
+    cells = np.concatenate([np.flatnonzero(prepared.codes == label)[:n] for label, n in enumerate((80, 20, 5))])
+    fit(replace(prepared.subset(cells), test_prop=0.0), quick(epochs=1), silent())
+    weight = seen[0].numpy()
+    np.testing.assert_allclose(weight / weight[0], [1, 2, 4], rtol=1e-5)
+    assert (weight * [80, 20, 5]).sum() == pytest.approx(105, rel=1e-5)  # the mean cell weighs 1
+
+
+def test_the_profiles_are_those_of_the_reference(prepared):
+    model, expected = fit(prepared, quick(epochs=1), silent()), profiles_of(prepared.matrix, prepared.codes)
+    np.testing.assert_array_equal(model.profiles.mean, expected.mean)
+    np.testing.assert_array_equal(model.profiles.owner, expected.owner)
+
+
+def test_a_label_without_cells_is_trained_around(prepared):
+    model = fit(prepared.subset(np.flatnonzero(prepared.codes != 1)), quick(), silent())  # as the reference check does
+    assert model.profiles is None
+    assert (model.logits(prepared.matrix, model.scale()).argmax(axis=1)[prepared.codes != 1] != 1).all()
 
 
 def test_batches_of_the_reference_are_standardised_each_by_itself():
@@ -270,12 +335,14 @@ def test_batches_of_the_reference_are_standardised_each_by_itself():
     dense, batch = data.X.toarray(), data.obs["batch"].to_numpy(object)
     dense[batch == "odd"] *= np.resize([1, 9], data.n_vars)  # one sample has more of every other feature
     reference = prepare(blocks_of(dense), data.obs["cell_type"].to_numpy(object), quick(), batch=batch)
-    model = fit(reference, quick(hidden_nodes=(32, 16), epochs=10, lr=0.01), silent())
+    seen = []
+    network = quick(hidden_nodes=(32, 16), epochs=10, lr=0.01)
+    model = fit(reference, network, silent(), lambda _, model: seen.append(model))
     learn, cells = stratified_split(reference.codes, 0.1, np.random.default_rng(0))
     sums = GroupSums(2, 80).add(reference.matrix[learn], reference.groups[learn])
     scale = sums.by_group(reference.groups, sums.pooled())
-    logits, codes = model.logits(reference.matrix[cells], scale.cells(cells)), reference.codes[cells]
-    assert model.temperature == fit_temperature(logits, codes)
+    logits, codes = expected_sum(seen[-1], reference, learn, cells, scale)[0], reference.codes[cells]
+    assert model.temperature == pytest.approx(fit_temperature(logits, codes), rel=1e-4)
     assert model.training["held_out"]["accuracy"] == accuracy_score(codes, logits.argmax(axis=1)) > 0.9
     assert model.training["n_batches"] == 2
     np.testing.assert_allclose(model.mean, sums.pooled().centre[0], rtol=1e-6)

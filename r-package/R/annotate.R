@@ -15,16 +15,34 @@
 #' @param probabilities Add the probability of every label, too?
 #' @param min_overlap Least share of the model's features that the query must have, 0 to 1. A
 #'   missing feature counts as its mean in the reference.
+#' @param refine Use the query as a whole: its own scale, its own neighbours, how much its cells can
+#'   be trusted and which of them are of a type that the reference does not have? Without it each
+#'   cell is called by itself, and only `batch` is used. A model from a file of format version 1
+#'   always calls each cell by itself.
+#' @param groups A metadata column, or one value per cell: clusters that get a call each, by a vote
+#'   of their cells. A cell whose group is missing votes by itself.
 #' @param ... Not used.
 #'
 #' @return The query with new metadata columns (Seurat) or new `colData` columns
 #'   (SingleCellExperiment); for a bare matrix, a data frame with one row per cell. The columns:
 #'   * `deepscore`: the label, or `"Unclassified"`.
-#'   * `deepscore_score`: calibrated probability of the best label, 0 to 1.
-#'   * `deepscore_probability_<label>`, with `probabilities = TRUE`: one column per label.
+#'   * `deepscore_score`: calibrated probability that the best label is right, 0 to 1.
+#'   * `deepscore_raw`: the best label of the cell by itself, before the query as a whole was used
+#'     and whatever its score.
+#'   * `deepscore_reason`: why the cell is `"Unclassified"`: `"low confidence"`, `"outlier"` (its
+#'     type is hardly one of the reference's), `"low overlap"` (the query lacks most of the model's
+#'     features) or `"no counts"` (in the model's features); `""` for all other cells.
+#'   * `deepscore_group`, with `groups`: the most frequent call in the cell's group; of equally
+#'     frequent ones the first by name.
+#'   * `deepscore_group_share`, with `groups`: the share of the group's cells that have that call.
+#'   * `deepscore_probability_<label>`, with `probabilities = TRUE`: one column per label. They sum
+#'     to 1, given that the cell's type is one of the reference's: an outlier's score is lower than
+#'     its greatest probability.
 #'
-#'   Nothing else of the query changes.
+#'   Groups' calls and probabilities that an earlier annotation left are removed. Nothing else of
+#'   the query changes.
 #' @section Errors: `not_trained`, `no_shared_features`, `low_overlap`, `modality_mismatch`,
+#'   `batch_length`, `groups_length`, `column_not_found`, `labels_cells`, `bad_argument`,
 #'   `wrong_orientation`, `empty_data`, `layer_not_found`, `scaled_data`, `negative_values`,
 #'   `non_finite`, `duplicate_features`, `duplicate_cells`, `unknown_data`.
 #' @references Calibration by temperature: Guo C, Pleiss G, Sun Y, Weinberger KQ (2017). On
@@ -36,9 +54,15 @@
 #'   train(progress = FALSE)
 #' pbmc <- annotate(ds, query = pbmc)
 #' table(pbmc$deepscore, pbmc$RNA_snn_res.1)
+#'
+#' # One call per cluster, and why cells have no label.
+#' pbmc <- annotate(ds, query = pbmc, threshold = 0.9, groups = "RNA_snn_res.0.8")
+#' table(pbmc$deepscore_group, pbmc$RNA_snn_res.0.8)
+#' table(pbmc$deepscore_reason)
 #' @export
 annotate <- function(ds, query, threshold = 0.5, batch = NULL, layer = NULL, modality = NULL,
-                     probabilities = FALSE, min_overlap = 0.1, ...) {
+                     probabilities = FALSE, min_overlap = 0.1, refine = TRUE, groups = NULL,
+                     ...) {
   UseMethod("annotate")
 }
 
@@ -48,12 +72,14 @@ body(annotate.default) <- quote(abort_foreign("annotate", ds, "ggplot2"))
 
 #' @export
 annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer = NULL,
-                               modality = NULL, probabilities = FALSE, min_overlap = 0.1, ...) {
+                               modality = NULL, probabilities = FALSE, min_overlap = 0.1,
+                               refine = TRUE, groups = NULL, ...) {
   rlang::check_dots_empty()
   blocks <- as_blocks(query, layer)
   answer <- call_engine(
     "annotate", model_bytes(ds), blocks, cell_values(batch, query, "batch"),
-    given(c("threshold", "modality", "probabilities", "min_overlap"))
+    cell_values(groups, query, "groups"),
+    given(c("threshold", "modality", "probabilities", "min_overlap", "refine"))
   )
   add_calls(query, as_calls(answer, blocks$cells))
 }

@@ -1,12 +1,19 @@
 # The result of an annotation: a table of calls, and the ways it is added to a data set.
 
-# One row per cell: the label, its probability and, on request, the probability of every label.
+# One row per cell: the label, its probability, the cell's own best label and why it has none; on
+# request also the call of its group and the probability of every label.
 as_calls <- function(answer, cells) {
   calls <- data.frame(
     deepscore = as.character(answer$label),
     deepscore_score = as_doubles(answer$score),
+    deepscore_raw = as.character(answer$raw),
+    deepscore_reason = as.character(answer$reason),
     row.names = cells
   )
+  if (!is.null(answer$group)) {
+    calls$deepscore_group <- as.character(answer$group)
+    calls$deepscore_group_share <- as_doubles(answer$group_share)
+  }
   if (is.null(answer$probabilities)) return(calls)
   labels <- as.character(answer$labels)
   table <- matrix(
@@ -25,7 +32,7 @@ add_calls.default <- function(x, calls) calls
 
 #' @export
 add_calls.Seurat <- function(x, calls) {
-  for (column in old_probabilities(names(x[[]]))) x[[column]] <- NULL
+  for (column in old_calls(names(x[[]]))) x[[column]] <- NULL
   # Straight into the table: AddMetaData would turn "CD14+ Monocyte" into "CD14..Monocyte".
   x@meta.data[names(calls)] <- calls[rownames(x@meta.data), , drop = FALSE]
   x
@@ -34,12 +41,12 @@ add_calls.Seurat <- function(x, calls) {
 #' @export
 add_calls.SummarizedExperiment <- function(x, calls) {
   data <- SummarizedExperiment::colData(x)
-  data[old_probabilities(names(data))] <- NULL
+  data[old_calls(names(data))] <- NULL
   for (column in names(calls)) data[[column]] <- calls[[column]]
   SummarizedExperiment::`colData<-`(x, value = data)
 }
 
-# Probabilities of an earlier model would contradict the new calls.
-old_probabilities <- function(columns) {
-  grep("^deepscore_probability_", columns, value = TRUE)
+# What not every annotation writes: that of an earlier one would contradict the new calls.
+old_calls <- function(columns) {
+  grep("^deepscore_(probability_.*|group|group_share)$", columns, value = TRUE)
 }

@@ -4,7 +4,7 @@
 started <- new.env(parent = emptyenv())
 
 # The number of the interface between the two packages, which deepscore.rbridge has too.
-bridge_version <- 1L
+bridge_version <- 2L
 
 engine <- function() {
   if (is.null(started$engine)) started$engine <- start_engine()

@@ -1,4 +1,4 @@
-# One value per cell, for `labels` and `batch`: a column of the data set, or a vector.
+# One value per cell, for `labels`, `batch` and `groups`: a column of the data set, or a vector.
 
 # Returns a list of strings in the order of the cells, with NULL where a value is missing.
 cell_values <- function(values, x, what) {

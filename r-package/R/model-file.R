@@ -1,7 +1,8 @@
 # Model files: 8 bytes with the length of the header, the header as JSON, and the tensors
 # (safetensors). The header's __metadata__ holds one key, "deepscore": the manifest, as JSON text.
 
-format_version <- 1L
+# The newest version of the format, which is written; all older ones are read.
+format_version <- 2L
 
 # No header of a real model comes near this size; a larger number is not a length.
 largest_header <- 100 * 2^20
@@ -19,7 +20,8 @@ largest_header <- 100 * 2^20
 #'
 #' @return `save_model()`: the path, invisibly. `load_model()`: a trained `DeepScore` object.
 #'   `inspect_model()`: the manifest, a list with among others `format_version`, `created_with`,
-#'   `modality`, `features`, `labels`, `network`, `calibration` and `training`.
+#'   `modality`, `features`, `labels`, `network`, `calibration`, `training` and, from format version
+#'   2 on, `profiles`. A model from a file of version 1 is saved as version 1.
 #' @section Errors: `not_trained`; of class `deepscore_model_file_error`: `path_not_writable`,
 #'   `file_not_found`, `not_a_model`, `truncated`, `newer_version`, `invalid_manifest`, and for
 #'   `load_model()` also `invalid_tensors` and `edited`.
@@ -124,7 +126,7 @@ check_manifest <- function(manifest) {
     )
   }
   is_valid <- c(
-    format_version = is.numeric(version) && identical(as.integer(version), format_version),
+    format_version = is_version(version),
     created_with = is_string(manifest$created_with),
     modality = is_string(manifest$modality) && manifest$modality %in% modalities,
     features = are_names(manifest$features),
@@ -137,6 +139,7 @@ check_manifest <- function(manifest) {
     self_check = all(c("rows", "probabilities") %in% names(manifest$self_check)),
     content_sha256 = is_string(manifest$content_sha256)
   )
+  if (is_version(version) && version > 1) is_valid["profiles"] <- are_profiles(manifest$profiles)
   wrong <- c(names(is_valid)[!is_valid], setdiff(names(manifest), names(is_valid)))
   if (length(wrong)) {
     abort(
@@ -155,10 +158,22 @@ is_string <- function(x) is.character(x) && length(x) == 1
 
 are_names <- function(x) is.character(x) && length(x) > 0 && !anyDuplicated(x) && all(nzchar(x))
 
+is_version <- function(x) is.numeric(x) && length(x) == 1 && x %in% seq_len(format_version)
+
+# Version 1 had no profiles: means over groups of similar cells, 1 to 6 groups for each label.
+are_profiles <- function(profiles) {
+  is.list(profiles) && all(
+    setequal(names(profiles), c("labels", "cells")), is.character(profiles$labels),
+    length(profiles$labels) > 1, are_counts(profiles$cells)
+  )
+}
+
+are_counts <- function(x) is.numeric(x) && isTRUE(all(x >= 1))
+
 #' @export
 print.deepscore_manifest <- function(x, ...) {
   held_out <- x$training$held_out
-  print_field("written by", x$created_with)
+  print_field("written by", paste0(x$created_with, ", format version ", x$format_version))
   print_field("modality", x$modality)
   print_field("features", length(x$features))
   print_field("labels", paste0(length(x$labels), ": ", paste(x$labels, collapse = ", ")))

@@ -123,6 +123,7 @@ def write_h5ad(data: ad.AnnData, query: str, output: str) -> None:
             shutil.copyfile(query, temporary)
             with h5py.File(temporary, "r+") as file:
                 write_elem(file, "obs", data.obs)
+                file.pop("obsm/deepscore_probabilities", None)  # of an earlier annotation
                 if "deepscore_probabilities" in data.obsm:
                     write_elem(file, "obsm/deepscore_probabilities", data.obsm["deepscore_probabilities"])
         else:
@@ -240,6 +241,9 @@ def add_annotation(source: Source, found: Annotation) -> Any:
     target.obs["deepscore_score"] = found.scores
     target.obs["deepscore_raw"] = found.raw
     target.obs["deepscore_reason"] = found.reasons
+    for column in target.obs.columns.intersection(["deepscore_group", "deepscore_group_share"]):
+        del target.obs[column]  # of an earlier annotation: they would contradict this one
+    target.obsm.pop("deepscore_probabilities", None)
     if found.group_calls is not None:
         target.obs["deepscore_group"] = found.group_calls
         target.obs["deepscore_group_share"] = found.group_shares

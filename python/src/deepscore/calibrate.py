@@ -24,8 +24,8 @@ def fit_temperature(logits: Floats, codes: npt.NDArray[np.intp], expected: float
     codes
         Column of each cell's true label.
     expected
-        The temperature where no cell was held out. Cells outweigh it soon; it keeps a few cells, all of them right,
-        from asking for certainty.
+        The temperature where no cell was held out. Elsewhere it pulls a little, against the mean loss and so however
+        many cells there are: it keeps cells that are all right from asking for certainty.
 
     Returns
     -------

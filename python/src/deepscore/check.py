@@ -170,7 +170,7 @@ def _count_calls(
             groups = np.unique(reference.groups[test], return_inverse=True)[1]
             scale = GroupSums(groups.max() + 1, block.shape[1]).add(block, groups).by_group(groups, scale)
         calls = model.logits(block, scale, present).argmax(axis=1)
-        calls[np.diff(block.indptr) == 0] = n  # nothing to go by
+        calls[np.asarray(block.sum(axis=1)).ravel() == 0] = n  # nothing to go by
         known = np.isin(reference.codes[test], learn.codes)
         np.add.at(counts, (reference.codes[test][known], calls[known]), 1)
     return counts

@@ -47,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("reference", metavar="REF", help=".h5ad or .zarr, cells x features")
     train.add_argument("--labels", required=True, metavar="COL", help="column of obs with the labels")
     train.add_argument("--query", action="append", default=[], help="choose features shared with it (may be repeated)")
-    train.add_argument("--n-features", type=int, default=2000, metavar="N", help="features to use (default: 2000)")
+    train.add_argument(
+        "--n-features", type=int, metavar="N", help="features to use (default: 2000 genes or 10000 peaks)"
+    )
     train.add_argument("--strategy", default="variable", help="variable, markers_in_variable or markers")
     train.add_argument("--layer", help="layer to read in place of X")
     train.add_argument("--batch", metavar="COL", help="column of obs with the samples of the reference")
@@ -62,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     annotate.add_argument("--threshold", type=float, default=0.5, help="lowest score of a label (default: 0.5)")
     annotate.add_argument("--layer", help="layer to read in place of X")
     annotate.add_argument("--batch", metavar="COL", help="column of obs with the samples of the query")
+    annotate.add_argument("--groups", metavar="COL", help="column of obs with clusters: a call for each, by vote")
+    annotate.add_argument("--no-refine", action="store_true", help="call each cell by itself")
     annotate.add_argument("--probabilities", action="store_true", help="add the table of all probabilities")
     annotate.add_argument("--report", metavar="HTML", help="write a report as an HTML page")
     annotate.set_defaults(run=_annotate)
@@ -80,12 +84,20 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
+    from .adapters import open_source
     from .api import DeepScore, find_common_features
+    from .naming import select_modality
+    from .reference import DEFAULT_FEATURES
 
+    n_features = arguments.n_features
+    if n_features is None:
+        n_features = DEFAULT_FEATURES[
+            select_modality(open_source(arguments.reference, arguments.layer).blocks, None)[1]
+        ]
     features = find_common_features(
         arguments.reference,
         arguments.query,
-        arguments.n_features,
+        n_features,
         arguments.strategy,
         labels=None if arguments.strategy == "variable" else arguments.labels,
         layer=arguments.layer,
@@ -110,6 +122,8 @@ def _annotate(arguments: argparse.Namespace) -> None:
         arguments.batch,
         layer=arguments.layer,
         probabilities=arguments.probabilities,
+        refine=not arguments.no_refine,
+        groups=arguments.groups,
     )
     write_h5ad(add_annotation(source, found), arguments.query, arguments.output)
     if arguments.report:

@@ -160,6 +160,8 @@ def _as_the_query(
     average, variance = reference.label_means(), reference.variance.astype(np.float64)
     labels, profiles = np.zeros_like(average), np.zeros(reference.mean.shape)
     for group, share in enumerate(np.bincount(groups) / len(groups)):
+        if not share:  # a batch that the sample has no cell of
+            continue
         mixture = probabilities[groups == group].mean(axis=0)
         centre = mixture @ average
         scale = present / np.sqrt(mixture @ (variance + (average - centre) ** 2) + LEAST_DEVIATION**2)

@@ -30,7 +30,7 @@ from .naming import select_modality
 from .reference import Reference, prepare
 from .version import __version__
 
-BRIDGE = 1
+BRIDGE = 2
 Answer = dict[str, Any]
 Kwargs = Mapping[str, Any]
 
@@ -155,6 +155,12 @@ def _strings(values: Sequence[str | None]) -> Names:
     return np.array(list(values), dtype=object)
 
 
+def _labels(values: Sequence[str | None] | None) -> Names:
+    if values is None:
+        raise InputError("no_labels", "There are no labels: name a column, or give one label per cell.")
+    return _strings(values)
+
+
 @_answers
 def check_config(config: Kwargs) -> None:
     """Refuse arguments of DeepScore() that make no sense."""
@@ -197,11 +203,9 @@ def check_reference(
 ) -> Answer:
     """Twin of :func:`deepscore.check_reference`; returns the tables as lists, one per column."""
     load_torch()
-    if labels is None:
-        raise InputError("no_labels", "There are no labels: name a column, or give one label per cell.")
     groups = None if batch is None else _strings(batch)
     options = _only(kwargs, "common_features", "modality", "folds", "seed")
-    found = check_blocks(reference, _strings(labels), query, batch=groups, **options)
+    found = check_blocks(reference, _labels(labels), query, batch=groups, **options)
     return {
         "words": list(found.words),
         "labels": found.labels.to_dict("list"),
@@ -215,7 +219,7 @@ def check_reference(
 def set_reference(
     config: Kwargs,
     reference: CellBlocks,
-    labels: Sequence[str | None],
+    labels: Sequence[str | None] | None,
     batch: Sequence[str | None] | None,
     kwargs: Kwargs,
 ) -> bytes:
@@ -223,7 +227,7 @@ def set_reference(
     network = NetworkConfig.from_dict(_config(config))
     groups = None if batch is None else _strings(batch)
     return prepare(
-        reference, _strings(labels), network, batch=groups, **_only(kwargs, "modality", "test_prop")
+        reference, _labels(labels), network, batch=groups, **_only(kwargs, "modality", "test_prop")
     ).to_bytes()
 
 

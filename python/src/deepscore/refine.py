@@ -34,7 +34,10 @@ ROUNDS = 4
 PRIOR_LABELS = 5  # cells of the reference that take part in the estimate of a batch's composition
 NEIGHBOURS = 15
 LEAST_CELLS = 50  # fewer have no neighbours to speak of
+CELLS_PER_CLUSTER = 20
 LIFT, FLOOR = 0.5, 0.02
+# From where to where a batch passes from several labels to one, and from neighbours like strangers to neighbours alike.
+ONE_LABEL, ALIKE = (0.5, 0.7), (0.55, 0.65)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,15 +156,25 @@ def look(
     sums = GroupSums(n_groups, sample.shape[1]).add(sample, groups)
     own = sums.by_group(groups, model.scale())
     shifted = _shifted(model, sums, own, sample, groups, present)
-    scale = _between(own, shifted)
-    view = View(model, present, scale)
-    raw = view.raw(sample, groups)
-    structure = None
+    scale, mixed = _between(own, shifted), np.ones(n_groups)
+    space = None
     if len(groups) >= LEAST_CELLS:
-        structure = _structure(model, sample, groups, own, raw, present, whole=whole)
-    refined = raw if structure is None else structure.lifted(raw, structure.votes(sample, groups, 0)[0])
-    expected = _expected_accuracy(model, sample, groups, present, (own, shifted), scale, raw)
+        space = _Space.of(sample, groups, n_groups, whole=whole)
+        mixed = _mixed(model, sample, groups, n_groups, present, space)
+        scale = _between(scale, _repeated(model, n_groups, groups), mixed)
+    raw = View(model, present, scale).raw(sample, groups)
+    structure, refined = None, raw
+    if space is not None:
+        structure = _structure(model, space, groups, raw, present)
+        refined = structure.lifted(raw, structure.votes(sample, groups, 0)[0])
+    expected = _expected_accuracy(model, sample, groups, present, (own, shifted), scale, raw, mixed)
     return View(model, present, scale, _sharpness(refined, expected), structure)
+
+
+def _repeated(model: Model, n_groups: int, groups: Codes) -> Scale:
+    """Return the reference's scale for each batch."""
+    centre, deviation = (np.repeat(row[None], n_groups, axis=0) for row in (model.mean, model.deviation))
+    return Scale(centre, deviation, groups)
 
 
 def _shifted(
@@ -190,45 +203,98 @@ def _shifted(
     return scale
 
 
-def _between(one: Scale, other: Scale) -> Scale:
-    """Return the scale that gives the mean of what both give."""
-    rate = (1 / one.deviation + 1 / other.deviation) / 2
-    centre = (one.centre / one.deviation + other.centre / other.deviation) / 2 / rate
+def _between(one: Scale, other: Scale, share: Doubles | float = 0.5) -> Scale:
+    """Return the scale that gives the mean of what both give, with a share of the first for each batch."""
+    first = np.broadcast_to(np.asarray(share, dtype=np.float32), len(one.centre))[:, None]
+    rate = first / one.deviation + (1 - first) / other.deviation
+    centre = (first * one.centre / one.deviation + (1 - first) * other.centre / other.deviation) / rate
     return Scale(centre.astype(np.float32), (1 / rate).astype(np.float32), one.groups)
 
 
-def _structure(
+def _mixed(
     model: Model,
     sample: sp.csr_matrix,
     groups: Codes,
-    own: Scale,
-    raw: Doubles,
+    n_groups: int,
     present: npt.NDArray[np.bool_],
-    *,
-    whole: bool,
-) -> _Structure:
+    space: _Space,
+) -> Doubles:
+    """Tell which batches are mixtures of types, 1, and which are of one type, 0: these have no scale of their own.
+
+    Sorted cells, standardised by themselves, would lose what makes them that type. Two signs have to meet: by the
+    reference's scale most cells get the same label, and in what tells labels apart a cell's neighbours are no more
+    alike than any two cells. The second needs no centre, so that no shift between studies can feign it.
+    """
+    assert model.linear is not None
+    alone = View(model, present, model.scale()).raw(sample, groups)
+    weight = model.linear[0] / model.deviation[:, None] * present[:, None]
+    contrasts = sample @ (weight - weight.mean(axis=1, keepdims=True)).astype(np.float64)
+    contrasts -= group_moments(sp.csr_array(contrasts), groups, n_groups)[0][groups]
+    alike = (contrasts * space.average(contrasts)).sum(axis=1)
+    mixed = np.ones(n_groups)
+    for group in np.unique(groups):
+        cells = groups == group
+        if cells.sum() >= LEAST_CELLS:
+            likeness = alike[cells].sum() / max((contrasts[cells] ** 2).sum(), 1e-12)
+            largest = alone[cells].mean(axis=0).max()
+            mixed[group] = 1 - _ramp(largest, *ONE_LABEL) * (1 - _ramp(likeness, *ALIKE))
+    return mixed
+
+
+def _ramp(value: float, low: float, high: float) -> float:
+    return float(np.clip((value - low) / (high - low), 0, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class _Space:
+    """Principal components of the sample and who is whose neighbour in them.
+
+    Parameters
+    ----------
+    clusters
+        Where the sample is not the whole query: the cluster of each cell, in place of exact neighbours.
+    """
+
+    z: sp.csr_array
+    scores: Doubles
+    basis: Doubles
+    offset: Doubles
+    deviation: Doubles
+    weights: sp.csr_array
+    clusters: Codes | None
+
+    @classmethod
+    def of(cls, sample: sp.csr_matrix, groups: Codes, n_groups: int, *, whole: bool) -> _Space:
+        deviation = np.sqrt(group_moments(sample, groups, n_groups)[1] + LEAST_DEVIATION**2)
+        z = own_standardised(sample, groups, deviation)
+        scores, basis = components(z, groups)
+        offset = group_moments(z, groups, n_groups)[0]
+        if whole:
+            k = min(NEIGHBOURS, max(3, len(groups) // 30))
+            weights = shared_neighbours(nearest(scores, scores, k, among_themselves=True))
+            return cls(z, scores, basis, offset, deviation, weights, None)
+        clusters = clusters_of(scores, len(groups) // CELLS_PER_CLUSTER, 0)
+        member = sp.csr_array((np.ones(len(groups)), (clusters, np.arange(len(groups)))))
+        return cls(z, scores, basis, offset, deviation, sp.diags_array(1 / member.sum(axis=1)) @ member, clusters)
+
+    def average(self, values: Doubles) -> Doubles:
+        """Return the mean over each cell's neighbourhood; the cell's own value where it has none."""
+        if self.clusters is not None:
+            return (self.weights @ values)[self.clusters]
+        alone = np.asarray(self.weights.sum(axis=1)).ravel() == 0
+        return self.weights @ values + values * alone[:, None]
+
+
+def _structure(model: Model, space: _Space, groups: Codes, raw: Doubles, present: npt.NDArray[np.bool_]) -> _Structure:
     assert model.profiles is not None
-    spread = group_moments(sample, groups, len(own.centre))[1]
-    deviation = np.sqrt(spread + LEAST_DEVIATION**2)
-    z = own_standardised(sample, groups, deviation)
-    scores, basis = components(z, groups)
     known = np.ones(len(groups))
     if model.modality != "peaks":  # a cell has too few of its peaks: clusters say no more than the network
-        known = p_known(z, scores, groups, present, raw, model.profiles)
-    centres = None
-    if whole:
-        k = min(NEIGHBOURS, max(3, len(groups) // 30))
-        weights = shared_neighbours(nearest(scores, scores, k, among_themselves=True))
-        alone = np.asarray(weights.sum(axis=1)).ravel() == 0
-        mean = weights @ raw + raw * alone[:, None]
-    else:
-        clusters = clusters_of(scores, len(groups) // 20, 0)
-        member = sp.csr_array((np.ones(len(groups)), (clusters, np.arange(len(groups)))))
-        n = np.bincount(clusters)[:, None]
-        mean, known = member @ raw / n, member @ known / n[:, 0]
-        centres = member @ _directions(scores) / n
-    offset = group_moments(z, groups, len(own.centre))[0]
-    return _Structure(mean, raw.mean(axis=0), known, centres, basis, offset, deviation)
+        known = p_known(space.z, space.scores, groups, present, raw, model.profiles)
+    overall, place = raw.mean(axis=0), (space.basis, space.offset, space.deviation)
+    if space.clusters is None:
+        return _Structure(space.average(raw), overall, known, None, *place)
+    centres = space.weights @ _directions(space.scores)
+    return _Structure(space.weights @ raw, overall, space.weights @ known, centres, *place)
 
 
 def _directions(scores: Doubles) -> Doubles:
@@ -245,21 +311,24 @@ def _expected_accuracy(
     scales: tuple[Scale, Scale],
     between: Scale,
     raw: Doubles,
+    mixed: Doubles,
 ) -> float:
     """Return the accuracy to expect of this query.
 
     Two classifiers that learnt the same reference agree on a new data set about as often as they are right on it
     (Jiang et al., Assessing generalization of SGD via disagreement, ICLR 2022). Here it is the mean of three: how often
     the two paths agree, how often the two ways to standardise the query agree, and the confidence itself. With few
-    cells the confidence decides.
+    cells, and for the second in batches of one type, the confidence decides.
     """
     own, shifted = (model.logits(sample, scale, present).argmax(axis=1) for scale in scales)
     hidden, linear = model.paths(sample, Scale(between.centre, between.deviation, groups), present)
     assert linear is not None
     confidence = float(raw.max(axis=1).mean())
-    agreement = (own == shifted).mean() + (hidden.argmax(axis=1) == linear.argmax(axis=1)).mean()
+    used = mixed[groups]
+    scales_agree = (used * (own == shifted) + (1 - used) * confidence).mean()
+    paths_agree = (hidden.argmax(axis=1) == linear.argmax(axis=1)).mean()
     weight = len(groups) / (len(groups) + PRIOR_CELLS)
-    return float(weight * (agreement + confidence) / 3 + (1 - weight) * confidence)
+    return float(weight * (scales_agree + paths_agree + confidence) / 3 + (1 - weight) * confidence)
 
 
 def _sharpened(probabilities: Doubles, power: float) -> Doubles:

@@ -46,6 +46,8 @@ def annotation_report(found: Annotation, manifest: dict[str, Any], title: str) -
             f"{held_out['macro_f1']:.3f}, calibration error {held_out['calibration_error']:.3f}"
         )
     unclassified = float(np.mean(found.calls == UNCLASSIFIED))
+    counts = pd.Series(found.reasons[found.reasons != ""]).value_counts()
+    reasons = f" ({', '.join(f'{n:,} {reason}' for reason, n in counts.items())})" if len(counts) else ""
     doubts = []
     if found.overlap < 0.5:
         doubts.append(f"Only {found.overlap:.0%} of the model's features are in the query: scores are less reliable.")
@@ -56,7 +58,7 @@ def annotation_report(found: Annotation, manifest: dict[str, Any], title: str) -
         f'<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style></head>',
         f"<body><h1>{escape(title)}</h1>",
         *(f'<p class="warning">{escape(doubt)}</p>' for doubt in doubts),
-        f"<p>{len(found.calls):,} cells, {unclassified:.1%} Unclassified. {found.overlap:.0%} of the model's "
+        f"<p>{len(found.calls):,} cells, {unclassified:.1%} Unclassified{reasons}. {found.overlap:.0%} of the model's "
         f"{len(manifest['features']):,} features were found.</p>",
         "<h2>Calls</h2>",
         _calls_table(found),

@@ -86,11 +86,11 @@ def fit(
         "test_prop": reference.test_prop,
         "history": history,
     }
-    return replace(
+    return replace(  # a fold of the reference check may lack a label, and needs no profiles
         model,
         temperature=fit_temperature(logits, codes),
         training=facts,
-        profiles=profiles_of(reference.matrix, reference.codes),
+        profiles=profiles_of(reference.matrix, reference.codes) if all(counts) else None,
     )
 
 

@@ -18,6 +18,15 @@ example_manifest <- function(...) {
   utils::modifyList(manifest, list(...))
 }
 
+# As the newest version has it.
+example_manifest_v2 <- function(...) {
+  manifest <- example_manifest(
+    format_version = 2, normalization = list(method = "lognorm", scale = 2345.5),
+    profiles = list(labels = c("B", "T\u00e9", "T\u00e9"), cells = c(40, 20, 30))
+  )
+  utils::modifyList(manifest, list(...))
+}
+
 model_bytes_of <- function(manifest) {
   text <- jsonlite::toJSON(manifest, auto_unbox = TRUE, digits = NA)
   header <- list("__metadata__" = list(deepscore = enc2utf8(as.character(text))))

@@ -1,5 +1,8 @@
 run <- function(query, ...) quietly(annotate(trained(), query, ...))
 
+always <- c("deepscore", "deepscore_score", "deepscore_raw", "deepscore_reason")
+of_groups <- c("deepscore_group", "deepscore_group_share")
+
 test_that("the seven lines work, with both pipes", {
   skip_if_no_engine()
   common_genes <- quietly(find_common_features(pbmc_small(), pbmc_query(), n_features = 50))
@@ -30,16 +33,19 @@ test_that("clusters are found again", {
 test_that("Seurat, SingleCellExperiment and matrices get the same answer", {
   skip_if_no_engine()
   counts <- counts_small()
-  expected <- run(counts, probabilities = TRUE)
+  expected <- run(counts, probabilities = TRUE, groups = pbmc_small()$groups)
   expect_s3_class(expected, "data.frame")
   expect_identical(rownames(expected), colnames(counts))
-  columns <- c("deepscore", "deepscore_score", paste0("deepscore_probability_", 0:2))
+  columns <- c(always, of_groups, paste0("deepscore_probability_", 0:2))
   expect_named(expected, columns)
-  seurat <- run(pbmc_small(), probabilities = TRUE)
+  seurat <- run(pbmc_small(), probabilities = TRUE, groups = "groups")
   expect_identical(seurat[[]][columns], expected)
-  sce <- run(sce_small(), probabilities = TRUE)
+  sce <- sce_small()
+  sce$groups <- pbmc_small()$groups
+  sce <- run(sce, probabilities = TRUE, groups = "groups")
   expect_s4_class(sce, "SingleCellExperiment")
   expect_identical(as.data.frame(SummarizedExperiment::colData(sce))[columns], expected)
+  expected <- run(counts, probabilities = TRUE)
   expect_identical(run(as.matrix(counts), probabilities = TRUE), expected)
   expect_identical(run(methods::as(counts, "TsparseMatrix"), probabilities = TRUE), expected)
   # Sums over features in another order differ in the last digits.
@@ -71,8 +77,7 @@ test_that("nothing else of the query changes", {
   before <- pbmc_small()
   after <- run(before)
   expect_identical(before, SeuratObject::pbmc_small)
-  after$deepscore <- NULL
-  after$deepscore_score <- NULL
+  for (column in always) after[[column]] <- NULL
   after@commands <- before@commands
   expect_identical(after, before)
   sce <- run(sce_small())
@@ -80,18 +85,98 @@ test_that("nothing else of the query changes", {
   expect_identical(sce, sce_small())
 })
 
-test_that("old probabilities go when new calls come", {
+test_that("old probabilities and groups go when new calls come", {
   skip_if_no_engine()
-  twice <- run(run(pbmc_small(), probabilities = TRUE))
+  twice <- run(run(pbmc_small(), probabilities = TRUE, groups = "groups"))
   expect_identical(names(twice[[]]), names(run(pbmc_small())[[]]))
-  twice <- run(run(sce_small(), probabilities = TRUE))
+  twice <- run(run(sce_small(), probabilities = TRUE, groups = "RNA_snn_res.1"))
   expect_identical(twice, run(sce_small()))
 })
 
-test_that("one cell is a query", {
+test_that("one cell is a query, and without refine it is called as it is among others", {
   skip_if_no_engine()
-  one <- run(counts_small()[, 5, drop = FALSE], probabilities = TRUE)
-  expect_equal(one, run(counts_small(), probabilities = TRUE)[5, ], tolerance = 1e-6)
+  alone <- function(counts) run(counts, probabilities = TRUE, refine = FALSE)
+  expect_equal(
+    alone(counts_small()[, 5, drop = FALSE]), alone(counts_small())[5, ],
+    tolerance = 1e-6
+  )
+  # One cell has no neighbours, but refine may still look at its scale.
+  one <- run(counts_small()[, 5, drop = FALSE])
+  expect_named(one, always)
+  expect_identical(rownames(one), colnames(counts_small())[5])
+})
+
+test_that("the raw call is the best label, whatever the score", {
+  skip_if_no_engine()
+  calls <- run(counts_small(), threshold = 1)
+  expect_true(all(calls$deepscore_raw %in% c("0", "1", "2")))
+  alone <- run(counts_small(), threshold = 0, refine = FALSE)
+  expect_identical(alone$deepscore_raw, alone$deepscore)
+})
+
+test_that("cells without a label have a reason, and only they", {
+  skip_if_no_engine()
+  reasons <- c("low confidence", "outlier", "low overlap", "no counts")
+  counts <- counts_small()
+  counts[, 3] <- 0
+  sets <- list(
+    counts, counts[seq_len(60), ], methods::slot(pbmc_query()[["RNA"]], "counts")
+  )
+  for (query in sets) {
+    for (refine in c(TRUE, FALSE)) {
+      calls <- suppressWarnings(run(query, threshold = 0.9, min_overlap = 0, refine = refine))
+      none <- calls$deepscore == "Unclassified"
+      expect_true(all(calls$deepscore_reason[none] %in% reasons))
+      expect_true(all(calls$deepscore_reason[!none] == ""))
+    }
+  }
+  expect_identical(run(counts)$deepscore_reason[3], "no counts")
+  expect_identical(run(counts)$deepscore_score[3], 0)
+  calls <- suppressWarnings(run(counts[seq_len(60), ], threshold = 1, refine = FALSE))
+  empty <- calls$deepscore_score == 0
+  expect_identical(calls$deepscore_reason, ifelse(empty, "no counts", "low overlap"))
+  calls <- run(counts_small(), threshold = 1, refine = FALSE)
+  expect_identical(unique(calls$deepscore_reason), "low confidence")
+})
+
+# Every cell's most frequent call in its group, by table(); missing groups are groups of one.
+voted <- function(calls, groups) {
+  groups <- as.character(groups)
+  lone <- is.na(groups)
+  groups[lone] <- paste("no group", which(lone))
+  votes <- table(groups, calls)
+  winner <- colnames(votes)[apply(votes, 1, which.max)]
+  share <- apply(votes, 1, max) / rowSums(votes)
+  at <- match(groups, rownames(votes))
+  data.frame(deepscore_group = winner[at], deepscore_group_share = unname(share[at]))
+}
+
+test_that("groups get the call that most of their cells have", {
+  skip_if_no_engine()
+  check <- function(groups, ...) {
+    calls <- run(counts_small(), threshold = 0.9, groups = groups, ...)
+    expect_named(calls, c(always, of_groups))
+    expected <- voted(calls$deepscore, groups)
+    expect_identical(calls$deepscore_group, expected$deepscore_group)
+    expect_equal(calls$deepscore_group_share, expected$deepscore_group_share)
+    # The vote changes no other column.
+    expect_identical(calls[always], run(counts_small(), threshold = 0.9, ...))
+  }
+  check(pbmc_small()$groups)
+  check(factor(pbmc_small()$RNA_snn_res.0.8))
+  check(rep(1:40, 2), refine = FALSE) # of two calls in a group of two, the first by name
+  check(replace(pbmc_small()$groups, c(1, 7, 80), NA))
+  check(rep(NA, 80))
+  check(SeuratObject::Idents(pbmc_small()))
+})
+
+test_that("groups are a column or one value per cell", {
+  skip_if_no_engine()
+  by_column <- run(pbmc_small(), groups = "groups")
+  expect_identical(run(pbmc_small(), groups = pbmc_small()$groups)[[]], by_column[[]])
+  expect_identical(run(pbmc_small(), groups = rev(pbmc_small()$groups))[[]], by_column[[]])
+  expect_code("column_not_found", run(pbmc_small(), groups = "seurat_clusters"))
+  expect_code("groups_length", run(pbmc_small(), groups = c("a", "b")))
 })
 
 test_that("batch is a column or one value per cell", {
@@ -117,6 +202,8 @@ test_that("queries that do not fit are refused, each for its reason", {
   )
   expect_code("bad_argument", run(counts, threshold = 2))
   expect_code("bad_argument", run(counts, threshold = NA))
+  expect_code("bad_argument", run(counts, refine = "yes"))
+  expect_code("bad_argument", run(counts, refine = NA))
   expect_code("unknown_data", run(list(counts)))
 })
 

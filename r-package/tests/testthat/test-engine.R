@@ -5,9 +5,11 @@ test_that("the package loads without starting Python", {
 
 test_that("the handshake refuses an engine that does not fit", {
   ours <- as.character(utils::packageVersion("deepscore"))
-  expect_silent(check_handshake(list(version = ours, bridge = 1L)))
-  expect_code("version_mismatch", check_handshake(list(version = ours, bridge = 2L)))
-  expect_code("version_mismatch", check_handshake(list(version = "9.0.0", bridge = 1L)))
+  expect_silent(check_handshake(list(version = ours, bridge = bridge_version)))
+  for (other in bridge_version + c(-1L, 1L)) {
+    expect_code("version_mismatch", check_handshake(list(version = ours, bridge = other)))
+  }
+  expect_code("version_mismatch", check_handshake(list(version = "9.0.0", bridge = bridge_version)))
 })
 
 test_that("a missing engine is an error that says what to do", {

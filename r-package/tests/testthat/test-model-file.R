@@ -7,6 +7,28 @@ test_that("a manifest is read without Python", {
   expect_output(print(manifest), "rna")
 })
 
+test_that("a manifest of version 2 is read without Python", {
+  script <- sprintf(
+    "library(deepscore); m <- inspect_model('%s'); cat(m$format_version, m$profiles$cells, '\\n');
+     print(m); cat(reticulate::py_available())", model_file(model_bytes_of(example_manifest_v2()))
+  )
+  found <- run_r(script)
+  expect_match(found, "^2 40 20 30", all = FALSE)
+  expect_match(found, "deepscore 0.1.0, format version 2", fixed = TRUE, all = FALSE)
+  expect_match(found, "FALSE$", all = FALSE)
+  normalization <- inspect_model(model_file(model_bytes_of(example_manifest_v2())))$normalization
+  expect_identical(normalization, list(method = "lognorm", scale = 2345.5))
+  for (wrong in list(
+    example_manifest(format_version = 2),
+    example_manifest(profiles = example_manifest_v2()$profiles),
+    example_manifest_v2(profiles = 1), example_manifest_v2(profiles = list(cells = NULL)),
+    example_manifest_v2(profiles = list(cells = c(40, 0, 30))),
+    example_manifest_v2(profiles = list(more = 1)), example_manifest_v2(format_version = 1.5)
+  )) {
+    expect_code("invalid_manifest", inspect_model(model_file(model_bytes_of(wrong))))
+  }
+})
+
 test_that("files that are no usable model are refused, each for its reason", {
   whole <- model_bytes_of(example_manifest())
   expect_code("file_not_found", inspect_model(tempfile()))
@@ -16,7 +38,7 @@ test_that("files that are no usable model are refused, each for its reason", {
   expect_code("not_a_model", inspect_model(model_file(c(whole[1:8], rev(whole[-(1:8)])))))
   expect_code("not_a_model", inspect_model(model_file(model_bytes_of("no manifest"))))
   expect_code("truncated", inspect_model(model_file(whole[1:100])))
-  newer <- model_bytes_of(example_manifest(format_version = 2, created_with = "deepscore 9.9"))
+  newer <- model_bytes_of(example_manifest(format_version = 3, created_with = "deepscore 9.9"))
   expect_error(inspect_model(model_file(newer)), "9.9", class = "deepscore_error_newer_version")
   for (wrong in list(
     example_manifest(features = NULL), example_manifest(labels = "one"),
@@ -64,6 +86,8 @@ test_that("a loaded model is the saved one and edits are found", {
   loaded <- load_model(path)
   expect_identical(loaded$model, trained()$model)
   expect_identical(loaded$manifest, trained()$manifest)
+  expect_identical(loaded$manifest$format_version, 2L)
+  expect_setequal(loaded$manifest$profiles$labels, c("0", "1", "2"))
   bytes <- loaded$model
   bytes[length(bytes) - 5] <- xor(bytes[length(bytes) - 5], as.raw(1))
   expect_code("edited", load_model(model_file(bytes)))

@@ -36,6 +36,7 @@ test_that("labels that do not fit are refused, each for its reason", {
   expect_code("labels_length", set(labels = labels_small()[-1]))
   expect_code("one_label", set(labels = rep("T", 80)))
   expect_code("no_labels", set(labels = rep(NA, 80)))
+  expect_code("no_labels", set(labels = NULL))
   ds <- DeepScore(n_labels = 12)
   expect_error(set(ds = ds), "12.*3", class = "deepscore_error_n_labels_mismatch")
   expect_code("column_not_found", set(labels = "anno"))

@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from scipy.special import softmax
+
+from deepscore import annotate, refine
+from deepscore.adapters import open_source
+from deepscore.annotate import annotate_blocks
+from deepscore.refine import look
+from deepscore.scale import GroupSums, Scale
+from synthetic import blocks_of, log_cp10k, study, type_names
+
+OTHER = [200, 5, 60, 30, 5]  # another composition than the reference's, with two rare types
+
+
+def normalised(model, counts):
+    return sp.csr_matrix(log_cp10k(counts, model.normalization.scale), dtype=np.float32)
+
+
+def view_of(model, counts, groups=None, n_groups=1, *, whole=True):
+    x = normalised(model, counts)
+    groups = np.zeros(x.shape[0], np.intp) if groups is None else groups
+    return x, groups, look(model, x, groups, n_groups, np.ones(x.shape[1], bool), whole=whole)
+
+
+def right(model, counts, codes, **options):
+    """Return which cells get their own label."""
+    return annotate_blocks(model, blocks_of(counts), 0.0, **options).calls == type_names(codes)
+
+
+# ----------------------------------------------------------------------------------------- what it is good for
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_another_technology_and_composition_are_seen_through(of_study, seed):
+    counts, codes = study(seed, OTHER, 1.3)
+    one = np.full(len(codes), "one", object)
+    whole, alone = right(of_study, counts, codes).mean(), right(of_study, counts, codes, refine=False).mean()
+    own = right(of_study, counts, codes, batch=one, refine=False).mean()  # its own scale, whatever its composition
+    assert whole > 0.97
+    assert whole > alone + 0.1
+    assert whole > own + 0.05
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.3])
+@pytest.mark.parametrize("seed", [2, 3])
+def test_types_of_five_cells_are_not_erased_by_their_neighbours(of_study, seed, shift):
+    counts, codes = study(seed, OTHER, shift)
+    found = right(of_study, counts, codes)
+    assert found[codes == 1].sum() >= 4
+    assert found[codes == 4].sum() >= 4
+
+
+def test_two_samples_are_each_seen_by_themselves(of_study):
+    (one, codes), (other, others) = study(2, [60] * 5, 1.3), study(4, [100, 5, 100, 5, 100], 1.3)
+    counts, truth = sp.vstack([one, other]), np.concatenate([codes, others])
+    batch = np.repeat(["one", "other"], [len(codes), len(others)]).astype(object)
+    each, alone = (right(of_study, counts, truth, batch=b, refine=b is not None).mean() for b in (batch, None))
+    assert each > 0.97 > alone + 0.05
+
+
+# ------------------------------------------------------------------------------------------------- the scales
+
+
+def slow_shift(model, x, groups, n_groups):
+    """Estimate composition and shift in turn, batch by batch, on dense arrays."""
+    own = GroupSums(n_groups, x.shape[1]).add(x, groups).by_group(groups, model.scale())
+    centre, deviation, dense = own.centre.astype(float), own.deviation.astype(float), x.toarray().astype(float)
+    profiles = model.profiles
+    share = np.array([profiles.cells[profiles.owner == i].sum() for i in range(len(model.labels))])
+    share = share / share.sum()
+    means = [
+        np.average(profiles.mean[profiles.owner == i], axis=0, weights=profiles.cells[profiles.owner == i])
+        for i in range(len(model.labels))
+    ]
+    for _ in range(4):
+        z = (dense - centre[groups]) / deviation[groups]
+        labels = softmax((z @ model.linear[0] + model.linear[1]) / model.temperature, axis=1)
+        centre = np.tile(model.mean.astype(float), (n_groups, 1))
+        deviation = np.tile(model.deviation.astype(float), (n_groups, 1))
+        for group in range(n_groups):
+            n = (groups == group).sum()
+            if n:
+                mixture = (labels[groups == group].sum(axis=0) + 5 * share) / (n + 5)
+                centre[group] += n / (n + 50) * (dense[groups == group].mean(axis=0) - mixture @ np.array(means))
+    return own, centre
+
+
+@pytest.mark.parametrize(("groups", "n_groups"), [([0], 1), ([0, 1], 2), ([0, 2], 3)])
+def test_the_scale_lies_between_the_own_one_and_that_of_the_composition(of_study, groups, n_groups):
+    counts, codes = study(3, OTHER, 0.8)
+    x, groups, view = view_of(of_study, counts, np.resize(groups, len(codes)), n_groups)
+    own, centre = slow_shift(of_study, x, groups, n_groups)
+    dense = x.toarray()
+    one = (dense - own.centre[groups]) / own.deviation[groups]
+    other = (dense - centre[groups]) / of_study.deviation
+    found = (dense - view.scale.centre[groups]) / view.scale.deviation[groups]
+    np.testing.assert_allclose(found, (one + other) / 2, atol=2e-3)
+
+
+# ------------------------------------------------------------------------------- expected accuracy, neighbours
+
+
+def test_the_expected_accuracy_is_agreement_and_confidence(of_study, rng):
+    counts, codes = study(3, OTHER, 1.0)
+    x, n = normalised(of_study, counts), len(codes)
+    own, shifted, between = (
+        Scale(
+            (of_study.mean + rng.normal(0, 0.3, (1, 150))).astype(np.float32),
+            (of_study.deviation * rng.uniform(0.7, 1.5, (1, 150))).astype(np.float32),
+            np.zeros(n, np.intp),
+        )
+        for _ in range(3)
+    )
+    raw = of_study.predict_proba(x, between)
+    found = refine._expected_accuracy(
+        of_study, x, np.zeros(n, np.intp), np.ones(150, bool), (own, shifted), between, raw
+    )
+
+    def hidden_and_linear(scale):
+        z = (x.toarray() - scale.centre) / scale.deviation
+        deep = replace(of_study, linear=None).logits(x, scale)
+        return deep, z @ of_study.linear[0] + of_study.linear[1]
+
+    calls = [sum(hidden_and_linear(scale)).argmax(axis=1) for scale in (own, shifted)]
+    paths = [part.argmax(axis=1) for part in hidden_and_linear(between)]
+    agree = [np.mean(a == b) for a, b in (calls, paths)]
+    assert max(agree) < 1
+    confidence = raw.max(axis=1).mean()
+    weight = n / (n + 50)
+    assert found == pytest.approx(weight * (sum(agree) + confidence) / 3 + (1 - weight) * confidence, abs=0.005)
+
+
+@pytest.mark.parametrize("wanted", [0.5, 0.7, 0.85])
+def test_probabilities_are_sharpened_to_the_expected_accuracy(rng, wanted):
+    probabilities = softmax(rng.normal(0, 2, (300, 5)), axis=1)
+    power = refine._sharpness(probabilities, wanted)
+    expected = probabilities**power / (probabilities**power).sum(axis=1, keepdims=True)
+    found = refine._sharpened(probabilities, power)
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+    assert found.max(axis=1).mean() == pytest.approx(wanted, abs=1e-3)
+    assert (found.argmax(axis=1) == probabilities.argmax(axis=1)).all()
+
+
+def test_sharpening_has_limits(rng):
+    probabilities = softmax(rng.normal(0, 2, (300, 5)), axis=1)
+    assert refine._sharpness(probabilities, 0.01) == pytest.approx(1 / 4, rel=1e-3)
+    assert refine._sharpness(probabilities, 1.5) == pytest.approx(4, rel=1e-3)
+    certain = np.eye(5)[rng.integers(0, 5, 20)]
+    assert np.isfinite(refine._sharpened(certain, 0.3)).all()
+
+
+def test_scores_are_as_high_as_accuracy_is_expected_to_be(of_study):
+    counts, codes = study(3, [60] * 5, 0.5)
+    x, groups, view = view_of(of_study, counts)
+    raw = view.raw(x, groups)
+    own, shifted = (Scale(s.centre, s.deviation, groups) for s in scales_of(of_study, x, groups))
+    expected = refine._expected_accuracy(of_study, x, groups, np.ones(150, bool), (own, shifted), view.scale, raw)
+    assert view.predict(x, groups)[1].max(axis=1).mean() == pytest.approx(expected, abs=0.005)
+    assert (view.predict(x, groups)[0] == raw).all()
+    assert len(codes) == len(raw)
+
+
+def scales_of(model, x, groups):
+    sums = GroupSums(1, x.shape[1]).add(x, groups)
+    own = sums.by_group(groups, model.scale())
+    return own, refine._shifted(model, sums, own, x, groups, np.ones(x.shape[1], bool))
+
+
+def test_neighbours_lift_what_is_more_frequent_among_them(of_study):
+    counts, codes = study(3, OTHER, 0.8)
+    x, groups, view = view_of(of_study, counts)
+    raw, structure = view.raw(x, groups), view.structure
+    votes, known = structure.votes(x, groups, 0)
+    np.testing.assert_allclose(structure.overall, raw.mean(axis=0))
+    np.testing.assert_allclose(votes.sum(axis=1), 1)
+    expected = raw * np.sqrt((votes + 0.02) / (raw.mean(axis=0) + 0.02))
+    np.testing.assert_allclose(structure.lifted(raw, votes), expected / expected.sum(axis=1, keepdims=True))
+    some = structure.votes(x[100:130], groups[100:130], 100)
+    np.testing.assert_array_equal(some[0], votes[100:130])
+    np.testing.assert_array_equal(some[1], known[100:130])
+    pure = votes[np.arange(len(codes)), codes]  # the neighbours of a cell are of its own type
+    assert pure[np.isin(codes, [0, 2, 3])].mean() > 0.8
+
+
+def test_neighbours_of_peaks_say_nothing_of_unknown_types(of_study):
+    counts, _ = study(5, [80] * 6)
+    for model, unknown in ((of_study, True), (replace(of_study, modality="peaks"), False)):
+        assert (view_of(model, counts)[2].structure.known < 0.5).any() == unknown
+
+
+# ------------------------------------------------------------------------------------------ samples and sizes
+
+
+@pytest.fixture(scope="module")
+def large():
+    """Return a query of 900 cells with a type that is not known."""
+    return study(6, [300, 100, 100, 150, 100, 150], 0.8)
+
+
+@pytest.mark.parametrize(
+    "batch", [None, np.repeat(["a", "b", "c"], [140, 130, 630]).astype(object)], ids=["one", "three"]
+)
+def test_a_sample_of_a_large_query_is_enough(of_study, large, batch, monkeypatch):
+    counts, codes = large
+    whole = annotate_blocks(of_study, blocks_of(counts), batch=batch)
+    monkeypatch.setattr(annotate, "SAMPLE", 300)  # 0:100, 400:500 and 800:900: no cell of batch b
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sampled = annotate_blocks(of_study, blocks_of(counts), batch=batch)
+    seen = np.ones(900, bool) if batch is None else batch != "b"
+    assert (whole.calls == sampled.calls)[seen].mean() > 0.93
+    for found in (whole, sampled):
+        known = seen & (codes < 5)
+        assert (found.raw == type_names(codes))[known].mean() > 0.93
+        assert (found.reasons == "outlier")[seen & (codes == 5)].mean() > 0.8
+    assert np.isfinite(sampled.scores).all()
+
+
+def test_a_sample_reads_no_more_than_it_needs(of_study, large, monkeypatch):
+    monkeypatch.setattr(annotate, "SAMPLE", 200)
+    asked, data = [], blocks_of(large[0], rows=300)
+
+    def read(start, stop):
+        asked.append((start, stop))
+        return data.read(start, stop)
+
+    annotate_blocks(of_study, replace(data, read=read))
+    assert asked[-5:] == [(0, 100), (800, 900), (0, 300), (300, 600), (600, 900)]
+
+
+@pytest.mark.parametrize("sample", [10_000, 300], ids=["whole", "sample"])
+def test_the_same_from_memory_disk_and_any_blocks(of_study, large, tmp_path, monkeypatch, sample):
+    monkeypatch.setattr(annotate, "SAMPLE", sample)
+    counts, _ = large
+    expected = annotate_blocks(of_study, blocks_of(counts), probabilities=True)
+    data = ad.AnnData(counts, var=pd.DataFrame(index=list(of_study.features)))
+    data.obs_names = [f"cell{i}" for i in range(900)]
+    data.write_h5ad(tmp_path / "q.h5ad")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data.write_zarr(tmp_path / "q.zarr")
+    ways = [open_source(tmp_path / f"q.{kind}").blocks for kind in ("h5ad", "zarr")]
+    ways += [blocks_of(counts, rows=rows) for rows in (1, 137, 900)]
+    for way in ways:
+        found = annotate_blocks(of_study, way, probabilities=True)
+        np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-5)
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+        assert found.calls.tolist() == expected.calls.tolist()
+        assert found.reasons.tolist() == expected.reasons.tolist()
+    again = annotate_blocks(of_study, blocks_of(counts), probabilities=True)
+    np.testing.assert_array_equal(again.probabilities, expected.probabilities)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 49, 50, 99, 100, 101])
+@pytest.mark.parametrize("batch", [False, True])
+def test_queries_of_any_size_are_annotated(of_study, n, batch):
+    counts, codes = study(2, [60] * 5)
+    samples = np.resize(np.array(["a", "b", "c"], object), n) if batch else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = annotate_blocks(of_study, blocks_of(counts[:n]), 0.0, samples, probabilities=True)
+    assert (found.calls == type_names(codes[:n])).mean() > 0.9
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
+    assert found.scores.min() > 0
+
+
+@pytest.mark.parametrize("n", [60, 150])
+def test_a_query_without_any_count_is_unclassified(of_study, n):
+    found = annotate_blocks(of_study, blocks_of(np.zeros((n, 150))))
+    assert set(found.reasons) == {"no counts"}
+    same = annotate_blocks(of_study, blocks_of(np.tile(study(2, [1] * 5)[0].toarray()[:1], (n, 1))))  # no variance
+    assert len(set(same.calls)) == 1
+
+
+def test_a_query_with_one_feature_is_annotated(of_study):
+    counts = study(2, [40] * 5)[0].toarray()[:, :1]
+    with pytest.warns(UserWarning, match="less reliable"):
+        found = annotate_blocks(of_study, blocks_of(counts), min_overlap=0)
+    assert np.isfinite(found.scores).all()
+
+
+def test_the_order_of_cells_does_not_matter_much(of_study, large):
+    counts, _ = large
+    order = np.random.default_rng(0).permutation(900)
+    one = annotate_blocks(of_study, blocks_of(counts)).calls
+    other = annotate_blocks(of_study, blocks_of(counts[order])).calls
+    assert (one[order] == other).mean() > 0.97
