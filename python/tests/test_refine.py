@@ -105,37 +105,74 @@ def test_the_scale_lies_between_the_own_one_and_that_of_the_composition(of_study
     np.testing.assert_allclose(found, (one + other) / 2, atol=2e-3)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.8, 1.0])
+def test_between_two_scales_values_are_the_mean_of_both(rng, share):
+    one, other = (
+        Scale(rng.normal(0, 1, (2, 4)).astype(np.float32), rng.uniform(0.5, 2, (2, 4)).astype(np.float32))
+        for _ in range(2)
+    )
+    x, shares = rng.normal(0, 2, (2, 4)), np.array([share, 0.25])
+    found = refine._between(one, other, shares)
+    z, a, b = ((x - scale.centre) / scale.deviation for scale in (found, one, other))
+    np.testing.assert_allclose(z, shares[:, None] * a + (1 - shares[:, None]) * b, atol=1e-5)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_sorted_cells_keep_the_scale_of_the_reference(of_study, shift, whole):
+    counts, codes = study(2, [0, 0, 300, 0, 0], shift)
+    x, groups, view = view_of(of_study, counts, whole=whole)
+    np.testing.assert_allclose(view.scale.centre[0], of_study.mean, atol=1e-5)
+    np.testing.assert_allclose(view.scale.deviation[0], of_study.deviation, rtol=1e-5)
+    alone = (of_study.predict_proba(x).argmax(axis=1) == codes).mean()
+    assert (view.predict(x, groups)[1].argmax(axis=1) == codes).mean() >= alone - 0.01 > 0.9
+
+
+def test_each_sample_is_judged_by_itself(of_study):
+    (one, codes), (other, others) = study(2, [0, 0, 200, 0, 0], 0.5), study(4, [60] * 5, 0.5)
+    counts, groups = sp.vstack([one, other]), np.repeat([0, 1], [200, 300])
+    _, _, view = view_of(of_study, counts, groups, 2)
+    np.testing.assert_allclose(view.scale.centre[0], of_study.mean, atol=1e-5)
+    assert np.abs(view.scale.centre[1] - of_study.mean).max() > 0.1
+    batch = np.array(["sorted", "mixed"], object)[groups]
+    assert right(of_study, counts, np.concatenate([codes, others]), batch=batch).mean() > 0.97
+
+
 # ------------------------------------------------------------------------------- expected accuracy, neighbours
 
 
-def test_the_expected_accuracy_is_agreement_and_confidence(of_study, rng):
+@pytest.mark.parametrize("mixed", [(1.0, 1.0), (0.0, 1.0), (0.3, 0.0)])
+def test_the_expected_accuracy_is_agreement_and_confidence(of_study, rng, mixed):
     counts, codes = study(3, OTHER, 1.0)
-    x, n = normalised(of_study, counts), len(codes)
+    x, n, mixed = normalised(of_study, counts), len(codes), np.array(mixed)
+    groups = np.arange(n) % 2
     own, shifted, between = (
         Scale(
-            (of_study.mean + rng.normal(0, 0.3, (1, 150))).astype(np.float32),
-            (of_study.deviation * rng.uniform(0.7, 1.5, (1, 150))).astype(np.float32),
-            np.zeros(n, np.intp),
+            (of_study.mean + rng.normal(0, 0.3, (2, 150))).astype(np.float32),
+            (of_study.deviation * rng.uniform(0.7, 1.5, (2, 150))).astype(np.float32),
+            groups,
         )
         for _ in range(3)
     )
     raw = of_study.predict_proba(x, between)
-    found = refine._expected_accuracy(
-        of_study, x, np.zeros(n, np.intp), np.ones(150, bool), (own, shifted), between, raw
-    )
+    found = refine._expected_accuracy(of_study, x, groups, np.ones(150, bool), (own, shifted), between, raw, mixed)
 
     def hidden_and_linear(scale):
-        z = (x.toarray() - scale.centre) / scale.deviation
+        z = (x.toarray() - scale.centre[groups]) / scale.deviation[groups]
         deep = replace(of_study, linear=None).logits(x, scale)
         return deep, z @ of_study.linear[0] + of_study.linear[1]
 
-    calls = [sum(hidden_and_linear(scale)).argmax(axis=1) for scale in (own, shifted)]
-    paths = [part.argmax(axis=1) for part in hidden_and_linear(between)]
-    agree = [np.mean(a == b) for a, b in (calls, paths)]
-    assert max(agree) < 1
+    one, other = (sum(hidden_and_linear(scale)).argmax(axis=1) for scale in (own, shifted))
+    deep, linear = (part.argmax(axis=1) for part in hidden_and_linear(between))
     confidence = raw.max(axis=1).mean()
+    # of a batch of one type the confidence stands for the agreement of the scales
+    scales = np.mean(
+        [mixed[g] * (a == b) + (1 - mixed[g]) * confidence for g, a, b in zip(groups, one, other, strict=True)]
+    )
+    assert np.mean(one == other) < 1 > np.mean(deep == linear)
     weight = n / (n + 50)
-    assert found == pytest.approx(weight * (sum(agree) + confidence) / 3 + (1 - weight) * confidence, abs=0.005)
+    expected = weight * (scales + np.mean(deep == linear) + confidence) / 3 + (1 - weight) * confidence
+    assert found == pytest.approx(expected, abs=0.005)
 
 
 @pytest.mark.parametrize("wanted", [0.5, 0.7, 0.85])
@@ -158,20 +195,16 @@ def test_sharpening_has_limits(rng):
 
 
 def test_scores_are_as_high_as_accuracy_is_expected_to_be(of_study):
-    counts, codes = study(3, [60] * 5, 0.5)
+    counts, _ = study(3, [60] * 5, 0.5)
     x, groups, view = view_of(of_study, counts)
-    raw = view.raw(x, groups)
-    own, shifted = (Scale(s.centre, s.deviation, groups) for s in scales_of(of_study, x, groups))
-    expected = refine._expected_accuracy(of_study, x, groups, np.ones(150, bool), (own, shifted), view.scale, raw)
-    assert view.predict(x, groups)[1].max(axis=1).mean() == pytest.approx(expected, abs=0.005)
-    assert (view.predict(x, groups)[0] == raw).all()
-    assert len(codes) == len(raw)
-
-
-def scales_of(model, x, groups):
-    sums = GroupSums(1, x.shape[1]).add(x, groups)
-    own = sums.by_group(groups, model.scale())
-    return own, refine._shifted(model, sums, own, x, groups, np.ones(x.shape[1], bool))
+    present, raw = np.ones(150, bool), view.raw(x, groups)
+    sums = GroupSums(1, 150).add(x, groups)
+    own = sums.by_group(groups, of_study.scale())
+    scales = own, refine._shifted(of_study, sums, own, x, groups, present)
+    expected = refine._expected_accuracy(of_study, x, groups, present, scales, view.scale, raw, np.ones(1))
+    alone, found, _ = view.predict(x, groups)
+    assert found.max(axis=1).mean() == pytest.approx(expected, abs=0.005)
+    np.testing.assert_array_equal(alone, raw)
 
 
 def test_neighbours_lift_what_is_more_frequent_among_them(of_study):

@@ -403,7 +403,7 @@ class DeepScore:
         refine
             Whether to use the query as a whole: its own scale, its own neighbours, how much its cells can be trusted
             and which of them are of a type that the reference does not have. Without it each cell is called by itself,
-            and only `batch` is used.
+            and only `batch` is used; so it is with a model from a file of version 1.
         groups
             Column of ``obs``, or one value per cell: clusters that get a call each, by a vote of their cells.
 
