@@ -20,10 +20,7 @@ def sampled(rng, temperature, n=40_000):
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5, 6.0])
 def test_the_temperature_that_made_the_labels_is_recovered(rng, temperature):
     logits, codes = sampled(rng, temperature)
-    assert fit_temperature(logits, codes, temperature) == pytest.approx(temperature, rel=0.05)
-    pulled = fit_temperature(logits, codes)  # towards 1, and never far
-    assert abs(np.log(pulled)) <= abs(np.log(temperature)) + 0.05
-    assert pulled == pytest.approx(temperature, rel=0.15)
+    assert fit_temperature(logits, codes) == pytest.approx(temperature, rel=0.05)
 
 
 @pytest.mark.parametrize("n", [1, 3, 40, 3000])
@@ -32,7 +29,8 @@ def test_the_temperature_is_the_best_of_a_fine_grid(rng, n, expected):
     logits, codes = (part[:n] for part in sampled(rng, 0.6, 3000))
     grid = np.exp(np.linspace(np.log(1 / 20), np.log(20), 4001))
     losses = [
-        -np.log(softmax(logits.astype(float) / t)[np.arange(n), codes]).mean() + 0.01 * np.log(t / expected) ** 2
+        -np.log(softmax(logits.astype(float) / t)[np.arange(n), codes]).mean()
+        + 0.02 / (1 + n / 50) * np.log(t / expected) ** 2
         for t in grid
     ]
     assert fit_temperature(logits, codes, expected) == pytest.approx(grid[np.argmin(losses)], rel=0.005)

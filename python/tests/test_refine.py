@@ -244,6 +244,7 @@ def large():
 def test_a_sample_of_a_large_query_is_enough(of_study, large, batch, monkeypatch):
     counts, codes = large
     whole = annotate_blocks(of_study, blocks_of(counts), batch=batch)
+    monkeypatch.setattr(annotate, "WHOLE", 0)
     monkeypatch.setattr(annotate, "SAMPLE", 300)  # 0:100, 400:500 and 800:900: no cell of batch b
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -258,6 +259,7 @@ def test_a_sample_of_a_large_query_is_enough(of_study, large, batch, monkeypatch
 
 
 def test_a_sample_reads_no_more_than_it_needs(of_study, large, monkeypatch):
+    monkeypatch.setattr(annotate, "WHOLE", 0)
     monkeypatch.setattr(annotate, "SAMPLE", 200)
     asked, data = [], blocks_of(large[0], rows=300)
 
@@ -271,6 +273,7 @@ def test_a_sample_reads_no_more_than_it_needs(of_study, large, monkeypatch):
 
 @pytest.mark.parametrize("sample", [10_000, 300], ids=["whole", "sample"])
 def test_the_same_from_memory_disk_and_any_blocks(of_study, large, tmp_path, monkeypatch, sample):
+    monkeypatch.setattr(annotate, "WHOLE", 0)
     monkeypatch.setattr(annotate, "SAMPLE", sample)
     counts, _ = large
     expected = annotate_blocks(of_study, blocks_of(counts), probabilities=True)

@@ -19,6 +19,12 @@ from tasks import Task, read_tasks
 import deepscore
 from deepscore import reference, refine, training
 
+
+def one_of_two(which: int, between: Callable = refine._between) -> Callable:
+    """Take one of the query's two scales in place of their mean."""
+    return lambda one, other, *share: between(one, other, *share) if share else (one, other)[which]
+
+
 TRAINING = {
     "all parts": {},
     "counts scaled to 10,000 per cell": {(reference, "typical_total"): lambda data, values: 10_000.0},
@@ -28,8 +34,8 @@ TRAINING = {
 ANNOTATION = {
     "no query: each cell by itself": {"refine": False, "batch": None},
     "own scale alone": {"refine": False},
-    "own scale without composition": {(refine, "_between"): lambda own, shifted: own},
-    "composition without own scale": {(refine, "_between"): lambda own, shifted: shifted},
+    "own scale without composition": {(refine, "_between"): one_of_two(0)},
+    "composition without own scale": {(refine, "_between"): one_of_two(1)},
     "no neighbours": {(refine, "LIFT"): 0.0},
     "no test for one type": {(refine, "_mixed"): lambda model, sample, groups, n_groups, *rest: np.ones(n_groups)},
     "no expected accuracy": {(refine, "_sharpness"): lambda probabilities, expected: 1.0},

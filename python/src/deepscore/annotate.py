@@ -21,7 +21,7 @@ from .labels import require_length
 from .model import Model
 from .naming import Modality, match_names, select_modality
 from .normalize import Values, detect
-from .refine import SAMPLE, View, look
+from .refine import SAMPLE, WHOLE, View, look
 from .scale import GroupSums
 
 __all__ = ["UNCLASSIFIED", "Annotation", "annotate_blocks", "vote"]
@@ -146,7 +146,7 @@ def _view(
     refine = refine and model.profiles is not None  # a file of version 1 has none
     if not refine and not own_scale:
         return View(model, present, model.scale())
-    rows = query.spread(SAMPLE)
+    rows = query.spread(SAMPLE if query.n_cells > WHOLE else WHOLE)
     blocks = model.normalization.blocks(query.take(rows), positions, values)
     sample = sp.vstack([block for _, block in blocks], format="csr")
     n_samples = int(samples.max()) + 1

@@ -11,7 +11,8 @@ from .normalize import Floats
 
 __all__ = ["cross_calibrated", "expected_calibration_error", "fit_temperature"]
 
-PRIOR_WEIGHT = 0.01
+# Of what is expected of the temperature, and the held-out cells that halve it.
+PRIOR_WEIGHT, PRIOR_CELLS = 0.02, 50
 
 
 def fit_temperature(logits: Floats, codes: npt.NDArray[np.intp], expected: float = 1.0) -> float:
@@ -24,8 +25,8 @@ def fit_temperature(logits: Floats, codes: npt.NDArray[np.intp], expected: float
     codes
         Column of each cell's true label.
     expected
-        The temperature where no cell was held out. Elsewhere it pulls a little, against the mean loss and so however
-        many cells there are: it keeps cells that are all right from asking for certainty.
+        The temperature where no cell was held out. Elsewhere it pulls a little, the less the more cells there are: it
+        keeps a few cells, all of them right, from asking for certainty.
 
     Returns
     -------
@@ -33,10 +34,11 @@ def fit_temperature(logits: Floats, codes: npt.NDArray[np.intp], expected: float
     """
     if not len(codes):
         return expected
+    prior = PRIOR_WEIGHT / (1 + len(codes) / PRIOR_CELLS)
     rows, wide = np.arange(len(codes)), logits.astype(np.float64)
 
     def loss(log_temperature: float) -> float:
-        away = PRIOR_WEIGHT * (log_temperature - np.log(expected)) ** 2
+        away = prior * (log_temperature - np.log(expected)) ** 2
         return away - float(log_softmax(wide / np.exp(log_temperature), axis=1)[rows, codes].mean())
 
     fit = minimize_scalar(loss, bounds=(-np.log(20), np.log(20)), method="bounded")

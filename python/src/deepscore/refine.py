@@ -26,10 +26,10 @@ from .structure import (
     shared_neighbours,
 )
 
-__all__ = ["View", "look"]
+__all__ = ["SAMPLE", "WHOLE", "View", "look"]
 
 # Query cells that are looked at together; of a larger query, a sample.
-SAMPLE = 10_000
+WHOLE, SAMPLE = 10_000, 5_000
 ROUNDS = 4
 PRIOR_LABELS = 5  # cells of the reference that take part in the estimate of a batch's composition
 NEIGHBOURS = 15
