@@ -27,8 +27,8 @@
 #'   (SingleCellExperiment); for a bare matrix, a data frame with one row per cell. The columns:
 #'   * `deepscore`: the label, or `"Unclassified"`.
 #'   * `deepscore_score`: calibrated probability that the best label is right, 0 to 1.
-#'   * `deepscore_raw`: the best label of the cell by itself, before the query as a whole was used
-#'     and whatever its score.
+#'   * `deepscore_raw`: the network's best label, before the cell's neighbours were asked and
+#'     whatever its score.
 #'   * `deepscore_reason`: why the cell is `"Unclassified"`: `"low confidence"`, `"outlier"` (its
 #'     type is hardly one of the reference's), `"low overlap"` (the query lacks most of the model's
 #'     features) or `"no counts"` (in the model's features); `""` for all other cells.

@@ -48,7 +48,7 @@ class Annotation:
         Calibrated probability that the cell's best label is right; 0 for cells without any count in the model's
         features.
     raw
-        Best label of each cell by itself, before the query as a whole was used and whatever its score.
+        The network's best label of each cell, before its neighbours were asked and whatever its score.
     reasons
         Why a cell is Unclassified: "low confidence", "outlier" (its type is hardly one of the reference's), "low
         overlap" (the query lacks most of the model's features) or "no counts"; "" for the others.

@@ -33,7 +33,7 @@ WHOLE, SAMPLE = 10_000, 5_000
 ROUNDS = 4
 PRIOR_LABELS = 5  # cells of the reference that take part in the estimate of a batch's composition
 NEIGHBOURS = 15
-LEAST_CELLS = 50  # fewer have no neighbours to speak of
+LEAST_CELLS = 20  # fewer have no neighbours to speak of
 CELLS_PER_CLUSTER = 20
 LIFT, FLOOR = 0.5, 0.02
 # From where to where a batch passes from several labels to one, and from neighbours like strangers to neighbours alike.
@@ -59,7 +59,7 @@ class View:
     structure: _Structure | None = None
 
     def predict(self, block: sp.csr_matrix, groups: Codes, first: int = 0) -> tuple[Doubles, Doubles, Doubles]:
-        """Return the probabilities of each cell by itself, those in view of the query, and P(its type is known).
+        """Return the network's probabilities, those in view of the neighbours, and P(the cell's type is known).
 
         Parameters
         ----------
@@ -80,7 +80,7 @@ class View:
         return alone, found, known
 
     def raw(self, block: sp.csr_matrix, groups: Codes) -> Doubles:
-        """Return the probabilities that the network gives to each cell by itself."""
+        """Return the network's probabilities for each cell, on the query's scale."""
         several = len(self.scale.centre) > 1
         scale = Scale(self.scale.centre, self.scale.deviation, groups if several else None)
         return self.model.predict_proba(block, scale, self.present)
