@@ -69,4 +69,4 @@ bench-accuracy: setup ## DeepScore and its peers on TASKS=tasks.toml; ONLY=regex
 	$(PYTHON) python/benchmarks/accuracy/run.py
 
 clean: ## remove what the targets above have made
-	rm -rf .venv demo-output bench-output .pytest_cache .mypy_cache .ruff_cache r-package.Rcheck
+	rm -rf .venv .bench demo-output bench-output .pytest_cache .mypy_cache .ruff_cache r-package.Rcheck
