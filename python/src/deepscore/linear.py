@@ -21,7 +21,7 @@ from .scale import Scale, scaled
 __all__ = ["fit_linear"]
 
 # More cells than these, dealt out evenly over the labels, change next to nothing.
-MOST_CELLS = 10_000
+MOST_CELLS = 6_000
 STEPS = 100
 
 Codes = npt.NDArray[np.intp]
@@ -43,7 +43,7 @@ def fit_linear(
     scale
         Centre and deviation to standardise with; its groups are those of the cells.
     rng
-        Chooses cells where there are more than 10,000.
+        Chooses cells where there are more than 6,000.
 
     Returns
     -------

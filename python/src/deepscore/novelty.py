@@ -30,7 +30,7 @@ CELLS_PER_CLUSTER, MOST_CLUSTERS = (20, 35, 70), 120
 # raises all shares; few cells make few clusters, whose shares vary more). Chosen on tasks with labels withheld.
 BASE, SLOPE, SMALL, WIDTH = 0.32, 0.65, 10.0, 0.04
 LEAST_CELLS = 100
-MOST_CELLS = 10_000  # of a reference: more change next to nothing
+MOST_CELLS = 6_000  # of a reference: more change next to nothing
 CERTAIN = 0.9
 
 
