@@ -412,10 +412,10 @@ class DeepScore:
         The query: the given object with new columns in ``obs``. ``deepscore``: label or "Unclassified";
         ``deepscore_score``: calibrated probability that the best label is right; ``deepscore_raw``: the network's
         best label, before the cell's neighbours were asked; ``deepscore_reason``: why a cell is Unclassified ("low
-        confidence", "outlier", "low overlap", "no counts"). With `groups`, ``deepscore_group`` and ``deepscore_group_share``: the group's most frequent call
-        and the share of its cells that have it. On request ``obsm["deepscore_probabilities"]`` (cells x labels), given
-        that the cell's type is one of the reference's: an outlier's score is lower than its probability. A path is
-        opened backed; the file is not changed.
+        confidence", "outlier", "low overlap", "no counts"). With `groups`, ``deepscore_group`` and
+        ``deepscore_group_share``: the group's most frequent call and the share of its cells that have it. On request
+        ``obsm["deepscore_probabilities"]`` (cells x labels), given that the cell's type is one of the reference's: an
+        outlier's score is lower than its probability. A path is opened backed; the file is not changed.
 
         Raises
         ------
