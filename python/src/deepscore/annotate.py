@@ -32,6 +32,8 @@ GOOD_OVERLAP = 0.5
 # Cells whose type is known with less than this chance are outliers.
 UNKNOWN = 0.5
 logger = logging.getLogger("deepscore")
+# Of a batch that a sample of the query has hardly touched, these are added.
+CELLS_PER_BATCH = 50
 # The network is called with at least this many cells, so that its thread seldom waits for the interpreter.
 CELLS_PER_CALL = 8192
 
@@ -146,7 +148,7 @@ def _view(
     refine = refine and model.profiles is not None  # a file of version 1 has none
     if not refine and not own_scale:
         return View(model, present, model.scale())
-    rows = query.spread(SAMPLE if query.n_cells > WHOLE else WHOLE)
+    rows = _sampled(query, samples)
     blocks = model.normalization.blocks(query.take(rows), positions, values)
     sample = sp.vstack([block for _, block in blocks], format="csr")
     n_samples = int(samples.max()) + 1
@@ -154,6 +156,13 @@ def _view(
         sums = GroupSums(n_samples, sample.shape[1]).add(sample, samples[rows])
         return View(model, present, sums.by_group(samples[rows], model.scale()))
     return look(model, sample, samples[rows], n_samples, present, whole=len(rows) == query.n_cells)
+
+
+def _sampled(query: CellBlocks, samples: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Return the positions of all cells, or of a sample of a large query in which no batch is left out."""
+    rows = query.spread(SAMPLE if query.n_cells > WHOLE else WHOLE)
+    few = np.flatnonzero(np.bincount(samples[rows], minlength=int(samples.max()) + 1) < CELLS_PER_BATCH)
+    return np.unique(np.concatenate([rows, *(np.flatnonzero(samples == batch)[:CELLS_PER_BATCH] for batch in few)]))
 
 
 def vote(calls: Names, groups: Names) -> tuple[Names, npt.NDArray[np.float64]]:
