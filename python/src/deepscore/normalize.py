@@ -3,8 +3,10 @@
 RNA and protein: counts are scaled to a common total per cell over all features that the data set holds, then
 ``log1p``. The total is that of the reference's median cell (at most 10,000): at 10,000 the logarithm of a shallow cell
 would tell little but whether a gene was seen, and noise would count like signal.
-Peaks: TF-IDF as in Signac's first method (Stuart et al., Nature Methods 2021), ``log1p(tf * idf * 10,000)``, with the
-inverse document frequency of the reference.
+Peaks: TF-IDF with the terms of the reference, ``log1p(scale * tf * idf)``. The term frequency and the logarithmic inverse
+document frequency, ``log1p(cells / counts of the peak)``, are those of Signac's second method (Stuart et al., Cell 2019).
+The scale is 0.3 of the reference's median total: with 10,000 the logarithm of a shallow cell would tell, here too, little
+but whether a peak was seen.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +29,8 @@ __all__ = ["SCALE", "Floats", "Normalization", "Values", "check_values", "detect
 SCALE = 10_000.0
 # Totals below this are no counts of molecules (proportions, say): such data are scaled to 10,000 as the field does.
 LEAST_TOTAL = 100.0
+# A count of a median cell in a peak of middling frequency becomes about one.
+PEAK_SCALE = 0.3
 logger = logging.getLogger("deepscore")
 
 Floats = npt.NDArray[np.float32]
@@ -110,13 +114,13 @@ def detect(blocks: CellBlocks, modality: Modality) -> Values:
     return found
 
 
-def typical_total(blocks: CellBlocks, values: Values) -> float:
+def typical_total(blocks: CellBlocks, values: Values, least: float = LEAST_TOTAL) -> float:
     """Return what to scale cells to: the median total of the reference's cells, from a sample, where that is known."""
     if values.kind == "lognorm":
         return SCALE
     totals = check_values(blocks.sample(), blocks.source)
     median = float(np.median(totals[totals > 0])) if totals.any() else 0.0
-    return min(median, SCALE) if median >= LEAST_TOTAL else SCALE
+    return min(median, SCALE) if median >= least else SCALE
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +132,7 @@ class Normalization:
     method
         ``"lognorm"`` or ``"tfidf"``.
     idf
-        For ``"tfidf"``, the inverse document frequency of each feature of the model.
+        For ``"tfidf"``, the weight of each feature of the model.
     scale
         What each cell's total is scaled to before the logarithm.
     """
@@ -136,6 +140,22 @@ class Normalization:
     method: Literal["lognorm", "tfidf"]
     idf: Floats | None = None
     scale: float = SCALE
+
+    @classmethod
+    def of_peaks(cls, data: CellBlocks, positions: npt.NDArray[np.intp], counts: npt.NDArray[np.float64]) -> Self:
+        """Learn the recipe of a peak reference.
+
+        Parameters
+        ----------
+        data
+            The reference, all of its peaks.
+        positions
+            Columns of the model's peaks.
+        counts
+            Total of each of those peaks over all cells.
+        """
+        idf = np.log1p(data.n_cells / np.maximum(counts, 1)).astype(np.float32)
+        return cls("tfidf", idf, PEAK_SCALE * typical_total(data, Values("counts"), least=1))
 
     def blocks(
         self, data: CellBlocks, positions: npt.NDArray[np.intp], values: Values

@@ -145,8 +145,7 @@ def prepare(
         positions = reference_positions(np.array(features, dtype=object), data)
     values = detect(data, kind)
     if kind == "peaks":
-        detected = moments(data, values).detected[positions]
-        normalization = Normalization("tfidf", (data.n_cells / np.maximum(detected, 1)).astype(np.float32))
+        normalization = Normalization.of_peaks(data, positions, moments(data, values).total[positions])
     else:
         normalization = Normalization("lognorm", scale=typical_total(data, values))
     codes = pd.Categorical(labels, categories=categories).codes.astype(np.intp)

@@ -1,0 +1,271 @@
+"""Gene annotations: one interval per gene, read from GTF, GFF3 or BED files or from a table."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import os
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError
+from .intervals import chromosome_keys, is_standard
+
+__all__ = ["read_annotation"]
+
+logger = logging.getLogger("deepscore")
+
+GENE_TYPES = ("gene", "ncRNA_gene", "pseudogene")
+# The attributes that may hold a name, the most readable first, and those that hold a biotype.
+NAME_KEYS = ("gene_name", "Name", "gene", "gene_id", "ID")
+BIOTYPE_KEYS = ("gene_type", "gene_biotype", "biotype")
+STRANDS = {"+": "+", "-": "-", "1": "+", "-1": "-", "": ".", ".": ".", "*": ".", "?": ".", "nan": ".", "None": "."}
+EXPECTED = "GTF or GFF3 (nine columns with tabs between) or BED (chromosome, start, end, name, score, strand)"
+
+
+def read_annotation(
+    path_or_table: str | os.PathLike[str] | pd.DataFrame, *, biotypes: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Read where the genes are.
+
+    GTF and GFF3: features of the types gene, ncRNA_gene and pseudogene, named by the first of the attributes
+    gene_name, Name, gene, gene_id and ID. Where there are none, transcripts (else exons) are joined per gene_id, or
+    per transcript_id where the gene_id is nothing but the name (as in files of UCSC). Positions are brought from
+    1-based closed to 0-based half-open. BED: columns 1 to 4 and 6 (strand), as they are.
+
+    One row per gene: loci of one name that overlap on one chromosome, on one strand or partly without one, are one
+    gene from the first to the last base. A name on chromosomes and on scaffolds (alternative haplotypes, say) keeps
+    the chromosomes; a name on X and on Y (pseudo-autosomal) keeps X. Any other name at several places, or on both
+    strands, is ambiguous and left out. Genes without a strand keep ".".
+
+    Parameters
+    ----------
+    path_or_table
+        A file (GTF, GFF3 or BED, plain or gzip), or a table with the columns chrom, start, end (0-based, half-open),
+        gene or name, and if known strand.
+    biotypes
+        Keep only genes with one of these in gene_type, gene_biotype or biotype, such as ``["protein_coding"]``.
+
+    Returns
+    -------
+    Table with the columns chrom, start, end (0-based, half-open), gene and strand ("+", "-" or "."), in the order of
+    the file.
+
+    Raises
+    ------
+    InputError
+        ``file_not_found``; ``annotation_format`` for other files and for positions that are no numbers;
+        ``annotation_without_genes`` where no gene is left.
+    """
+    if isinstance(path_or_table, pd.DataFrame):
+        loci, source = _from_table(path_or_table), "The table"
+    else:
+        path = Path(path_or_table)
+        if not path.is_file():
+            raise InputError("file_not_found", f"There is no file {path}.")
+        loci, source = (_from_bed(path) if _is_bed(path) else _from_gff(path)), path.name
+    if biotypes is not None:
+        loci = _of_biotypes(loci, [biotypes] if isinstance(biotypes, str) else list(biotypes), source)
+    loci = _checked(loci, source)
+    genes = _one_per_name(loci)
+    if genes.empty:
+        raise InputError("annotation_without_genes", f"{source}: every gene name is missing or at several places.")
+    logger.info("%s: %d genes", source, len(genes))
+    return genes
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number and the fields of each line that holds data, of a plain or gzip file."""
+    with path.open("rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+    opened = gzip.open if packed else open
+    try:
+        with opened(path, "rt", encoding="utf-8", errors="replace") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.startswith("##FASTA"):
+                    return
+                if line.strip() and not line.startswith(("#", "track ", "browser ")):
+                    yield number, line.rstrip("\n").split("\t")
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(
+            "annotation_format", f"{path.name} is damaged or cut short ({error}). Copy or download it anew."
+        ) from error
+
+
+def _is_bed(path: Path) -> bool:
+    """Tell BED from GTF and GFF3, by the end of the name or else by the first line with data."""
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    if suffix in (".bed", ".gtf", ".gff", ".gff3"):
+        return suffix == ".bed"
+    _, fields = next(_lines(path), (0, [""]))
+    for bed, positions, fewest in ((True, fields[1:3], 4), (False, fields[3:5], 9)):
+        if len(fields) >= fewest and all(text.isdecimal() for text in positions):
+            return bed
+    raise InputError("annotation_format", f"{path.name} is not an annotation. Expected {EXPECTED}.")
+
+
+def _table(rows: list[list[str]], columns: Sequence[str], path: Path) -> pd.DataFrame:
+    if not rows:
+        raise InputError("annotation_without_genes", f"{path.name} holds no genes: it has no lines with data.")
+    return pd.DataFrame(rows, columns=list(columns), dtype=object)
+
+
+def _from_bed(path: Path) -> pd.DataFrame:
+    rows = []
+    for number, fields in _lines(path):
+        if len(fields) < 4:
+            raise _too_few(path, number, fields)
+        rows.append([*fields[:4], fields[5] if len(fields) > 5 else "."])
+    return _table(rows, ("chrom", "start", "end", "gene", "strand"), path)
+
+
+def _from_gff(path: Path) -> pd.DataFrame:
+    types: Counter[str] = Counter()
+    genes = _features(path, GENE_TYPES, types)
+    for kind in ("transcript", "exon"):
+        if not genes and types[kind]:
+            return _joined(_described(_features(path, (kind,)), path), path.name)
+    if not genes:
+        found = ", ".join(f"{count} {kind}" for kind, count in types.most_common(5)) or "no features at all"
+        raise InputError(
+            "annotation_without_genes",
+            f"{path.name} holds no features of type gene, transcript or exon, but {found}. Give the full annotation.",
+        )
+    return _described(genes, path)
+
+
+def _features(path: Path, wanted: Sequence[str], types: Counter[str] | None = None) -> list[list[str]]:
+    """Return chromosome, start, end, strand and attributes of the wanted features; count the types of all."""
+    rows = []
+    for number, fields in _lines(path):
+        if len(fields) < 9:
+            raise _too_few(path, number, fields)
+        if types is not None:
+            types[fields[2]] += 1
+        if fields[2] in wanted:
+            rows.append([fields[0], fields[3], fields[4], fields[6], fields[8]])
+    return rows
+
+
+def _too_few(path: Path, number: int, fields: list[str]) -> InputError:
+    return InputError(
+        "annotation_format",
+        f"Line {number} of {path.name} has {len(fields)} columns ({' '.join(fields)[:60]}). Expected {EXPECTED}.",
+    )
+
+
+def _described(rows: list[list[str]], path: Path) -> pd.DataFrame:
+    """Read the attributes of GTF (``key "value"``) or GFF3 (``key=value``), and make positions 0-based."""
+    loci = _table(rows, ("chrom", "start", "end", "strand", "text"), path)
+    text = loci.pop("text")
+    gff3 = text.str.match(r"\s*[^\s=\"]+=")
+
+    def first(keys: Sequence[str]) -> pd.Series:
+        found: pd.Series = pd.Series(None, index=text.index, dtype=object)
+        for key in keys:
+            if found.isna().any():
+                value = text.str.extract(rf'(?:^|;)\s*{key}[ =]\s*"?((?<=")[^"]+|[^";\s][^";]*)', expand=False)
+                found = found.where(found.notna(), value.str.strip())
+        return found.where(~gff3 | found.isna(), found.map(unquote, na_action="ignore"))
+
+    loci["start"] = pd.to_numeric(loci["start"], errors="coerce") - 1
+    loci["gene"] = first(NAME_KEYS).str.removeprefix("gene:")
+    loci["biotype"] = first(BIOTYPE_KEYS)
+    loci["id"], loci["transcript"] = first(["gene_id"]), first(["transcript_id"])
+    return loci
+
+
+def _joined(parts: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Join transcripts or exons into genes; what does not join here may still overlap and be joined by its name."""
+    parts = _checked(parts, source)
+    parts["id"] = parts["id"].where(parts["id"] != parts["gene"], parts["transcript"]).fillna(parts["gene"])
+    return (
+        parts.groupby(["id", "chrom", "strand", "gene"], sort=False)
+        .agg({"start": "min", "end": "max", "biotype": "first"})
+        .reset_index()
+    )
+
+
+def _from_table(table: pd.DataFrame) -> pd.DataFrame:
+    name = "gene" if "gene" in table else "name"
+    missing = [column for column in ("chrom", "start", "end", name) if column not in table]
+    if missing:
+        raise InputError(
+            "annotation_format",
+            f"The table has no column {', '.join(missing)} (it has {', '.join(map(str, table.columns))}). Expected "
+            "chrom, start, end (0-based, half-open), gene (or name) and strand.",
+        )
+    loci = table[["chrom", "start", "end"]].assign(gene=table[name], strand=table.get("strand", "."))
+    found = next((key for key in BIOTYPE_KEYS if key in table), None)
+    return (loci if found is None else loci.assign(biotype=table[found])).reset_index(drop=True)
+
+
+def _of_biotypes(loci: pd.DataFrame, biotypes: list[str], source: str) -> pd.DataFrame:
+    there = loci["biotype"] if "biotype" in loci else pd.Series(np.nan, index=loci.index, dtype=object)
+    kept = there.isin(biotypes)
+    if not kept.any():
+        found = ", ".join(map(str, there.value_counts().index[:5])) or "no biotypes"
+        raise InputError(
+            "annotation_without_genes",
+            f"{source} holds no gene of the biotypes {', '.join(biotypes)}, but {found}. Leave out biotypes= for all.",
+        )
+    return loci[kept]
+
+
+def _checked(loci: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Return positions as whole numbers and strands in one spelling; refuse what is neither."""
+    strand = loci["strand"].astype(str).str.strip().map(STRANDS)
+    start, end = (pd.to_numeric(loci[column], errors="coerce") for column in ("start", "end"))
+    wrong = ~((start >= 0) & (start < end) & (start % 1 == 0) & (end % 1 == 0)) | strand.isna()
+    if wrong.any():
+        first = " ".join(map(str, loci.loc[wrong, ["chrom", "start", "end", "gene", "strand"]].iloc[0]))
+        raise InputError(
+            "annotation_format",
+            f"{source}: {int(wrong.sum())} genes have no valid start, end or strand (the first: {first}). Expected "
+            f"whole numbers with start < end and a strand + - or . in {EXPECTED}.",
+        )
+    positions = {"start": start.astype(np.int64), "end": end.astype(np.int64)}
+    return loci.assign(chrom=loci["chrom"].astype(str), strand=strand, **positions)
+
+
+def _one_per_name(loci: pd.DataFrame) -> pd.DataFrame:
+    """Join the overlapping loci of each name, and leave out names that are still at several places."""
+    named = loci[loci["gene"].notna() & loci["gene"].astype(str).ne("")]
+    named = named.assign(
+        gene=named["gene"].astype(str),
+        key=chromosome_keys(named["chrom"]),
+        plus=named["strand"].eq("+"),
+        minus=named["strand"].eq("-"),
+        rank=np.arange(len(named)),
+    ).sort_values(["gene", "key", "start"], kind="stable", ignore_index=True)
+    place = named.groupby(["gene", "key"], sort=False)
+    reached = place["end"].cummax().shift(fill_value=-1)
+    named["locus"] = (place.cumcount().eq(0) | named["start"].ge(reached)).cumsum()
+    how = {"chrom": "first", "start": "min", "end": "max", "gene": "first", "key": "first", "rank": "min"}
+    genes = named.groupby("locus", sort=False).agg({**how, "plus": "any", "minus": "any"})
+    genes["strand"] = np.select([genes["plus"], genes["minus"]], ["+", "-"], ".").astype(object)
+    genes = genes[~_elsewhere(genes)]
+    clear = ~genes["gene"].duplicated(keep=False) & ~(genes["plus"] & genes["minus"])
+    if not clear.all():
+        left_out = genes.loc[~clear, "gene"].unique()
+        shown = ", ".join(left_out[:5])
+        logger.info("%d gene names are left out: at several places, or on both strands (%s)", len(left_out), shown)
+    return genes[clear].sort_values("rank", ignore_index=True)[["chrom", "start", "end", "gene", "strand"]]
+
+
+def _elsewhere(genes: pd.DataFrame) -> pd.Series:
+    """Tell the loci that are no places of their own: scaffolds besides chromosomes, and Y besides X."""
+    usual = pd.Series(is_standard(genes["chrom"]), index=genes.index)
+    on_scaffold = ~usual & usual.groupby(genes["gene"]).transform("any")
+    seen = genes[~on_scaffold]
+    keys = seen.groupby("gene")["key"]
+    both = keys.transform("nunique").eq(2) & keys.transform("size").eq(2)
+    on_x = seen["key"].eq("X").groupby(seen["gene"]).transform("any")
+    on_y = both & on_x & seen["key"].eq("Y")
+    return on_scaffold | on_y.reindex(genes.index, fill_value=False)

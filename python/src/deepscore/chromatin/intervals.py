@@ -1,0 +1,228 @@
+"""Genomic intervals: reading their names, comparing their chromosomes, overlaps, merging and genome builds.
+
+An interval table is a DataFrame with the columns ``chrom`` (text), ``start`` and ``end`` (whole numbers, 0-based and
+half-open as in BED, start < end). The peak name ``chr1:10-20`` means start 10 and end 20; Signac reads names as 1-based
+and closed, which is a difference of one base. The set operations are those of bioframe (Open2C, Bioinformatics 2024).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from types import ModuleType
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import scipy.sparse as sp
+
+from ..blocks import Names
+from ..errors import EngineError, InputError
+
+__all__ = [
+    "BUILDS",
+    "bioframe",
+    "chromosome_keys",
+    "is_standard",
+    "merge",
+    "overlaps",
+    "parse_peaks",
+    "peak_names",
+    "possible_builds",
+    "require_common_chromosomes",
+]
+
+BUILDS = ("hg19", "hg38", "hs1", "mm9", "mm10", "mm39")
+# No chromosome is longer than 12 digits can say.
+_PEAK = re.compile(r"(.+?)[:_-](\d{1,12})[-_](\d{1,12})", re.ASCII)
+_PREFIX = re.compile(r"^CHR(?=.)")
+_MITOCHONDRIAL = ("M", "MITO", "MTDNA", "MITOCHONDRION_GENOME")
+_ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII", "XIII", "XIV", "XV", "XVI")
+_NUMBERED = re.compile(r"(\d{1,2})([LRAB]?)", re.ASCII)
+_OTHERS = ("X", "Y", "Z", "W", "MT")
+
+
+def bioframe() -> ModuleType:
+    """Return the module bioframe.
+
+    Raises
+    ------
+    EngineError
+        ``missing_package`` where it is not installed.
+    """
+    try:
+        import bioframe as module
+    except ImportError as error:
+        raise EngineError(
+            "missing_package", "Peaks and fragments need bioframe: pip install 'deepscore[chromatin]'."
+        ) from error
+    return module
+
+
+def parse_peaks(names: Sequence[str] | Names) -> pd.DataFrame:
+    """Read peak names: chr1:10-20, chr1-10-20, chr1_10_20 or 1:10-20, also on scaffolds named with ``_``, ``-``, ``.``.
+
+    Returns
+    -------
+    The interval table, one row per name in the same order.
+
+    Raises
+    ------
+    InputError
+        ``invalid_peaks`` lists up to five names that are no peaks, and says how many there are.
+    """
+    matches = [_PEAK.fullmatch(name) for name in names]
+    invalid = [
+        name for name, match in zip(names, matches, strict=True) if match is None or not int(match[2]) < int(match[3])
+    ]
+    if invalid:
+        raise InputError(
+            "invalid_peaks",
+            f"{len(invalid)} of {len(matches)} names are no peaks ({', '.join(invalid[:5])}). Expected a chromosome, a "
+            "start and a larger end, as in chr1:10-20, chr1-10-20 or chr1_10_20.",
+        )
+    found = [match for match in matches if match is not None]
+    return pd.DataFrame(
+        {
+            "chrom": np.array([match[1] for match in found], dtype=object),
+            "start": np.array([int(match[2]) for match in found], dtype=np.int64),
+            "end": np.array([int(match[3]) for match in found], dtype=np.int64),
+        }
+    )
+
+
+def peak_names(intervals: pd.DataFrame) -> Names:
+    """Return the name of each interval, as in ``chr1:10-20``."""
+    columns = (intervals[column].tolist() for column in ("chrom", "start", "end"))
+    return np.array([f"{chrom}:{start}-{end}" for chrom, start, end in zip(*columns, strict=True)], dtype=object)
+
+
+def chromosome_keys(chrom: pd.Series) -> pd.Series:
+    """Return one key for all spellings of a chromosome: chr1, Chr1 and 1 give "1"; chrM, M and MT give "MT".
+
+    The prefix "chr" and case do not matter; scaffolds keep the rest of their name.
+    """
+    codes, names = pd.factorize(chrom)
+    keys = np.array([_key(str(name)) for name in names], dtype=object)
+    return pd.Series(keys[codes], index=chrom.index, name=chrom.name, dtype=object)
+
+
+def _key(name: str) -> str:
+    key = _PREFIX.sub("", name.upper())
+    return "MT" if key in _MITOCHONDRIAL else key
+
+
+def is_standard(chrom: pd.Series) -> npt.NDArray[np.bool_]:
+    """Tell chromosomes from scaffolds such as chrUn_*, *_random and GL000220.1.
+
+    Chromosomes are those with a number of one or two digits (also 2L, 2R, 2A, 2B), I to XVI, X, Y, Z, W and M or MT.
+    """
+    keys = chromosome_keys(chrom)
+    standard = {key for key in keys.unique() if key in _OTHERS or key in _ROMAN or _NUMBERED.fullmatch(key)}
+    return keys.isin(standard).to_numpy()
+
+
+def overlaps(a: pd.DataFrame, b: pd.DataFrame) -> sp.csr_array:
+    """Find which intervals of two tables share at least one base; chromosomes are compared by their keys.
+
+    Returns
+    -------
+    A matrix of float32, ``len(a)`` x ``len(b)``: 1 where two intervals overlap.
+    """
+    shape = (len(a), len(b))
+    if not all(shape):
+        return sp.csr_array(shape, dtype=np.float32)
+    pairs = bioframe().overlap(_keyed(a), _keyed(b), how="inner", return_index=True, return_input=False)
+    rows, columns = pairs["index"].to_numpy(np.intp), pairs["index_"].to_numpy(np.intp)
+    found = sp.csr_array((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)
+    found.sort_indices()
+    return found
+
+
+def _keyed(intervals: pd.DataFrame) -> pd.DataFrame:
+    """Return the bare table with keys for chromosomes and rows numbered from 0."""
+    keys = chromosome_keys(intervals["chrom"])
+    return intervals[["start", "end"]].assign(chrom=keys)[["chrom", "start", "end"]].reset_index(drop=True)
+
+
+def merge(sets: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Join overlapping and touching intervals of all sets into one.
+
+    Returns
+    -------
+    A table with ``chrom`` (spelt as in the first set that has it), ``start``, ``end`` and ``sets`` (how many different
+    sets have an interval in it), in the natural order of chromosomes (1, 2, 10, X, Y, others), then by start.
+    """
+    if not sum(map(len, sets)):
+        return pd.DataFrame({"chrom": [], "start": [], "end": [], "sets": []}).astype(
+            {"chrom": object, "start": np.int64, "end": np.int64, "sets": np.int64}
+        )
+    spelling = pd.concat([table["chrom"] for table in sets], ignore_index=True)
+    every = pd.concat([_keyed(table) for table in sets], ignore_index=True)
+    spelt = dict(zip(every["chrom"].tolist()[::-1], spelling.tolist()[::-1], strict=True))  # the first one stays
+    joined = bioframe().cluster(every, min_dist=0)
+    joined["set"] = np.repeat(np.arange(len(sets)), [len(table) for table in sets])
+    joined = joined.drop_duplicates(["cluster", "set"])
+    n_sets = joined["cluster"].value_counts()
+    joined = joined.drop_duplicates("cluster")
+    rank = {key: i for i, key in enumerate(_natural_order(spelt))}
+    merged = pd.DataFrame(
+        {
+            "chrom": joined["chrom"].map(spelt).astype(object),
+            "start": joined["cluster_start"].astype(np.int64),
+            "end": joined["cluster_end"].astype(np.int64),
+            "sets": joined["cluster"].map(n_sets).astype(np.int64),
+        }
+    )
+    order = np.lexsort((merged["start"], joined["chrom"].map(rank)))
+    return merged.iloc[order].reset_index(drop=True)
+
+
+def _natural_order(keys: Sequence[str] | dict[str, str]) -> list[str]:
+    """Sort keys of chromosomes: numbers, X, Y, the other chromosomes, then scaffolds by name."""
+    roman = not {"II", "III"}.isdisjoint(keys)  # then X is a number too
+
+    def rank(key: str) -> tuple[int, int, str]:
+        if roman and key in _ROMAN:
+            return 0, _ROMAN.index(key) + 1, ""
+        numbered = _NUMBERED.fullmatch(key)
+        if numbered:
+            return 0, int(numbered[1]), numbered[2]
+        return (1, _OTHERS.index(key), "") if key in _OTHERS else (2, 0, key)
+
+    return sorted(keys, key=rank)
+
+
+def possible_builds(intervals: pd.DataFrame) -> list[str]:
+    """Return the genome builds whose chromosomes are long enough for all intervals; scaffolds are not looked at.
+
+    Only hg19, hg38, hs1, mm9, mm10 and mm39 are known. Where the chromosomes fit none of them, nothing is returned.
+    """
+    usual = _keyed(intervals[is_standard(intervals["chrom"])])
+    ends = usual.groupby("chrom")["end"].max()
+    possible = []
+    for build in BUILDS if len(ends) else ():
+        sizes = bioframe().assembly_info(build).chromsizes
+        sizes.index = chromosome_keys(sizes.index.to_series()).to_numpy()
+        if (ends <= sizes.reindex(ends.index, fill_value=0)).all():
+            possible.append(build)
+    return possible
+
+
+def require_common_chromosomes(a: pd.DataFrame, b: pd.DataFrame, what_a: str, what_b: str) -> None:
+    """Refuse two interval tables that have no chromosome in common; `what_a` and `what_b` name them in the message.
+
+    Raises
+    ------
+    InputError
+        ``no_common_chromosomes`` shows names of both.
+    """
+    names = [table["chrom"].astype(str).unique().tolist() for table in (a, b)]
+    keys = [{_key(name) for name in some} for some in names]
+    if keys[0].isdisjoint(keys[1]):
+        shown = [", ".join(some[:3]) or "none" for some in names]
+        raise InputError(
+            "no_common_chromosomes",
+            f"{what_a} and {what_b} have no chromosome in common: {shown[0]} against {shown[1]}. Check that both are "
+            "of one species and name their chromosomes in one way.",
+        )

@@ -1,0 +1,233 @@
+"""Peaks of several data sets: those they have in common, and counts carried from one set of peaks to another.
+
+Peaks are called anew in every study, so the same open site has other borders in each of them. Overlapping and touching
+peaks are therefore merged (as ``reduce`` of GenomicRanges does, which Signac uses for the same purpose).
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import scipy.sparse as sp
+
+from ..blocks import CellBlocks, Names
+from ..config import choice, number, whole
+from ..errors import ConfigError, InputError
+from ..naming import is_peak
+from .intervals import (
+    is_standard,
+    merge,
+    overlaps,
+    parse_peaks,
+    peak_names,
+    possible_builds,
+    require_common_chromosomes,
+)
+
+__all__ = ["PeakMatch", "common_peaks", "match", "matched_blocks"]
+
+# Peaks of one genome build share more than this as a rule; those of two builds meet only by chance.
+FEW = 0.1
+GOOD_SHARE = 0.5
+logger = logging.getLogger("deepscore")
+
+
+def common_peaks(
+    sets: Sequence[Names],
+    how: str = "intersection",
+    *,
+    min_width: int | None = None,
+    max_width: int | None = None,
+    standard_chromosomes: bool = False,
+) -> Names:
+    """Merge the peaks of several data sets into one set for all of them.
+
+    Parameters
+    ----------
+    sets
+        The peak names of each data set.
+    how
+        ``"union"`` returns every merged peak, ``"intersection"`` those in which every data set has at least one peak.
+    min_width, max_width
+        Merged peaks of fewer or more bases are left out.
+    standard_chromosomes
+        Whether peaks on scaffolds are left out.
+
+    Returns
+    -------
+    Names ``chrom:start-end`` (BED coordinates) with chromosomes as the first data set spells them, in the natural order
+    of chromosomes, then by start.
+
+    Raises
+    ------
+    ConfigError
+        ``bad_argument``.
+    InputError
+        ``invalid_peaks``; ``no_shared_features`` where no peak is left; and, for an intersection,
+        ``no_common_chromosomes`` or ``genome_build`` where the data sets are of two genomes.
+
+    Warns
+    -----
+    UserWarning
+        Where few peaks of two data sets overlap (intersection only).
+    """
+    choice("how", how, ("intersection", "union"))
+    narrowest, widest = whole("min_width", min_width, 1, True) or 0, whole("max_width", max_width, 1, True)
+    if widest is not None and widest < narrowest:
+        raise ConfigError("bad_argument", f"max_width ({widest}) must not be below min_width ({narrowest}).")
+    least = 2 if how == "intersection" else 1
+    if len(sets) < least:
+        raise ConfigError(
+            "bad_argument", f"how={how!r} needs the peaks of at least {least} data sets, not {len(sets)}."
+        )
+    tables = [parse_peaks(names) for names in sets]
+    if how == "intersection":
+        for i, table in enumerate(tables[1:], 2):
+            _require_one_genome(tables[0], table, i)
+    if standard_chromosomes:
+        tables = [table[is_standard(table["chrom"])] for table in tables]
+    merged = merge(tables)
+    shared = merged if how == "union" else merged[merged["sets"] == len(sets)]
+    width = shared["end"] - shared["start"]
+    kept = shared[(width >= narrowest) & (width <= (np.inf if widest is None else widest))]
+    if kept.empty:
+        raise InputError(
+            "no_shared_features",
+            f"No peak is left: of {sum(map(len, sets))} peaks, {sum(map(len, tables))} are on the chromosomes asked "
+            f"for; they give {len(merged)} merged peaks, of which {len(shared)} are kept by how={how!r} and "
+            f"{len(kept)} have an allowed width. Ask for less, or check that all data sets are of one genome build.",
+        )
+    return peak_names(kept)
+
+
+def _require_one_genome(first: pd.DataFrame, other: pd.DataFrame, number_of_other: int) -> None:
+    """Refuse two data sets of different genome builds, or warn where they only look like it."""
+    names = ("Data set 1", f"data set {number_of_other}")
+    require_common_chromosomes(first, other, *names)
+    small, large = (first, other) if len(first) <= len(other) else (other, first)
+    share = float((np.diff(overlaps(small, large).indptr) > 0).mean())
+    if share >= FEW:
+        return
+    what = f"Only {share:.1%} of the peaks of one overlap the other: {names[0]} and {names[1]}"
+    _refuse_other_build(first, other, what)
+    warnings.warn(f"{what} may be of different genome builds. If so, lift one of them over.", UserWarning, stacklevel=3)
+
+
+def _refuse_other_build(a: pd.DataFrame, b: pd.DataFrame, what: str) -> None:
+    builds = possible_builds(a), possible_builds(b)
+    if all(builds) and set(builds[0]).isdisjoint(builds[1]):
+        one, two = (" or ".join(names) for names in builds)
+        raise InputError(
+            "genome_build",
+            f"{what} are of different genome builds: {one} against {two}, by the lengths of chromosomes. Lift one of "
+            "them over, or count it again from fragments.",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class PeakMatch:
+    """Which available peaks overlap which wanted ones.
+
+    Parameters
+    ----------
+    overlap
+        Available x wanted peaks, float32: 1 where two peaks share at least one base.
+    covered
+        For each wanted peak, whether an available one overlaps it.
+    """
+
+    overlap: sp.csr_array
+    covered: npt.NDArray[np.bool_]
+
+    @property
+    def share(self) -> float:
+        """The share of wanted peaks that are covered."""
+        return float(self.covered.mean())
+
+
+def match(available: Names, wanted: Names, min_overlap: float = 0.1) -> PeakMatch:
+    """Find which of the available peaks overlap which of the wanted ones.
+
+    Parameters
+    ----------
+    available
+        Feature names of a data set; those that are no peaks (genes of the same matrix) overlap nothing.
+    wanted
+        Names of peaks.
+    min_overlap
+        The least share of the wanted peaks that must be covered.
+
+    Raises
+    ------
+    ConfigError
+        ``bad_argument``.
+    InputError
+        ``invalid_peaks`` where a wanted name is no peak, ``modality_mismatch`` where no available one is,
+        ``no_common_chromosomes``, ``genome_build``, or ``low_overlap``.
+    """
+    least = number("min_overlap", min_overlap, 0, 1)
+    assert least is not None
+    needed = parse_peaks(wanted)
+    rows = np.flatnonzero([is_peak(name) for name in available])
+    if not rows.size:
+        shown = ", ".join(available[:3])
+        raise InputError(
+            "modality_mismatch", f"Peaks are needed, but no feature of the data is named as one ({shown})."
+        )
+    own = parse_peaks(available[rows])
+    require_common_chromosomes(own, needed, "The data", "the wanted peaks")
+    among_peaks = overlaps(own, needed).tocoo()
+    overlap = sp.csr_array(
+        (among_peaks.data, (rows[among_peaks.row], among_peaks.col)), shape=(len(available), len(wanted))
+    )
+    overlap.sort_indices()
+    covered = np.zeros(len(wanted), dtype=np.bool_)
+    covered[overlap.indices] = True
+    found = PeakMatch(overlap, covered)
+    used = float(np.unique(among_peaks.row).size / len(rows))
+    what = f"{found.share:.1%} of the {len(wanted)} wanted peaks are covered by {used:.1%} of the data's {len(rows)}"
+    if found.share < GOOD_SHARE:
+        _refuse_other_build(own, needed, f"Only {what}: the data and the wanted peaks")
+    if found.share < least:
+        raise InputError(
+            "low_overlap",
+            f"Only {what}; at least {least:.0%} are needed (min_overlap). Peaks that were called on another genome "
+            "build look like this: lift them over, or count the wanted peaks from fragments.",
+        )
+    logger.info("%s peaks", what)
+    return found
+
+
+def matched_blocks(data: CellBlocks, match: PeakMatch, wanted: Names) -> CellBlocks:
+    """Carry the counts of a data set over to the wanted peaks, block by block.
+
+    A wanted peak gets the sum of all own peaks that overlap it. An own peak that overlaps two wanted peaks counts in
+    both of them; one that overlaps none is lost.
+
+    Parameters
+    ----------
+    data
+        The data set whose feature names were matched.
+    match
+        What :func:`match` returned for them.
+    wanted
+        The names that were wanted.
+
+    Returns
+    -------
+    Cells x wanted peaks.
+    """
+    read, overlap = data.read, sp.csr_matrix(match.overlap)
+
+    def read_matched(start: int, stop: int) -> sp.csr_matrix:
+        block = sp.csr_matrix(read(start, stop)).astype(np.float32, copy=False) @ overlap
+        block.sort_indices()
+        return block
+
+    return replace(data, feature_names=wanted, read=read_matched)
