@@ -13,9 +13,31 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .api import DeepScore, check_reference, find_common_features, load
+    from .chromatin.verbs import (
+        count_fragments,
+        find_common_peaks,
+        find_linked_genes,
+        gene_activity,
+        match_peaks,
+        train_bridge,
+    )
     from .modelfile import inspect_model
 
-__all__ = ["DeepScore", "__version__", "check_reference", "errors", "find_common_features", "inspect_model", "load"]
+__all__ = [
+    "DeepScore",
+    "__version__",
+    "check_reference",
+    "count_fragments",
+    "errors",
+    "find_common_features",
+    "find_common_peaks",
+    "find_linked_genes",
+    "gene_activity",
+    "inspect_model",
+    "load",
+    "match_peaks",
+    "train_bridge",
+]
 
 _HOMES = {
     "DeepScore": "api",
@@ -23,6 +45,12 @@ _HOMES = {
     "find_common_features": "api",
     "load": "api",
     "inspect_model": "modelfile",
+    "count_fragments": "chromatin.verbs",
+    "find_common_peaks": "chromatin.verbs",
+    "find_linked_genes": "chromatin.verbs",
+    "gene_activity": "chromatin.verbs",
+    "match_peaks": "chromatin.verbs",
+    "train_bridge": "chromatin.verbs",
 }
 
 

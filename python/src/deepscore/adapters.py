@@ -18,9 +18,9 @@ from anndata.io import read_elem, sparse_dataset, write_elem
 
 from .annotate import Annotation
 from .blocks import CellBlocks, Names, rows_per_block
-from .errors import InputError
+from .errors import EngineError, InputError
 
-__all__ = ["Source", "add_annotation", "labels_of", "open_source"]
+__all__ = ["Source", "add_annotation", "as_anndata", "labels_of", "open_halves", "open_source"]
 
 # What a modality may be called in a MuData.
 MODALITY_KEYS = {
@@ -87,16 +87,43 @@ def open_source(data: Any, layer: str | None = None, modality: str | None = None
     )
 
 
-def open_path(path: Path) -> ad.AnnData:
+def open_halves(multiome: Any, layer: str | None = None) -> tuple[Source, Source]:
+    """Open the RNA and the ATAC of a multiome: a MuData, or a pair of data sets."""
+    if isinstance(multiome, (tuple, list)):
+        if len(multiome) != 2:
+            raise InputError("unknown_data", f"A multiome is two data sets, RNA and ATAC, not {len(multiome)}.")
+        return open_source(multiome[0], layer), open_source(multiome[1])
+    return open_source(multiome, layer, "rna"), open_source(multiome, None, "peaks")
+
+
+def as_anndata(
+    counts: sp.csr_matrix, features: Names, obs: pd.DataFrame, var: pd.DataFrame | None = None
+) -> ad.AnnData:
+    """Return counts of cells x features with the table of cells of the data set that they come from."""
+    columns = pd.DataFrame(index=pd.Index(features)) if var is None else var.set_index(pd.Index(features))
+    return ad.AnnData(counts, obs=obs.copy(), var=columns)
+
+
+def open_path(path: Path) -> Any:
     """Open a store lazily: its table of cells in memory, its values on disk."""
     if not path.exists():
         raise InputError("file_not_found", f"There is no file {path}.")
-    if path.suffix not in (".h5ad", ".zarr"):
-        raise InputError("unknown_data", f"{path.name} is neither .h5ad nor .zarr.")
+    if path.suffix not in (".h5ad", ".zarr", ".h5mu"):
+        raise InputError("unknown_data", f"{path.name} is neither .h5ad, .h5mu nor .zarr.")
     try:
+        if path.suffix == ".h5mu":
+            return _mudata().read_h5mu(path, backed="r")
         return ad.read_h5ad(path, backed="r") if path.suffix == ".h5ad" else _open_zarr(path)
     except OSError as error:  # zarr's own error for a missing group is one, too
         raise InputError("unknown_data", f"{path} cannot be read as {path.suffix}: {error}") from None
+
+
+def _mudata() -> Any:
+    try:
+        import mudata
+    except ImportError as error:
+        raise EngineError("missing_package", "MuData files need mudata: pip install 'deepscore[mudata]'.") from error
+    return mudata
 
 
 def _open_zarr(path: Path) -> ad.AnnData:

@@ -23,6 +23,7 @@ from .naming import Modality, match_names, select_modality
 from .normalize import Values, detect
 from .refine import SAMPLE, WHOLE, View, look
 from .scale import GroupSums
+from .taught import Peaks
 
 __all__ = ["UNCLASSIFIED", "Annotation", "annotate_blocks", "vote"]
 
@@ -86,6 +87,7 @@ def annotate_blocks(
     min_overlap: float = 0.1,
     refine: bool = True,
     groups: Names | None = None,
+    peaks: CellBlocks | None = None,
 ) -> Annotation:
     """Annotate a query; see :meth:`deepscore.DeepScore.annotate`."""
     least = number("threshold", threshold, 0, 1)
@@ -102,16 +104,19 @@ def annotate_blocks(
     samples = np.zeros(query.n_cells, np.intp)
     if batch is not None:
         samples = pd.factorize(batch, use_na_sentinel=False)[0].astype(np.intp)
-    view = _view(model, query, positions, values, samples, own_scale=batch is not None, refine=use_query)
+    raw_peaks = None
+    if peaks is not None and use_query:
+        raw_peaks = Peaks.of(peaks.in_order_of(query.cell_names, "The query and its peaks"))
+    view = _view(model, query, positions, values, samples, raw_peaks, own_scale=batch is not None, refine=use_query)
     best, raw = np.empty(query.n_cells, np.intp), np.empty(query.n_cells, np.intp)
     scores, known = np.empty(query.n_cells), np.empty(query.n_cells)
     empty = np.empty(query.n_cells, np.bool_)
     table = np.empty((query.n_cells, len(model.labels))) if probabilities else None
 
-    def predict(item: tuple[int, sp.csr_matrix]) -> int:
-        start, block = item
+    def predict(item: tuple[int, sp.csr_matrix, sp.csr_matrix | None]) -> int:
+        start, block, of_peaks = item
         rows = slice(start, start + block.shape[0])
-        alone, found, known[rows] = view.predict(block, samples[rows], start)
+        alone, found, known[rows] = view.predict(block, samples[rows], start, of_peaks)
         raw[rows], best[rows] = alone.argmax(axis=1), found.argmax(axis=1)
         empty[rows] = np.asarray(block.sum(axis=1)).ravel() == 0  # nothing to go by: no label
         scores[rows] = found.max(axis=1) * known[rows] * ~empty[rows]
@@ -119,7 +124,11 @@ def annotate_blocks(
             table[rows] = found
         return block.shape[0]
 
-    blocks = gathered(model.normalization.blocks(query, positions, values))
+    wanted = raw_peaks if view.peaks is not None and view.peaks.own is None else None
+    blocks = (
+        (start, block, None if wanted is None else wanted.rows(np.arange(start, start + block.shape[0])))
+        for start, block in gathered(model.normalization.blocks(query, positions, values))
+    )
     with tqdm(total=query.n_cells, desc="annotate", unit="cell", delay=2) as bar:
         for n_cells in overlapped(predict, blocks):
             bar.update(n_cells)
@@ -139,6 +148,7 @@ def _view(
     positions: npt.NDArray[np.intp],
     values: Values,
     samples: npt.NDArray[np.intp],
+    peaks: Peaks | None,
     *,
     own_scale: bool,
     refine: bool,
@@ -155,7 +165,8 @@ def _view(
     if not refine:
         sums = GroupSums(n_samples, sample.shape[1]).add(sample, samples[rows])
         return View(model, present, sums.by_group(samples[rows], model.scale()))
-    return look(model, sample, samples[rows], n_samples, present, whole=len(rows) == query.n_cells)
+    of_peaks = None if peaks is None else peaks.rows(rows)
+    return look(model, sample, samples[rows], n_samples, present, whole=len(rows) == query.n_cells, peaks=of_peaks)
 
 
 def _sampled(query: CellBlocks, samples: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:

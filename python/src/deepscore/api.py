@@ -378,6 +378,7 @@ class DeepScore:
         min_overlap: float = 0.1,
         refine: bool = True,
         groups: Any = None,
+        peaks: Any = None,
     ) -> Any:
         """Annotate a query.
 
@@ -406,6 +407,10 @@ class DeepScore:
             and only `batch` is used; so it is with a model from a file of version 1.
         groups
             Column of ``obs``, or one value per cell: clusters that get a call each, by a vote of their cells.
+        peaks
+            For a query of gene activity, the raw peaks of the same cells (cells x peaks, counts): the calls teach a
+            regression on the peaks, whose cross-fitted calls then count as much as the first ones. With
+            ``refine=False`` they are not used.
 
         Returns
         -------
@@ -434,6 +439,7 @@ class DeepScore:
                 min_overlap=min_overlap,
                 refine=refine,
                 groups=groups,
+                peaks=peaks,
             )
         )
 
@@ -446,6 +452,7 @@ class DeepScore:
         layer: str | None = None,
         modality: str | None = None,
         groups: Any = None,
+        peaks: Any = None,
         **options: Any,
     ) -> tuple[Source, Annotation]:
         """Open a query and call its cells, without adding anything to it."""
@@ -454,7 +461,14 @@ class DeepScore:
         samples = None if batch is None else labels_of(source, batch, "batch")
         clusters = None if groups is None else labels_of(source, groups, "groups")
         found = annotate_blocks(
-            model, source.blocks, threshold, samples, modality=source.modality, groups=clusters, **options
+            model,
+            source.blocks,
+            threshold,
+            samples,
+            modality=source.modality,
+            groups=clusters,
+            peaks=None if peaks is None else open_source(peaks, modality="peaks").blocks,
+            **options,
         )
         return source, found
 

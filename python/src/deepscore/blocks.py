@@ -97,7 +97,7 @@ class CellBlocks:
         )
 
     def take(self, rows: npt.NDArray[np.intp]) -> CellBlocks:
-        """Return the data set with only the cells at `rows`, in ascending order; runs of rows are read at once."""
+        """Return the data set with only the cells at `rows`; runs of rows are read at once."""
         read = self.read
 
         def read_some(start: int, stop: int) -> sp.csr_matrix:
@@ -113,6 +113,44 @@ class CellBlocks:
             return np.arange(self.n_cells)
         starts = np.linspace(0, self.n_cells - run, max(n_cells // run, 1)).astype(np.intp)
         return np.unique(starts[:, None] + np.arange(run))
+
+    def to_csr(self) -> sp.csr_matrix:
+        """Return all cells as one CSR matrix of float32; its arrays grow in place, so that it is held only once."""
+        data, indices, used = np.empty(0, np.float32), np.empty(0, np.int32), 0
+        indptr = np.zeros(self.n_cells + 1, np.int64)
+        for start, block in self:
+            after = used + block.nnz
+            if after > len(data):  # memory that is not written to yet costs nothing
+                size = max(after, int(1.5 * after * self.n_cells / (start + block.shape[0])))
+                data.resize(size, refcheck=False)
+                indices.resize(size, refcheck=False)
+            data[used:after], indices[used:after] = block.data[: block.nnz], block.indices[: block.nnz]
+            indptr[start + 1 : start + block.shape[0] + 1] = used + block.indptr[1:]
+            used = after
+        data.resize(used, refcheck=False)
+        indices.resize(used, refcheck=False)
+        return sp.csr_matrix((data, indices, indptr), shape=(self.n_cells, self.n_features))
+
+    def in_order_of(self, cell_names: Names, what: str) -> CellBlocks:
+        """Return the data set with its cells in the order of another one of the same cells.
+
+        Raises
+        ------
+        InputError
+            ``different_cells``, where `what` names the two data sets.
+        """
+        if np.array_equal(self.cell_names, cell_names):
+            return self
+        position = {name: i for i, name in enumerate(self.cell_names)}
+        rows = np.array([position.get(name, -1) for name in cell_names], dtype=np.intp)
+        if len(rows) != self.n_cells or (rows < 0).any():
+            raise InputError(
+                "different_cells",
+                f"{what} must hold the same cells: there are {len(rows)} and {self.n_cells}, of which "
+                f"{(rows >= 0).sum()} have a name in common (such as {cell_names[0]!r} and {self.cell_names[0]!r}). "
+                "Keep the cells that both have, and give them one name in both.",
+            )
+        return self.take(rows)
 
     def sample(self, n_cells: int = 600) -> sp.csr_matrix:
         """Return up to `n_cells` rows from the start, the middle and the end."""

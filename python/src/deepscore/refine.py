@@ -21,10 +21,12 @@ from .structure import (
     clusters_of,
     components,
     group_moments,
+    lifted,
     nearest,
     own_standardised,
     shared_neighbours,
 )
+from .taught import PeakView, teach
 
 __all__ = ["SAMPLE", "WHOLE", "View", "look"]
 
@@ -35,7 +37,7 @@ PRIOR_LABELS = 5  # cells of the reference that take part in the estimate of a b
 NEIGHBOURS = 15
 LEAST_CELLS = 20  # fewer have no neighbours to speak of
 CELLS_PER_CLUSTER = 20
-LIFT, FLOOR = 0.5, 0.02
+LIFT = 0.5
 # From where to where a batch passes from several labels to one, and from neighbours like strangers to neighbours alike.
 ONE_LABEL, ALIKE = (0.5, 0.7), (0.55, 0.65)
 
@@ -50,6 +52,8 @@ class View:
         Centre and deviation of each batch.
     sharpness
         Power of the probabilities that makes their mean confidence what is expected of this query.
+    structure, peaks
+        What the neighbours of the cells say, and their raw peaks where they are given.
     """
 
     model: Model
@@ -57,8 +61,11 @@ class View:
     scale: Scale
     sharpness: float = 1.0
     structure: _Structure | None = None
+    peaks: PeakView | None = None
 
-    def predict(self, block: sp.csr_matrix, groups: Codes, first: int = 0) -> tuple[Doubles, Doubles, Doubles]:
+    def predict(
+        self, block: sp.csr_matrix, groups: Codes, first: int = 0, peaks: sp.csr_matrix | None = None
+    ) -> tuple[Doubles, Doubles, Doubles]:
         """Return the network's probabilities, those in view of the neighbours, and P(the cell's type is known).
 
         Parameters
@@ -69,12 +76,16 @@ class View:
             Batch of each cell.
         first
             Position of the first cell in the query.
+        peaks
+            The cells' normalised peaks, where they are given and the sample was not the whole query.
         """
         found = alone = self.raw(block, groups)
         known = np.ones(len(groups))
         if self.structure is not None:
             votes, known = self.structure.votes(block, groups, first)
-            found = self.structure.lifted(found, votes)
+            found = lifted(found, votes, self.structure.overall, LIFT)
+        if self.peaks is not None:
+            found = lifted(found, self.peaks.votes(peaks, first, len(groups)), self.peaks.overall, 1)
         if self.sharpness != 1:
             found = _sharpened(found, self.sharpness)
         return alone, found, known
@@ -120,16 +131,6 @@ class _Structure:
         where = nearest(_directions(scores), self.centres, 1)[:, 0]
         return self.mean[where], self.known[where]
 
-    def lifted(self, probabilities: Doubles, votes: Doubles) -> Doubles:
-        """Weigh each label by how much more frequent it is among the neighbours than in the query.
-
-        A rare label needs few neighbours to be frequent: an average over neighbours would erase it.
-        """
-        lift = ((votes + FLOOR) / (self.overall + FLOOR)) ** LIFT
-        weighted = probabilities * lift
-        result: Doubles = weighted / weighted.sum(axis=1, keepdims=True)
-        return result
-
 
 def look(
     model: Model,
@@ -139,6 +140,7 @@ def look(
     present: npt.NDArray[np.bool_],
     *,
     whole: bool,
+    peaks: sp.csr_matrix | None = None,
 ) -> View:
     """Learn from a query, or from a sample of it, how to annotate its cells.
 
@@ -152,6 +154,8 @@ def look(
         Which features the query has.
     whole
         Whether the sample is the whole query.
+    peaks
+        The raw peaks of the sample, normalised: cells x peaks.
     """
     sums = GroupSums(n_groups, sample.shape[1]).add(sample, groups)
     own = sums.by_group(groups, model.scale())
@@ -165,10 +169,15 @@ def look(
     raw = View(model, present, scale).raw(sample, groups)
     structure, refined = None, raw
     if space is not None:
-        structure = _structure(model, space, groups, raw, present)
-        refined = structure.lifted(raw, structure.votes(sample, groups, 0)[0])
+        # a shallow cell has too few of its peaks: clusters say no more of unknown types than the network
+        structure = _structure(model, space, groups, raw, present, novel=model.modality != "peaks" and peaks is None)
+        refined = lifted(raw, structure.votes(sample, groups, 0)[0], structure.overall, LIFT)
     expected = _expected_accuracy(model, sample, groups, present, (own, shifted), scale, raw, mixed)
-    return View(model, present, scale, _sharpness(refined, expected), structure)
+    taught = None
+    if peaks is not None and space is not None:
+        taught, refined, agreement = teach(peaks, refined, whole=whole)
+        expected = (expected + 2 * agreement) / 3
+    return View(model, present, scale, _sharpness(refined, expected), structure, taught)
 
 
 def _repeated(model: Model, n_groups: int, groups: Codes) -> Scale:
@@ -285,10 +294,12 @@ class _Space:
         return self.weights @ values + values * alone[:, None]
 
 
-def _structure(model: Model, space: _Space, groups: Codes, raw: Doubles, present: npt.NDArray[np.bool_]) -> _Structure:
+def _structure(
+    model: Model, space: _Space, groups: Codes, raw: Doubles, present: npt.NDArray[np.bool_], *, novel: bool
+) -> _Structure:
     assert model.profiles is not None
     known = np.ones(len(groups))
-    if model.modality != "peaks":  # a cell has too few of its peaks: clusters say no more than the network
+    if novel:
         known = p_known(space.z, space.scores, groups, present, raw, model.profiles)
     overall, place = raw.mean(axis=0), (space.basis, space.offset, space.deviation)
     if space.clusters is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -29,6 +30,7 @@ __all__ = [
     "parse_peaks",
     "peak_names",
     "possible_builds",
+    "read_bed",
     "require_common_chromosomes",
 ]
 
@@ -95,6 +97,24 @@ def peak_names(intervals: pd.DataFrame) -> Names:
     """Return the name of each interval, as in ``chr1:10-20``."""
     columns = (intervals[column].tolist() for column in ("chrom", "start", "end"))
     return np.array([f"{chrom}:{start}-{end}" for chrom, start, end in zip(*columns, strict=True)], dtype=object)
+
+
+def read_bed(path: Path) -> pd.DataFrame:
+    """Read the first three columns of a BED file, plain or gzip.
+
+    Raises
+    ------
+    InputError
+        ``file_not_found``; ``invalid_peaks`` where a line holds no interval.
+    """
+    if not path.is_file():
+        raise InputError("file_not_found", f"There is no file {path}.")
+    try:
+        table = pd.read_csv(path, sep="\t", header=None, usecols=[0, 1, 2], comment="#", dtype={0: str})
+        found = table.set_axis(["chrom", "start", "end"], axis=1).astype({"start": np.int64, "end": np.int64})
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError("invalid_peaks", f"{path} is no BED file of peaks: {error}.") from error
+    return parse_peaks(peak_names(found)) if len(found) else found
 
 
 def chromosome_keys(chrom: pd.Series) -> pd.Series:
