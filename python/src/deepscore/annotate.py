@@ -14,12 +14,13 @@ import scipy.sparse as sp
 from tqdm import tqdm
 
 from .blocks import CellBlocks, Names, overlapped
+from .chromatin.peaks import carried_over
 from .config import flag, number
 from .errors import InputError
 from .features import no_shared_features
 from .labels import require_length
 from .model import Model
-from .naming import Modality, match_names, select_modality
+from .naming import Modality, is_peak, match_names, select_modality
 from .normalize import Values, detect
 from .refine import SAMPLE, WHOLE, View, look
 from .scale import GroupSums
@@ -198,7 +199,7 @@ def align(
     Parameters
     ----------
     features, kind
-        The model's features and their modality.
+        The model's features and their modality. Where most peaks have other names, those that overlap are counted.
     modality
         What the caller said the query is.
     floor
@@ -211,12 +212,16 @@ def align(
     Raises
     ------
     InputError
-        ``modality_mismatch``, ``no_shared_features``, ``wrong_orientation`` or ``low_overlap``.
+        ``modality_mismatch``, ``no_shared_features``, ``wrong_orientation`` or ``low_overlap``; of peaks also
+        ``no_common_chromosomes`` or ``genome_build``.
     """
     if modality is not None and modality != kind:
         raise InputError("modality_mismatch", f"modality={modality!r} was given, but the model was trained on {kind}.")
     query = _of_modality(query, kind, strict=modality is not None)
     positions = match_names(features, query.feature_names)
+    another_set = kind == "peaks" and (positions >= 0).mean() < GOOD_OVERLAP
+    if another_set and any(map(is_peak, query.feature_names)):
+        query, positions = carried_over(query, features, floor)
     n_found, n = int((positions >= 0).sum()), len(positions)
     if not n_found:
         raise no_shared_features(features, query)

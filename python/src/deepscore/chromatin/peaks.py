@@ -30,7 +30,7 @@ from .intervals import (
     require_common_chromosomes,
 )
 
-__all__ = ["PeakMatch", "common_peaks", "match", "matched_blocks"]
+__all__ = ["PeakMatch", "carried_over", "common_peaks", "match", "matched_blocks"]
 
 # Peaks of one genome build share more than this as a rule; those of two builds meet only by chance.
 FEW = 0.1
@@ -231,3 +231,32 @@ def matched_blocks(data: CellBlocks, match: PeakMatch, wanted: Names) -> CellBlo
         return block
 
     return replace(data, feature_names=wanted, read=read_matched)
+
+
+def carried_over(data: CellBlocks, wanted: Names, min_overlap: float = 0.1) -> tuple[CellBlocks, npt.NDArray[np.intp]]:
+    """Count a query in the peaks of a model, and keep each cell's total over all of its own peaks.
+
+    The term frequency of a model's recipe is a share of all counts of a cell, so that a last column holds those that
+    are in none of the model's peaks.
+
+    Parameters
+    ----------
+    data
+        Cells x own peaks.
+    wanted, min_overlap
+        As for :func:`match`, which refuses what does not fit.
+
+    Returns
+    -------
+    Cells x (wanted peaks + 1), and for each wanted peak its column, or -1 where no own peak overlaps it.
+    """
+    found = match(data.feature_names, wanted, min_overlap)
+    matched, n = matched_blocks(data, found, wanted), len(wanted)
+
+    def read(start: int, stop: int) -> sp.csr_matrix:
+        block = matched.read(start, stop)
+        rest = data.read(start, stop).sum(axis=1) - block.sum(axis=1)
+        return sp.hstack([block, sp.csr_matrix(np.maximum(rest, 0))], format="csr", dtype=np.float32)
+
+    carried = replace(data, feature_names=np.append(wanted, "elsewhere").astype(object), read=read)
+    return carried, np.where(found.covered, np.arange(n), -1)
