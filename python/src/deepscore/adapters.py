@@ -12,6 +12,7 @@ from typing import Any
 import anndata as ad
 import h5py
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
 from anndata.io import read_elem, sparse_dataset, write_elem
@@ -20,7 +21,7 @@ from .annotate import Annotation
 from .blocks import CellBlocks, Names, rows_per_block
 from .errors import EngineError, InputError
 
-__all__ = ["Source", "add_annotation", "as_anndata", "labels_of", "open_halves", "open_source"]
+__all__ = ["Source", "add_annotation", "add_embedding", "as_anndata", "labels_of", "open_halves", "open_source"]
 
 # What a modality may be called in a MuData.
 MODALITY_KEYS = {
@@ -258,12 +259,24 @@ def _as_label(value: Any) -> str | None:
     return str(value)
 
 
-def add_annotation(source: Source, found: Annotation) -> Any:
-    """Add the columns to the caller's object and return it; nothing else of it changes."""
+def _writable(source: Source) -> tuple[Any, ad.AnnData]:
+    """Return what the caller gets back, and the AnnData in it that results are added to."""
     holder = source.holder
     if holder.is_view:  # a view has no columns of its own
         holder = holder.to_memory() if holder.isbacked else holder.copy()
-    target = holder if source.key is None else holder.mod[source.key]
+    return holder, holder if source.key is None else holder.mod[source.key]
+
+
+def add_embedding(source: Source, components: npt.NDArray[np.float64]) -> Any:
+    """Add ``obsm["X_lsi"]`` to the caller's object and return it."""
+    holder, target = _writable(source)
+    target.obsm["X_lsi"] = components
+    return holder
+
+
+def add_annotation(source: Source, found: Annotation) -> Any:
+    """Add the columns to the caller's object and return it; nothing else of it changes."""
+    holder, target = _writable(source)
     target.obs["deepscore"] = found.calls  # strings: a categorical cannot be compared with another one
     target.obs["deepscore_score"] = found.scores
     target.obs["deepscore_raw"] = found.raw

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from tqdm import tqdm
 
 from .blocks import CellBlocks, Names, overlapped
+from .chromatin.lsi import signac_tfidf
 from .chromatin.peaks import carried_over
 from .config import flag, number
 from .errors import InputError
@@ -26,7 +27,7 @@ from .refine import SAMPLE, WHOLE, View, look
 from .scale import GroupSums
 from .taught import Peaks
 
-__all__ = ["UNCLASSIFIED", "Annotation", "annotate_blocks", "vote"]
+__all__ = ["UNCLASSIFIED", "Annotation", "annotate_blocks", "embed_blocks", "vote"]
 
 UNCLASSIFIED = "Unclassified"
 # Between this share of the model's features and `min_overlap`, annotation goes on with a warning.
@@ -141,6 +142,21 @@ def annotate_blocks(
     reasons = np.where(unclassified, np.where(empty, "no counts", reasons), "").astype(object)
     voted, shares = (None, None) if groups is None else vote(calls, groups)
     return Annotation(calls, scores, model.label_names[raw], reasons, table, model.labels, overlap, voted, shares)
+
+
+def embed_blocks(
+    model: Model, query: CellBlocks, *, modality: str | None = None, min_overlap: float = 0.1
+) -> npt.NDArray[np.float64]:
+    """Project a query to the components of the reference; see :meth:`deepscore.DeepScore.embed`."""
+    if model.lsi is None:
+        raise InputError(
+            "no_lsi", "The model has no LSI: only models of peaks have one, not those of genes or of older versions."
+        )
+    floor = number("min_overlap", min_overlap, 0, 1)
+    assert floor is not None
+    query, positions = align(model.feature_names, model.modality, query, modality, floor)
+    blocks = model.normalization.blocks(query, positions, detect(query, model.modality))
+    return np.concatenate([model.lsi.embed(signac_tfidf(block, model.normalization)) for _, block in blocks])
 
 
 def _view(

@@ -8,8 +8,8 @@ from dataclasses import fields
 from typing import Any, Self
 
 from . import modelfile
-from .adapters import Source, add_annotation, labels_of, open_source
-from .annotate import Annotation, annotate_blocks
+from .adapters import Source, add_annotation, add_embedding, labels_of, open_source
+from .annotate import Annotation, annotate_blocks, embed_blocks
 from .check import ReferenceCheck, check_blocks
 from .config import NetworkConfig, TrainConfig, whole
 from .errors import InputError
@@ -471,6 +471,39 @@ class DeepScore:
             **options,
         )
         return source, found
+
+    def embed(
+        self, query: Any, *, layer: str | None = None, modality: str | None = None, min_overlap: float = 0.1
+    ) -> Any:
+        """Project a query of peaks to the LSI components of the reference.
+
+        TF-IDF (first method) and LSI are those of Signac [1]_, with the terms of the reference: its inverse document
+        frequencies, loadings, means and deviations. So all data sets that one model embeds lie in one space.
+
+        Parameters
+        ----------
+        query
+            As for :meth:`annotate`; a query with another set of peaks is counted in the model's by overlap.
+        layer, modality, min_overlap
+            As for :meth:`annotate`.
+
+        Returns
+        -------
+        The query with ``obsm["X_lsi"]``, cells x components (up to 50). The first component follows sequencing depth
+        as a rule and is left out of neighbours and UMAP.
+
+        Raises
+        ------
+        deepscore.errors.InputError
+            ``no_lsi`` where the model is not one of peaks; what :meth:`annotate` raises.
+
+        References
+        ----------
+        .. [1] Stuart et al., Single-cell chromatin state analysis with Signac, Nature Methods 2021.
+        """
+        source = open_source(query, layer, modality)
+        found = embed_blocks(self._trained(), source.blocks, modality=source.modality, min_overlap=min_overlap)
+        return add_embedding(source, found)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file; it holds no cell of the reference.

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from .blocks import Names
+from .chromatin.lsi import LSI
 from .naming import Modality
 from .normalize import Floats, Normalization
 from .novelty import Profiles
@@ -44,6 +45,8 @@ class Model:
         Weight (features x labels) and bias of the path beside the hidden layers; None in a file of version 1.
     profiles
         What the model keeps of its reference to judge a query as a whole; None in a file of version 1.
+    lsi
+        Of a model of peaks, what brings a query to the components of its reference.
     network, training
         Plain facts about how it was made, as they stand in the model file.
     """
@@ -60,6 +63,7 @@ class Model:
     training: Mapping[str, Any] = field(default_factory=dict)
     linear: tuple[Floats, Floats] | None = None
     profiles: Profiles | None = None
+    lsi: LSI | None = None
     created_with: str = ""
 
     @property

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from .chromatin.lsi import LSI
 from .errors import ModelFileError
 from .model import Model
 from .normalize import Normalization
@@ -27,11 +28,12 @@ from .novelty import WITHIN, Profiles
 
 __all__ = ["FORMAT_VERSION", "from_bytes", "inspect_model", "load", "manifest_of", "save", "to_bytes"]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MAX_FILE = 8 * 2**30
 MAX_HEADER = 100 * 2**20
 SELF_CHECK_TOLERANCE = 1e-4
 PROFILE_TENSORS = ("mean", "variance", "within")
+LSI_TENSORS = ("loadings", "singular_values", "mean", "deviation")
 # What version 1 called the normalisations.
 _V1_METHODS = {"lognorm": "log_cp10k", "tfidf": "tfidf"}
 
@@ -70,6 +72,9 @@ def to_bytes(model: Model) -> bytes:
             tensors[f"profiles.{name}"] = getattr(model.profiles, name)
         labels = [model.labels[i] for i in model.profiles.owner]
         manifest |= {"format_version": 2, "profiles": {"labels": labels, "cells": model.profiles.cells.tolist()}}
+        if model.lsi is not None:
+            tensors |= {f"lsi.{name}": getattr(model.lsi, name) for name in LSI_TENSORS}
+            manifest |= {"format_version": 3, "lsi": {"components": model.lsi.loadings.shape[1]}}
     else:  # a model that came from a file of version 1
         manifest["normalization"] = {"method": _V1_METHODS[model.normalization.method], "scale": 10_000}
     manifest["content_sha256"] = _digest(manifest, tensors)
@@ -237,7 +242,8 @@ def _validator(version: int) -> Any:
 
 
 def _check_schema(manifest: dict[str, Any]) -> None:
-    version = 2 if manifest["format_version"] == 2 else 1
+    version = manifest["format_version"]
+    version = version if version in (2, 3) else 1
     error = next(_validator(version).iter_errors(manifest), None)
     if error is not None:
         raise ModelFileError(
@@ -290,6 +296,9 @@ def _check_tensors(manifest: dict[str, Any], tensors: Tensors) -> None:
         n_labels, n_profiles = len(manifest["labels"]), len(manifest["profiles"]["labels"])
         expected |= {"linear.weight": (n, n_labels), "linear.bias": (n_labels,), "profiles.mean": (n_profiles, n)}
         expected |= {"profiles.variance": (n_labels, n), "profiles.within": (n, WITHIN)}
+    if manifest["format_version"] > 2:
+        k = manifest["lsi"]["components"]
+        expected |= {"lsi.loadings": (n, k), **{f"lsi.{name}": (k,) for name in LSI_TENSORS[1:]}}
     if expected.keys() != tensors.keys():
         wrong = sorted(expected.keys() ^ tensors.keys())
         raise ModelFileError("invalid_tensors", f"Tensors missing or unexpected: {', '.join(wrong[:5])}.")
@@ -301,8 +310,9 @@ def _check_tensors(manifest: dict[str, Any], tensors: Tensors) -> None:
             )
         if not np.isfinite(array).all():
             raise ModelFileError("invalid_tensors", f"{name} holds NaN or infinite values.")
-    if not (tensors["feature_scale"] > 0).all():
-        raise ModelFileError("invalid_tensors", "feature_scale must be positive.")
+    for name in ("feature_scale", "lsi.singular_values", "lsi.deviation"):
+        if name in tensors and not (tensors[name] > 0).all():
+            raise ModelFileError("invalid_tensors", f"{name} must be positive.")
     if "profiles.variance" in tensors and not (tensors["profiles.variance"] >= 0).all():
         raise ModelFileError("invalid_tensors", "profiles.variance must not be negative.")
 
@@ -351,4 +361,5 @@ def _build(manifest: dict[str, Any], tensors: Tensors) -> Model:
         created_with=manifest["created_with"],
         linear=linear,
         profiles=profiles,
+        lsi=LSI(*(tensors[f"lsi.{name}"] for name in LSI_TENSORS)) if version > 2 else None,
     )

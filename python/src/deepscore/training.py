@@ -17,8 +17,10 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from .calibrate import cross_calibrated, expected_calibration_error, fit_temperature
+from .chromatin.lsi import LSI, fit_lsi, signac_tfidf
 from .config import NetworkConfig, TrainConfig
 from .errors import ConfigError, EngineError
+from .labels import evenly
 from .linear import fit_linear
 from .model import Model
 from .network import Network, SparseBatch
@@ -38,6 +40,8 @@ Codes = npt.NDArray[np.intp]
 HIDDEN_SHARE = 0.25
 # What the linear path's temperature is where no held-out cell tells: its strong penalty makes it cautious.
 LINEAR_TEMPERATURE = 0.37
+# Components of peaks are those of at most so many cells, dealt out evenly over the labels.
+LSI_CELLS = 10_000
 
 
 def fit(
@@ -91,7 +95,15 @@ def fit(
         temperature=fit_temperature(logits, codes),
         training=facts,
         profiles=profiles_of(reference.matrix, reference.codes) if all(counts) else None,
+        lsi=_lsi(reference, network.seed) if all(counts) and reference.modality == "peaks" else None,
     )
+
+
+def _lsi(reference: Reference, seed: int) -> LSI | None:
+    """Return the components of a reference of peaks, where it has any."""
+    cells = evenly(reference.codes, LSI_CELLS, np.random.default_rng(seed))
+    peaks = signac_tfidf(reference.matrix[cells], reference.normalization)
+    return fit_lsi(peaks, seed=seed) if min(peaks.shape) > 1 and peaks.nnz else None
 
 
 def _with_linear_path(model: Model, course: _Course, learn: Codes, held_out: Codes) -> tuple[Model, Floats]:

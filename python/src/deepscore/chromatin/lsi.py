@@ -12,10 +12,12 @@ from scipy.sparse.linalg import svds
 
 from ..config import whole
 from ..errors import InputError
+from ..normalize import Normalization
 
-__all__ = ["LSI", "depth_correlation", "fit_lsi", "tfidf"]
+__all__ = ["LSI", "depth_correlation", "fit_lsi", "signac_tfidf", "tfidf"]
 
 Doubles = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float32]
 
 logger = logging.getLogger("deepscore")
 
@@ -30,17 +32,17 @@ class LSI:
     Parameters
     ----------
     loadings
-        Right singular vectors, features x components (float32), the first component first.
+        Right singular vectors, features x components, the first component first.
     singular_values
         One per component, falling.
     mean, deviation
         Mean and standard deviation (with n - 1) of the reference's left singular vectors, one per component.
     """
 
-    loadings: npt.NDArray[np.float32]
-    singular_values: Doubles
-    mean: Doubles
-    deviation: Doubles
+    loadings: Floats
+    singular_values: Floats
+    mean: Floats
+    deviation: Floats
 
     def embed(self, x: sp.csr_matrix) -> Doubles:
         """Project cells with the terms of the reference.
@@ -106,7 +108,7 @@ def fit_lsi(x: sp.csr_matrix, n_components: int = 50, seed: int = 0) -> LSI:
     cells = _project(x, loadings, values)
     deviation = cells.std(axis=0, ddof=1)
     deviation[deviation < 1e-9] = 1.0  # a component that is the same in all cells
-    return LSI(loadings, values, cells.mean(axis=0), deviation)
+    return LSI(loadings, *(part.astype(np.float32) for part in (values, cells.mean(axis=0), deviation)))
 
 
 def tfidf(x: sp.csr_matrix, idf: Doubles | None = None, scale: float = 1e4) -> tuple[sp.csr_matrix, Doubles]:
@@ -164,7 +166,22 @@ def depth_correlation(embedding: Doubles, totals: npt.ArrayLike) -> Doubles:
     return np.divide(depth @ centred, norms, out=found, where=norms > 0)
 
 
-def _project(x: sp.csr_matrix, loadings: npt.NDArray[np.float32], singular_values: Doubles) -> Doubles:
+def signac_tfidf(x: sp.csr_matrix, recipe: Normalization) -> sp.csr_matrix:
+    """Return the TF-IDF of Signac's first method for cells that a model's recipe has normalised.
+
+    Parameters
+    ----------
+    x
+        Cells x peaks of the model: ``log1p(recipe.scale * tf * recipe.idf)``.
+    recipe
+        Its ``idf`` is the logarithm of one plus Signac's.
+    """
+    assert recipe.idf is not None
+    factor = 1e4 / recipe.scale * np.expm1(recipe.idf) / recipe.idf
+    return sp.csr_matrix((np.log1p(np.expm1(x.data) * factor[x.indices]), x.indices, x.indptr), shape=x.shape)
+
+
+def _project(x: sp.csr_matrix, loadings: Floats, singular_values: npt.ArrayLike) -> Doubles:
     return (x @ loadings.astype(np.float64)) / singular_values
 
 
