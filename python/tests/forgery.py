@@ -12,9 +12,11 @@ from safetensors.numpy import save as save_tensors
 
 from deepscore import modelfile
 from deepscore.errors import ModelFileError
-from synthetic import full_model, random_model
+from synthetic import full_model, peak_model, random_model
 
 CONTENT = modelfile.to_bytes(full_model(n_features=12, hidden=(5,)))
+PEAKS = peak_model(n_features=12)
+VERSION_3 = modelfile.to_bytes(PEAKS)
 VERSION_1 = modelfile.to_bytes(random_model(n_features=12, hidden=(5,)))
 
 

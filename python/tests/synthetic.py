@@ -14,6 +14,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from deepscore.blocks import CellBlocks
+from deepscore.chromatin.lsi import LSI
 from deepscore.config import NetworkConfig, TrainConfig
 from deepscore.model import Model
 from deepscore.normalize import Normalization
@@ -125,6 +126,21 @@ def full_model(seed: int = 3, n_features: int = 30, scale: float = 1200.0, **cha
     )
 
 
+def peak_model(seed: int = 3, n_features: int = 30, components: int = 4) -> Model:
+    """Return a random model of peaks, with what training makes of them: LSI."""
+    rng = np.random.default_rng(seed)
+    plain = full_model(
+        seed,
+        n_features,
+        modality="peaks",
+        features=tuple(peak_names(n_features)),
+        normalization=Normalization("tfidf", rng.uniform(0.5, 4, n_features).astype(np.float32)),
+    )
+    parts = (rng.uniform(2, 9, components), rng.normal(0, 0.1, components), rng.uniform(0.1, 1, components))
+    loadings = rng.normal(0, 0.3, (n_features, components)).astype(np.float32)
+    return replace(plain, lsi=LSI(loadings, *(part.astype(np.float32) for part in parts)))
+
+
 def quick(**changes: object) -> NetworkConfig:
     """Return a small network that is trained for a short time."""
     return NetworkConfig(**({"hidden_nodes": (12, 8), "epochs": 4, "batch_size": 32} | changes))
@@ -178,3 +194,55 @@ def study(
 def type_names(codes: np.ndarray) -> np.ndarray:
     """Name the types of a study."""
     return np.array([f"type {code}" for code in codes], dtype=object)
+
+
+def gene_table(n_genes: int = 60) -> pd.DataFrame:
+    """Return genes of 10,000 bases, a million bases apart on five chromosomes, on either strand in turn."""
+    i = np.arange(n_genes)
+    start = 1_000_000 * (1 + i // 5)
+    table = {"chrom": [f"chr{1 + c}" for c in i % 5], "start": start, "end": start + 10_000}
+    return pd.DataFrame({**table, "gene": names("GENE", n_genes), "strand": np.where(i % 2, "-", "+")})
+
+
+def sites(n_genes: int = 60, shift: int = 0) -> np.ndarray:
+    """Return the peaks of a tissue: the promoter of each gene, one in its body, and two far from any gene."""
+    genes = gene_table(n_genes)
+    promoter = np.where(genes["strand"] == "+", genes["start"] - 600, genes["end"] + 100)
+    starts = (promoter, genes["start"] + 5000, genes["start"] + 300_000, genes["start"] + 600_000)
+    return np.array(
+        [f"{c}:{s + shift}-{s + shift + 500}" for start in starts for c, s in zip(genes["chrom"], start, strict=True)],
+        dtype=object,
+    )
+
+
+def multiome(
+    seed: int,
+    n_cells: int = 240,
+    labels: Sequence[str] = LABELS,
+    *,
+    depth: float = 1.0,
+    distal: float = 1.0,
+    n_genes: int = 60,
+) -> tuple[ad.AnnData, ad.AnnData]:
+    """Return the RNA and the ATAC of the same cells; every fourth gene and its peaks belong to one label.
+
+    Parameters
+    ----------
+    depth
+        How deeply the chromatin is sequenced.
+    distal
+        The same of the peaks far from genes alone, which gene activity does not see.
+    """
+    rng = np.random.default_rng(seed)
+    codes = rng.permutation(np.arange(n_cells) % len(labels))
+    own = codes[:, None] == np.arange(n_genes) % (len(labels) + 1)
+    base = np.random.default_rng(7).gamma(1.0, 1.0, n_genes)
+    expression = rng.poisson(base * np.where(own, 6, 1) * rng.lognormal(0, 0.3, (n_cells, 1)))
+    opened = np.tile(np.where(own, 1.2, 0.3), 4) * np.repeat([1, 1, distal, distal], n_genes)
+    counted = rng.poisson(depth * opened * rng.lognormal(0, 0.3, (n_cells, 1)))
+    obs = pd.DataFrame({"cell_type": np.array(labels)[codes]}, index=[f"s{seed}_cell{i:04d}" for i in range(n_cells)])
+
+    def half(values: np.ndarray, features: np.ndarray) -> ad.AnnData:
+        return ad.AnnData(sp.csr_matrix(values, dtype=np.float32), obs.copy(), pd.DataFrame(index=pd.Index(features)))
+
+    return half(expression, names("GENE", n_genes)), half(counted, sites(n_genes))

@@ -20,6 +20,12 @@ ORDER = [
     "markers",
     "features",
     "config",
+    "chromatin.intervals",
+    "chromatin.peaks",
+    "chromatin.fragments",
+    "chromatin.genes",
+    "chromatin.activity",
+    "chromatin.lsi",
     "scale",
     "structure",
     "reference",
@@ -32,32 +38,48 @@ ORDER = [
     "schedule",
     "training",
     "modelfile",
+    "taught",
     "refine",
     "annotate",
     "check",
+    "chromatin.linked",
+    "chromatin.bridge",
     "plots",
     "report",
     "adapters",
     "api",
+    "chromatin.verbs",
     "cli",
     "rbridge",
+    "rbridge_chromatin",
 ]
-ONLY_IN = {"anndata": {"adapters"}, "mudata": {"adapters"}, "h5py": {"adapters"}, "zarr": {"adapters"}}
+ONLY_IN = {
+    "anndata": {"adapters"},
+    "bioframe": {"chromatin.intervals"},
+    "mudata": {"adapters"},
+    "h5py": {"adapters"},
+    "zarr": {"adapters"},
+}
 NOT_AT_IMPORT = {
     "torch": {"linear", "network", "schedule", "training"},
+    "bioframe": set(),
     "matplotlib": set(),
     "PIL": set(),
     "tensorboard": set(),
 }
 
 
-def imports(node):
-    """Yield what a syntax tree imports: modules of the package as ``.name``, others by their first name."""
+def imports(node, package=""):
+    """Yield what a syntax tree imports: modules of the package as ``.name``, others by their first name.
+
+    `package` is "chromatin." for the modules of that subpackage.
+    """
     for part in ast.walk(node):
         if isinstance(part, ast.Import):
             yield from (alias.name.split(".")[0] for alias in part.names)
         elif isinstance(part, ast.ImportFrom) and part.level:
-            yield from (f".{name}" for name in ([part.module] if part.module else [a.name for a in part.names]))
+            above = package if part.level == 1 else ""
+            yield from (f".{above}{name}" for name in ([part.module] if part.module else [a.name for a in part.names]))
         elif isinstance(part, ast.ImportFrom):
             yield part.module.split(".")[0]
 
@@ -69,7 +91,9 @@ def at_import(tree):
 
 
 MODULES = {
-    path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCE.glob("*.py") if path.stem != "__init__"
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts): ast.parse(path.read_text(encoding="utf-8"))
+    for path in SOURCE.rglob("*.py")
+    if path.stem != "__init__"
 }
 
 
@@ -77,7 +101,8 @@ MODULES = {
 def test_imports_go_one_way(name):
     assert name in ORDER
     before = {f".{module}" for module in ORDER[: ORDER.index(name)]}
-    assert {found for found in imports(MODULES[name]) if found.startswith(".")} <= before
+    package = name[: name.rfind(".") + 1]
+    assert {found for found in imports(MODULES[name], package) if found.startswith(".")} <= before
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -89,4 +114,4 @@ def test_libraries_stay_where_they_belong(name):
 
 def test_every_module_has_its_tests():
     tested = {path.stem.removeprefix("test_") for path in Path(__file__).parent.glob("test_*.py")}
-    assert set(MODULES) <= tested
+    assert {name.replace(".", "_") for name in MODULES} <= tested

@@ -14,11 +14,12 @@ from jsonschema import Draft202012Validator
 from safetensors.numpy import load as load_tensors
 
 from deepscore import modelfile
+from deepscore.chromatin.lsi import LSI
 from deepscore.config import ACTIVATIONS
 from deepscore.errors import ModelFileError
 from deepscore.normalize import Normalization
 from deepscore.novelty import Profiles
-from forgery import CONTENT, VERSION_1, digest, manifest_in, repacked
+from forgery import CONTENT, PEAKS, VERSION_1, VERSION_3, digest, manifest_in, repacked
 from synthetic import full_model, random_model
 
 # ----------------------------------------------------------------------------------------------- round trip
@@ -73,8 +74,8 @@ def test_a_trained_model_predicts_the_same_after_a_round_trip(trained, tmp_path,
 
 
 def test_the_schema_is_a_schema_and_every_manifest_follows_it(trained):
-    every = (trained.manifest, manifest_in(CONTENT), manifest_in(VERSION_1))
-    assert [manifest["format_version"] for manifest in every] == [2, 2, 1]
+    every = (trained.manifest, manifest_in(CONTENT), manifest_in(VERSION_1), manifest_in(VERSION_3))
+    assert [manifest["format_version"] for manifest in every] == [2, 2, 1, 3]
     for manifest in every:
         name = f"schemas/model-v{manifest['format_version']}.json"
         schema = json.loads(files("deepscore").joinpath(name).read_text(encoding="utf-8"))
@@ -89,6 +90,16 @@ def test_a_file_of_version_1_is_read_and_written_back_as_such():
     manifest = manifest_in(modelfile.to_bytes(model))
     assert (manifest["format_version"], manifest["normalization"]) == (1, {"method": "log_cp10k", "scale": 10_000})
     assert modelfile.to_bytes(model) == VERSION_1
+
+
+def test_a_model_of_peaks_comes_back_with_its_components():
+    after = modelfile.from_bytes(VERSION_3)
+    assert manifest_in(VERSION_3)["lsi"] == {"components": 4}
+    tensors = load_tensors(VERSION_3)
+    for part in dataclasses.fields(LSI):
+        np.testing.assert_array_equal(getattr(after.lsi, part.name), getattr(PEAKS.lsi, part.name))
+        np.testing.assert_array_equal(tensors[f"lsi.{part.name}"], getattr(PEAKS.lsi, part.name))
+    assert modelfile.to_bytes(after) == VERSION_3
 
 
 def test_the_profiles_of_a_file_may_stand_in_any_order():

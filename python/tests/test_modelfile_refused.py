@@ -15,6 +15,7 @@ from deepscore.errors import ModelFileError
 from forgery import (
     CONTENT,
     VERSION_1,
+    VERSION_3,
     code_of,
     header_with,
     manifest_in,
@@ -72,10 +73,10 @@ def test_bytes_after_the_end_are_refused():
 
 def test_a_newer_version_says_what_to_do():
     def newer(manifest):
-        manifest |= {"format_version": 3, "created_with": "deepscore 3.1", "features": {"other": "schema"}}
+        manifest |= {"format_version": 4, "created_with": "deepscore 4.1", "features": {"other": "schema"}}
 
     for read in (modelfile.from_bytes, modelfile.manifest_of):
-        with pytest.raises(ModelFileError, match="deepscore 3.1.*Upgrade") as caught:
+        with pytest.raises(ModelFileError, match="deepscore 4.1.*Upgrade") as caught:
             read(repacked(newer))
         assert caught.value.code == "newer_version"
 
@@ -136,6 +137,39 @@ INVALID_1 = {
 @pytest.mark.parametrize("change", INVALID_1.values(), ids=INVALID_1)
 def test_version_1_has_a_schema_of_its_own(change):
     assert code_of(repacked(change, seal=True, content=VERSION_1)) == "invalid_manifest"
+
+
+INVALID_3 = {
+    "genes": put("modality", "rna"),
+    "a recipe of genes": put("normalization", "method", "lognorm"),
+    "no components": put("lsi", "components", 0),
+    "half a component": put("lsi", "components", 1.5),
+    "too many components": put("lsi", "components", 10**9),
+    "something else beside them": put("lsi", "loadings", [[1.0]]),
+    "nothing about them": lambda manifest: manifest.pop("lsi"),
+    "called version 2": put("format_version", 2),
+}
+
+
+@pytest.mark.parametrize("change", INVALID_3.values(), ids=INVALID_3)
+def test_version_3_has_a_schema_of_its_own(change):
+    assert code_of(repacked(change, seal=True, content=VERSION_3)) == "invalid_manifest"
+
+
+COMPONENTS = {
+    "missing": lambda tensors: tensors.pop("lsi.mean"),
+    "not a number": value("lsi.loadings", np.nan, 3),
+    "one component less": replaced("lsi.loadings", lambda x: x[:, 1:].copy()),
+    "of other peaks": replaced("lsi.loadings", lambda x: x[1:].copy()),
+    "a deviation of nought": value("lsi.deviation", 0),
+    "a negative singular value": value("lsi.singular_values", -1),
+}
+
+
+@pytest.mark.parametrize("change", COMPONENTS.values(), ids=COMPONENTS)
+@pytest.mark.parametrize("seal", [False, True])
+def test_invalid_components_are_refused(change, seal):
+    assert code_of(repacked(None, change, seal, content=VERSION_3)) == "invalid_tensors"
 
 
 @pytest.mark.parametrize("name", ["linear.weight", "linear.bias", "profiles.mean"])

@@ -38,11 +38,16 @@ def main(tasks: str, task_name: str, method_name: str, out: str, *seed: str) -> 
     def transfer(reference: ad.AnnData, query: ad.AnnData, task: Task) -> tuple:
         return module.transfer(reference, query, task, **options)
 
+    def bridged(reference: ad.AnnData, bridge: tuple[ad.AnnData, ad.AnnData], query: ad.AnnData, task: Task) -> tuple:
+        if hasattr(module, "bridge"):  # a way of its own
+            return module.bridge(reference, bridge, query, task, **options)
+        return through_bridge(transfer, reference, bridge, query, task)
+
     reference, (query, truth), bridge = task.reference(), task.query(), task.bridge()
     labels = sorted(set(reference.obs["label"]))
     start = time.perf_counter()
     if bridge:
-        calls, confidence, *own = through_bridge(transfer, reference, bridge, query, task)
+        calls, confidence, *own = bridged(reference, bridge, query, task)
     else:
         calls, confidence, *own = transfer(reference, query, task)
     measured = {"seconds": time.perf_counter() - start, "megabytes": peak_megabytes()}
