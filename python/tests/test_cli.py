@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 
 import anndata as ad
+import mudata
 import numpy as np
 import pytest
 
 import deepscore
 from deepscore.cli import main
-from synthetic import dataset
+from synthetic import dataset, peak_names
 
 
 @pytest.fixture(autouse=True)
@@ -107,9 +109,58 @@ def test_a_file_may_be_annotated_in_place(with_model):
     assert "deepscore" in ad.read_h5ad("query.h5ad").obs
 
 
+@pytest.fixture
+def multiome(folder):
+    """Add paired cells: RNA of the reference's types, and a gene's peak with its counts, 200 bases into the gene."""
+    rna = dataset(6, n_cells=200)
+    atac = rna.copy()
+    atac.var_names = peak_names(80)
+    with mudata.set_options(pull_on_update=False):
+        mudata.MuData({"rna": rna, "atac": atac}).write_h5mu("multiome.h5mu")
+    atac.write_h5ad("atac.h5ad")
+    rows = (re.split("[:-]", peak) for peak in peak_names(80))
+    genes = [
+        f"{c}\t{int(a) + 200}\t{int(b) + 900}\t{gene}\t0\t+"
+        for (c, a, b), gene in zip(rows, rna.var_names, strict=True)
+    ]
+    (folder / "genes.bed").write_text("\n".join(genes) + "\n")
+    return rna
+
+
+def test_bridge_trains_as_python_does(multiome, capsys):
+    assert run("bridge", "ref.h5ad", "multiome.h5mu", "--labels", "cell_type", "-o", "bridge", "--seed", 2) == 0
+    assert "3 labels, 80 features" in capsys.readouterr().out
+    expected = deepscore.train_bridge("ref.h5ad", "multiome.h5mu", labels="cell_type", seed=2, progress=False)
+    assert expected.manifest == deepscore.inspect_model("bridge")
+
+
+def test_activity_is_that_of_python_and_peaks_help_to_annotate_it(multiome, capsys, trained):
+    assert run("activity", "atac.h5ad", "genes.bed", "-o", "activity.h5ad", "--upstream", 500) == 0
+    assert "200 cells x 80 genes" in capsys.readouterr().out
+    found = ad.read_h5ad("activity.h5ad")
+    expected = deepscore.gene_activity("atac.h5ad", "genes.bed", 500)
+    np.testing.assert_array_equal(found.X.toarray(), expected.X.toarray())
+    trained.save("model.deepscore")
+    assert run("annotate", "model.deepscore", "activity.h5ad", "--peaks", "atac.h5ad", "-o", "out.h5ad") == 0
+    called = trained.annotate("activity.h5ad", peaks="atac.h5ad").obs
+    assert ad.read_h5ad("out.h5ad").obs["deepscore"].astype(str).tolist() == called["deepscore"].tolist()
+    assert (called["deepscore"] == multiome.obs["cell_type"]).mean() > 0.8
+
+
+def test_activity_counts_fragments_of_the_cells_in_a_file(multiome, folder):
+    (folder / "fragments.tsv").write_text("chr1\t100\t900\tAAA-1\t1\nchr1\t300\t400\tCCC-1\t2\n")
+    (folder / "cells").write_text("CCC-1\nAAA-1\n")
+    assert run("activity", "fragments.tsv", "genes.bed", "--cells", "cells", "-o", "a.h5ad", "--upstream", 0) == 0
+    found = ad.read_h5ad("a.h5ad")
+    assert found.obs_names.tolist() == ["CCC-1", "AAA-1"]
+    assert found.X.toarray().sum(axis=1).tolist() == [1, 1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
+        (("activity", "query.h5ad", "none.bed", "-o", "out.h5ad"), "file_not_found"),
+        (("bridge", "model.deepscore", "none.h5mu", "-o", "m"), "file_not_found"),
         (("inspect", "none"), "file_not_found"),
         (("inspect", "query.h5ad"), "not_a_model"),
         (("annotate", "model.deepscore", "none.h5ad", "-o", "out.h5ad"), "file_not_found"),

@@ -9,6 +9,7 @@ import pandas as pd
 
 PRODUCT = "deepscore"
 REGRESSIONS = ["lr_refz", "lr_ownz"]
+CEILINGS = {"ceiling_rna": "paired RNA: the ceiling", "ceiling_peaks": "peaks with true labels"}
 TITLES = {
     "accuracy": "accuracy",
     "macro_f1": "macro-F1",
@@ -29,7 +30,9 @@ def write(rows: list[dict], folder: Path) -> None:
     runs = pd.DataFrame(rows).reindex(columns=["group", "task", "method", "seed", *TITLES, "note", "error"])
     folder.mkdir(parents=True, exist_ok=True)
     runs.to_csv(folder / "accuracy.csv", index=False, float_format="%.4f")
-    parts = ["# Accuracy", machine(), means(runs), margins(runs), open_set(runs), every_task(runs), failures(runs)]
+    rivals = runs[~runs["method"].isin(CEILINGS)]
+    parts = ["# Accuracy", machine(), means(rivals), margins(rivals), ceilings(runs), open_set(rivals)]
+    parts += [every_task(runs), failures(runs)]
     text = "\n\n".join(part for part in parts if part) + "\n"
     (folder / "accuracy.md").write_text(text)
     print(f"\n{text}\nwritten: {folder / 'accuracy.md'}, {folder / 'accuracy.csv'}")
@@ -93,6 +96,22 @@ def margin(part: pd.DataFrame, peers: pd.DataFrame, metric: str, title: str) -> 
     best = peers[metric].idxmax()
     lead = part.loc[PRODUCT, metric] - peers.loc[best, metric]
     return {f"{TITLES[metric]} less {title}": lead, f"{title} ({TITLES[metric]})": best}
+
+
+def ceilings(runs: pd.DataFrame) -> str:
+    """Return DeepScore beside what it would reach if it saw what a task hides."""
+    found = by_task(runs).reset_index()
+    titles = {PRODUCT: "DeepScore"} | CEILINGS
+    has_one = found.loc[found["method"].isin(CEILINGS), "task"].unique()
+    found = found[found["task"].isin(has_one) & found["method"].isin(titles)]
+    if found.empty:
+        return ""
+    table = pd.DataFrame({"task": has_one})
+    for method, title in titles.items():
+        part = found[found["method"] == method].set_index("task")
+        for metric in ("accuracy", "macro_f1"):
+            table[f"{title}, {TITLES[metric]}"] = part[metric].reindex(has_one).to_numpy()
+    return f"## Ceilings\n\n{markdown(table)}"
 
 
 def open_set(runs: pd.DataFrame) -> str:

@@ -113,18 +113,19 @@ def open_path(path: Path) -> Any:
         raise InputError("unknown_data", f"{path.name} is neither .h5ad, .h5mu nor .zarr.")
     try:
         if path.suffix == ".h5mu":
-            return _mudata().read_h5mu(path, backed="r")
+            return _open_mudata(path)
         return ad.read_h5ad(path, backed="r") if path.suffix == ".h5ad" else _open_zarr(path)
     except OSError as error:  # zarr's own error for a missing group is one, too
         raise InputError("unknown_data", f"{path} cannot be read as {path.suffix}: {error}") from None
 
 
-def _mudata() -> Any:
+def _open_mudata(path: Path) -> Any:
     try:
         import mudata
     except ImportError as error:
         raise EngineError("missing_package", "MuData files need mudata: pip install 'deepscore[mudata]'.") from error
-    return mudata
+    with mudata.set_options(pull_on_update=False):  # the behaviour of later versions; without it, this one warns
+        return mudata.read_h5mu(path, backed="r")
 
 
 def _open_zarr(path: Path) -> ad.AnnData:

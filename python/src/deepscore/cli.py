@@ -1,4 +1,4 @@
-"""The command line: ``deepscore check``, ``deepscore train``, ``deepscore annotate``, ``deepscore inspect``."""
+"""The command line: ``deepscore check``, ``train``, ``bridge``, ``activity``, ``annotate`` and ``inspect``."""
 
 from __future__ import annotations
 
@@ -57,6 +57,27 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("-o", "--output", required=True, metavar="MODEL", help="model file to write")
     train.set_defaults(run=_train)
 
+    bridge = verbs.add_parser("bridge", help="train a model of chromatin through a multiome")
+    bridge.add_argument("rna_model", metavar="RNA", help="model file, or annotated RNA reference with --labels")
+    bridge.add_argument("multiome", metavar="MULTIOME", help=".h5mu with the modalities rna and atac")
+    bridge.add_argument("--labels", metavar="COL", help="column of obs with the labels of the reference")
+    bridge.add_argument("--modality", default="peaks", help="peaks or activity (default: peaks)")
+    bridge.add_argument("--annotation", metavar="GENES", help="GTF, GFF3 or BED file, for activity")
+    bridge.add_argument("--batch", metavar="COL", help="column of obs with the samples of the multiome")
+    bridge.add_argument("--threshold", type=float, default=0.5, help="lowest score to learn from (default: 0.5)")
+    bridge.add_argument("--seed", type=int, default=0)
+    bridge.add_argument("-o", "--output", required=True, metavar="MODEL", help="model file to write")
+    bridge.set_defaults(run=_bridge)
+
+    activity = verbs.add_parser("activity", help="compute gene activity from peaks or fragments")
+    activity.add_argument("x", metavar="X", help=".h5ad or .zarr of peaks, or a fragments file")
+    activity.add_argument("annotation", metavar="GENES", help="GTF, GFF3 or BED file")
+    activity.add_argument("--cells", metavar="FILE", help="barcodes to count in fragments, one in a line")
+    activity.add_argument("--upstream", type=int, default=2000, metavar="N", help="bases of promoter (default: 2000)")
+    activity.add_argument("--weighting", default="none", help="none, or distance (of peaks)")
+    activity.add_argument("-o", "--output", required=True, metavar="OUT", help=".h5ad to write")
+    activity.set_defaults(run=_activity)
+
     annotate = verbs.add_parser("annotate", help="annotate a query with a model file")
     annotate.add_argument("model", metavar="MODEL")
     annotate.add_argument("query", metavar="QUERY", help=".h5ad, cells x features")
@@ -65,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     annotate.add_argument("--layer", help="layer to read in place of X")
     annotate.add_argument("--batch", metavar="COL", help="column of obs with the samples of the query")
     annotate.add_argument("--groups", metavar="COL", help="column of obs with clusters: a call for each, by vote")
+    annotate.add_argument("--peaks", help="for gene activity: .h5ad with the raw peaks of the same cells")
     annotate.add_argument("--no-refine", action="store_true", help="call each cell by itself")
     annotate.add_argument("--probabilities", action="store_true", help="add the table of all probabilities")
     annotate.add_argument("--report", metavar="HTML", help="write a report as an HTML page")
@@ -109,6 +131,25 @@ def _train(arguments: argparse.Namespace) -> None:
     print(f"{model!r} -> {arguments.output}")
 
 
+def _bridge(arguments: argparse.Namespace) -> None:
+    from .chromatin.verbs import train_bridge
+
+    options = {name: getattr(arguments, name) for name in ("labels", "annotation", "batch", "threshold", "seed")}
+    model = train_bridge(arguments.rna_model, arguments.multiome, arguments.modality, **options)
+    model.save(arguments.output)
+    print(f"{model!r} -> {arguments.output}")
+
+
+def _activity(arguments: argparse.Namespace) -> None:
+    from .chromatin.verbs import gene_activity
+
+    cells = None if arguments.cells is None else Path(arguments.cells).read_text(encoding="utf-8").split()
+    options = {"upstream": arguments.upstream, "weighting": arguments.weighting}
+    found = gene_activity(arguments.x, arguments.annotation, cells=cells, **options)
+    found.write_h5ad(arguments.output)
+    print(f"{found.n_obs} cells x {found.n_vars} genes -> {arguments.output}")
+
+
 def _annotate(arguments: argparse.Namespace) -> None:
     from .adapters import add_annotation, write_h5ad
     from .annotate import UNCLASSIFIED
@@ -124,6 +165,7 @@ def _annotate(arguments: argparse.Namespace) -> None:
         probabilities=arguments.probabilities,
         refine=not arguments.no_refine,
         groups=arguments.groups,
+        peaks=arguments.peaks,
     )
     write_h5ad(add_annotation(source, found), arguments.query, arguments.output)
     if arguments.report:

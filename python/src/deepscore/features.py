@@ -16,7 +16,7 @@ import numpy.typing as npt
 from .blocks import CellBlocks, Names
 from .errors import ConfigError, InputError
 from .markers import MarkerTest, marker_scores
-from .naming import Modality, canonical, match_names
+from .naming import Modality, canonical, is_peak, match_names
 from .variable import Doubles, variability
 
 __all__ = ["Strategy", "common_features", "no_shared_features"]
@@ -101,10 +101,16 @@ def no_shared_features(wanted: Names, data: CellBlocks) -> InputError:
             "names: the matrix is the wrong way round. AnnData is cells x features (use adata.T), a matrix in R is "
             "features x cells.",
         )
+    advice = "Check species, the kind of names, and the modality."
+    wants_peaks, has_peaks = is_peak(wanted[0]), is_peak(data.feature_names[0])
+    if has_peaks and not wants_peaks:
+        advice = "Compute gene activity first (gene_activity), or train on peaks through a multiome (train_bridge)."
+    elif has_peaks and wants_peaks:
+        advice = "Peaks are called anew in every study: merge them (find_common_peaks) and count anew (match_peaks)."
     return InputError(
         "no_shared_features",
         f"None of the {len(wanted)} features (such as {wanted[0]!r}) was found among the {data.n_features} of the "
-        f"other data set (such as {data.feature_names[0]!r}). Check species, the kind of names, and the modality.",
+        f"other data set (such as {data.feature_names[0]!r}). {advice}",
     )
 
 

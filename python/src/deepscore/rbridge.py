@@ -30,7 +30,7 @@ from .naming import select_modality
 from .reference import Reference, prepare
 from .version import __version__
 
-BRIDGE = 2
+BRIDGE = 3
 Answer = dict[str, Any]
 Kwargs = Mapping[str, Any]
 
@@ -251,13 +251,16 @@ def annotate(
     batch: Sequence[str | None] | None,
     groups: Sequence[str | None] | None,
     kwargs: Kwargs,
+    peaks: CellBlocks | None = None,
 ) -> Answer:
     """Twin of :meth:`deepscore.DeepScore.annotate`; returns what is known of each cell."""
     load_torch()
     samples = None if batch is None else _strings(batch)
     clusters = None if groups is None else _strings(groups)
     options = _only(kwargs, "threshold", "modality", "probabilities", "min_overlap", "refine")
-    found = annotate_blocks(modelfile.from_bytes(bytes(model)), query, batch=samples, groups=clusters, **options)
+    found = annotate_blocks(
+        modelfile.from_bytes(bytes(model)), query, batch=samples, groups=clusters, peaks=peaks, **options
+    )
     table = found.probabilities
     return {
         "label": found.calls.tolist(),

@@ -14,6 +14,21 @@ def transfer(reference, query, task, seed):
         features = deepscore.find_common_features(reference, query, n_features=n_features)
     model = deepscore.DeepScore(common_features=features, seed=seed)
     model = model.set_reference(reference, "label").train(progress=False)
-    query = model.annotate(query, batch="batch" if "batch" in query.obs else None, probabilities=True)
-    best = query.obsm["deepscore_probabilities"].idxmax(axis=1)
-    return query.obs["deepscore"], query.obs["deepscore_score"], {"best": best.astype(str).tolist()}
+    peaks = task.query_peaks(query) if task.modality == "activity" else None
+    return annotated(model, query, peaks=peaks)
+
+
+def bridge(reference, multiome, query, task, seed):
+    batch = sample_of(multiome[0])
+    model = deepscore.train_bridge(reference, multiome, labels="label", batch=batch, seed=seed, progress=False)
+    return annotated(model, query)
+
+
+def annotated(model, query, **options):
+    found = model.annotate(query, batch=sample_of(query), probabilities=True, **options)
+    best = found.obsm["deepscore_probabilities"].idxmax(axis=1)
+    return found.obs["deepscore"], found.obs["deepscore_score"], {"best": best.astype(str).tolist()}
+
+
+def sample_of(data):
+    return "batch" if "batch" in data.obs else None

@@ -1,4 +1,4 @@
-# Rscript seurat.R FOLDER KIND: reads what seurat.py has written, writes calls.csv and facts.json.
+# Rscript seurat.R FOLDER KIND MODALITY: reads what seurat.py has written, writes calls.csv and facts.json.
 suppressPackageStartupMessages(library(Seurat))
 words <- commandArgs(trailingOnly = TRUE)
 folder <- words[1]
@@ -15,14 +15,40 @@ normalise <- function(x) {
   if (words[2] == "counts") NormalizeData(object, verbose = FALSE) else SetAssayData(object, "data", log1p(x))
 }
 
-lsi <- function(peaks) {
-  peaks <- peaks[Matrix::rowSums(peaks) > 0, ]
+tf_idf <- function(peaks) {
   tf <- Matrix::t(Matrix::t(peaks) / pmax(Matrix::colSums(peaks), 1))
-  tf_idf <- log1p(tf * (ncol(peaks) / Matrix::rowSums(peaks)) * 1e4)
-  parts <- irlba::irlba(Matrix::t(tf_idf), nv = 30)
-  embedding <- scale(parts$u %*% diag(parts$d))
+  log1p(tf * (ncol(peaks) / pmax(Matrix::rowSums(peaks), 1)) * 1e4)
+}
+
+lsi <- function(peaks) {
+  parts <- irlba::irlba(Matrix::t(tf_idf(peaks)), nv = 30)
+  embedding <- scale(parts$u)
   dimnames(embedding) <- list(colnames(peaks), paste0("LSI_", 1:30))
-  CreateDimReducObject(embedding, key = "LSI_", assay = "RNA")
+  dimnames(parts$v) <- list(rownames(peaks), colnames(embedding))
+  CreateDimReducObject(embedding, parts$v, key = "LSI_", assay = "RNA", misc = list(d = parts$d))
+}
+
+with_peaks <- function(x) SetAssayData(CreateSeuratObject(x), "data", tf_idf(x))
+
+of_genes <- function() {
+  reference <- FindVariableFeatures(normalise(reference), verbose = FALSE)
+  reference <- RunPCA(ScaleData(reference, verbose = FALSE), verbose = FALSE)
+  query <- normalise(query)
+  features <- VariableFeatures(reference)
+  query <- ScaleData(query, features = features, verbose = FALSE)
+  FindTransferAnchors(
+    reference, query, features = features, dims = 1:30, verbose = FALSE,
+    reduction = if (is.null(peaks)) "pcaproject" else "cca"
+  )
+}
+
+of_peaks <- function() {
+  known <- with_peaks(reference)
+  known[["lsi"]] <- lsi(reference)
+  FindTransferAnchors(
+    known, with_peaks(query), features = rownames(known), dims = 2:30, verbose = FALSE,
+    reference.reduction = "lsi", reduction = "lsiproject"
+  )
 }
 
 reference <- read_matrix("reference", "r")
@@ -31,16 +57,13 @@ peaks <- if (dir.exists(file.path(folder, "peaks"))) read_matrix("peaks", "q")
 labels <- as.character(read.csv(file.path(folder, "labels.csv"))$label)
 
 start <- proc.time()[["elapsed"]]
-reference <- FindVariableFeatures(normalise(reference), verbose = FALSE)
-reference <- RunPCA(ScaleData(reference, verbose = FALSE), verbose = FALSE)
-query <- normalise(query)
-features <- VariableFeatures(reference)
-query <- ScaleData(query, features = features, verbose = FALSE)
-anchors <- FindTransferAnchors(
-  reference, query, features = features, dims = 1:30, verbose = FALSE,
-  reduction = if (is.null(peaks)) "pcaproject" else "cca"
-)
-weights <- if (is.null(peaks)) "pcaproject" else lsi(peaks)
+if (words[3] == "peaks") {
+  anchors <- of_peaks()
+  peaks <- query
+} else {
+  anchors <- of_genes()
+}
+weights <- if (is.null(peaks)) "pcaproject" else lsi(peaks[Matrix::rowSums(peaks) > 0, ])
 dims <- if (is.null(peaks)) 1:30 else 2:30
 found <- TransferData(
   anchors, labels, weight.reduction = weights, dims = dims, k.weight = 50, verbose = FALSE
@@ -51,5 +74,6 @@ write.csv(data.frame(call = found$predicted.id, confidence = found$prediction.sc
   file.path(folder, "calls.csv"), row.names = FALSE)
 peak <- sub("^VmHWM:\\s*([0-9]+) kB$", "\\1", grep("^VmHWM", readLines("/proc/self/status"), value = TRUE))
 writeLines(sprintf(
-  '{"seconds": %f, "megabytes": %f, "note": "%d anchors"}', seconds, as.numeric(peak) / 1024, nrow(anchors@anchors)
+  '{"seconds": %f, "megabytes": %f, "note": "%d anchors%s"}', seconds, as.numeric(peak) / 1024, nrow(anchors@anchors),
+  if (words[3] == "peaks") " in the reference's LSI (lsiproject, without Signac)" else ""
 ), file.path(folder, "facts.json"))

@@ -1,4 +1,8 @@
-"""Seurat's anchors and TransferData, in R; gene activity is weighed in the LSI of the query's peaks."""
+"""Seurat's anchors and TransferData, in R; gene activity is weighed in the LSI of the query's peaks.
+
+Peaks are projected into the reference's LSI and weighed in the query's own, as Signac's vignettes do it; the TF-IDF and
+the LSI are computed here, as Signac is not needed for more.
+"""
 
 import json
 import subprocess
@@ -14,8 +18,6 @@ R_PACKAGES = ["Seurat"]
 
 
 def transfer(reference, query, task):
-    if task.modality == "peaks":
-        raise NotImplementedError("anchors between peak matrices need Signac")
     reference, query = shared(reference, query, task)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -26,7 +28,7 @@ def transfer(reference, query, task):
             write(folder / table, data)
         reference.obs["label"].to_csv(folder / "labels.csv")
         kind = reference.uns.get("x_kind", "counts")
-        subprocess.run(["Rscript", Path(__file__).with_suffix(".R"), folder, kind], check=True)
+        subprocess.run(["Rscript", Path(__file__).with_suffix(".R"), folder, kind, task.modality], check=True)
         found = pd.read_csv(folder / "calls.csv", dtype={"call": str})
         facts = json.loads((folder / "facts.json").read_text())  # time and memory without reading files
     return found["call"], found["confidence"], facts

@@ -1,0 +1,104 @@
+"""Tasks of chromatin made of the data of the accuracy tasks: `python chromatin_tasks.py [DATA] [OUT]`.
+
+fragments_to_activity: gene activity counted from a fragments file, with tiles of 5,000 bases as the raw peaks. *_moved:
+a task of peaks whose query has another set of peaks: each is moved by up to 150 bases and three in ten are missing. The
+counts stay as they are, so that only what the peaks are called differs; methods that go by names cannot take part.
+"""
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+
+import deepscore
+from deepscore.chromatin.genes import read_annotation
+from deepscore.chromatin.intervals import parse_peaks, peak_names
+
+ROOT = Path(__file__).parents[3]
+MOVED = ("snare_peaks_holdout", "snare_bridge", "granja_D6_to_D5")
+FARTHEST, MISSING = 150, 0.3
+# The test file holds two chromosomes of hg19; their lengths.
+LENGTHS = {"chr5": 180_915_260, "chr11": 135_006_516}
+TILE = 5000
+
+
+def moved(data: ad.AnnData, rng: np.random.Generator) -> ad.AnnData:
+    """Return the data set with other peaks."""
+    peaks = parse_peaks(data.var_names.to_numpy(object))
+    shift = rng.integers(-FARTHEST, FARTHEST + 1, len(peaks))
+    start = np.maximum(peaks["start"] + shift, 0)
+    peaks = peaks.assign(start=start, end=np.maximum(peaks["end"] + shift, start + 1))
+    data = data.copy()
+    data.var_names = peak_names(peaks)
+    kept = (rng.random(len(peaks)) >= MISSING) & ~data.var_names.duplicated()
+    return data[:, kept].copy()
+
+
+def tiles() -> pd.DataFrame:
+    parts = []
+    for chrom, length in LENGTHS.items():
+        start = np.arange(0, length, TILE)
+        parts.append(pd.DataFrame({"chrom": chrom, "start": start, "end": np.minimum(start + TILE, length)}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def from_fragments(data: Path, out: Path) -> dict:
+    """Count genes and tiles of the fragments, write them beside the reference, and return the task."""
+    folder = data / "fragments"
+    fragments = folder / "fragments_hg19_chr5_chr11.tsv.gz"
+    cells = pd.read_csv(folder / "cells.csv", index_col="barcode")
+    genes = read_annotation(data / "hg19_genes_archr.bed.gz")
+    genes = genes[genes["chrom"].isin(LENGTHS)]
+    activity = deepscore.gene_activity(fragments, genes, cells=list(cells.index))
+    peaks = deepscore.count_fragments(fragments, tiles(), list(cells.index), progress=False)
+    activity.obs = cells.loc[activity.obs_names]
+    activity.write_h5ad(out / "fragments_activity.h5ad", compression="gzip")
+    peaks.write_h5ad(out / "fragments_tiles.h5ad", compression="gzip")
+    linked(folder / "rna.h5ad", out / "fragments_rna.h5ad")
+    return {
+        "name": "fragments_to_activity",
+        "modality": "activity",
+        "reference": "fragments_rna.h5ad",
+        "query": "fragments_activity.h5ad",
+        "query_peaks": "fragments_tiles.h5ad",
+        "label": "cell_type",
+        "kind": "closed",
+    }
+
+
+def with_moved_peaks(data: Path, out: Path, entry: dict) -> dict:
+    """Write the query of a task with other peaks, and return the task."""
+    name = entry["query"].replace(".h5ad", "_moved.h5ad")
+    moved(ad.read_h5ad(data / entry["query"]), np.random.default_rng(0)).write_h5ad(out / name, compression="gzip")
+    for file in {entry["reference"], *(v for v in entry.get("bridge", {}).values() if isinstance(v, str))}:
+        linked(data / file, out / file)
+    return entry | {"name": f"{entry['name']}_moved", "query": name}
+
+
+def linked(file: Path, name: Path) -> None:
+    name.unlink(missing_ok=True)
+    name.symlink_to(file.resolve())
+
+
+def toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {toml(one)}" for key, one in value.items()) + " }"
+    return json.dumps(value)
+
+
+def main(data: str = str(ROOT.parent / "shared" / "data"), out: str = str(ROOT / ".bench" / "chromatin")) -> None:
+    source, target = Path(data), Path(out)
+    target.mkdir(parents=True, exist_ok=True)
+    known = {entry["name"]: entry for entry in tomllib.loads((source / "tasks.toml").read_text())["task"]}
+    entries = [from_fragments(source, target), *(with_moved_peaks(source, target, known[name]) for name in MOVED)]
+    lines = ["\n".join(["[[task]]", *(f"{key} = {toml(value)}" for key, value in one.items())]) for one in entries]
+    (target / "tasks.toml").write_text("\n\n".join(lines) + "\n")
+    print(target / "tasks.toml")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,169 @@
+"""The Python half of the R bridge for chromatin; see :mod:`deepscore.rbridge`.
+
+Peaks arrive as a list of names, as the path of a BED file, or as a data set. Annotations arrive as the path of a file,
+or as a table: lists of strings and the bytes of numbers (float64). Counts go back as the arrays of cells x features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from . import modelfile
+from .blocks import CellBlocks, Names
+from .chromatin.activity import activity_blocks, activity_from_fragments
+from .chromatin.bridge import Bridge, rna_model_of, train_through
+from .chromatin.fragments import count_fragments as count
+from .chromatin.genes import read_annotation
+from .chromatin.intervals import parse_peaks, peak_names, read_bed
+from .chromatin.linked import linked_genes
+from .chromatin.peaks import common_peaks, match, matched_blocks
+from .config import NetworkConfig, TrainConfig, whole
+from .errors import InputError
+from .naming import is_peak
+from .rbridge import Answer, Kwargs, _answers, _labels, _only, _strings, load_torch
+
+# Of a matrix of R.
+MOST_VALUES = 2**31 - 1
+VALUES_PER_PART = 2**24
+
+Peaks = str | Sequence[str] | CellBlocks
+Table = str | Mapping[str, Any]
+
+
+@_answers
+def find_common_peaks(datasets: Sequence[Peaks], kwargs: Kwargs) -> list[str]:
+    """Twin of :func:`deepscore.find_common_peaks`."""
+    options = _only(kwargs, "how", "min_width", "max_width", "standard_chromosomes")
+    return common_peaks([_peaks(one) for one in datasets], **options).tolist()
+
+
+@_answers
+def match_peaks(query: CellBlocks, peaks: Peaks, fragments: str | None, kwargs: Kwargs) -> Answer:
+    """Twin of :func:`deepscore.match_peaks`."""
+    options, wanted = _only(kwargs, "min_overlap", "counting"), _peaks(peaks)
+    counting = options.pop("counting", "fragments")
+    if fragments is None:
+        found = match(query.feature_names, wanted, **options)
+        counts, covered = matched_blocks(query, found, wanted).to_csr(), found.covered
+    else:
+        counts = count(fragments, parse_peaks(wanted), query.cell_names.tolist(), count=counting)
+        covered = np.diff(counts.tocsc().indptr) > 0
+    return matrix(counts, wanted) | {"covered": covered.tolist()}
+
+
+@_answers
+def count_fragments(fragments: str, peaks: Peaks, cells: Sequence[str], kwargs: Kwargs) -> Answer:
+    """Twin of :func:`deepscore.count_fragments`."""
+    options, wanted = _only(kwargs, "counting", "progress"), _peaks(peaks)
+    counting = options.pop("counting", "fragments")
+    return matrix(count(fragments, parse_peaks(wanted), list(cells), count=counting, **options), wanted)
+
+
+@_answers
+def gene_activity(x: CellBlocks | str, annotation: Table, cells: Sequence[str] | None, kwargs: Kwargs) -> Answer:
+    """Twin of :func:`deepscore.gene_activity`; `x` is a data set or the path of a fragments file."""
+    options = _only(kwargs, "upstream", "downstream", "weighting", "biotypes", "counting")
+    genes, counting = _genes(annotation, options.pop("biotypes", None)), options.pop("counting", "fragments")
+    options |= {name: whole(name, options[name], 0) for name in ("upstream", "downstream") if name in options}
+    if not isinstance(x, str):
+        found = activity_blocks(x, genes, **options)
+        return matrix(found.to_csr(), found.feature_names)
+    if cells is None:
+        raise InputError("no_cells", "Fragments hold barcodes of empty droplets, too: give cells=, the barcodes.")
+    return matrix(*activity_from_fragments(x, list(cells), genes, **options, count=counting))
+
+
+@_answers
+def find_linked_genes(rna: CellBlocks, atac: CellBlocks, annotation: Table | None, kwargs: Kwargs) -> list[str]:
+    """Twin of :func:`deepscore.find_linked_genes`."""
+    options = _only(kwargs, "n_features", "upstream")
+    n = whole("n_features", options.get("n_features"), 1, optional=True)
+    halves = Bridge.of(rna, atac, "activity", _optional_genes(annotation), _upstream(options))
+    names, correlations = linked_genes(halves.rna, halves.atac)
+    return names[: min(n or len(names), int((correlations > 0).sum()))]
+
+
+@_answers
+def train_bridge(
+    rna_model: bytes | CellBlocks,
+    labels: Sequence[str | None] | None,
+    rna: CellBlocks,
+    atac: CellBlocks,
+    annotation: Table | None,
+    batch: Sequence[str | None] | None,
+    kwargs: Kwargs,
+) -> bytes:
+    """Twin of :func:`deepscore.train_bridge`; `rna_model` is a model file or a reference, `batch` is of `rna`."""
+    load_torch()
+    known = ("modality", "upstream", "common_features", "threshold", "seed", "progress")
+    options = _only(kwargs, *known)
+    network = NetworkConfig.from_dict({name: options[name] for name in ("common_features", "seed") if name in options})
+    train = TrainConfig(**{name: options[name] for name in ("progress",) if name in options})
+    samples, modality = None if batch is None else _strings(batch), options.get("modality", "peaks")
+    halves = Bridge.of(rna, atac, modality, _optional_genes(annotation), _upstream(options), samples)
+    if isinstance(rna_model, CellBlocks):
+        first = rna_model_of(rna_model, _labels(labels), rna, train, network.seed)
+    else:
+        first = modelfile.from_bytes(bytes(rna_model))
+    sure = {name: options[name] for name in ("threshold",) if name in options}
+    return modelfile.to_bytes(train_through(halves, first, network, train, **sure))
+
+
+def matrix(counts: sp.csr_matrix, features: Names, most: int = MOST_VALUES) -> Answer:
+    """Return the arrays of cells x features, which are those of a features x cells dgCMatrix, in parts for R.
+
+    Returns
+    -------
+    ``p`` and ``i`` (int32, from 0), ``x`` (float32), each a list of the bytes of its parts; their length ``n_values``;
+    the names of the features.
+    """
+    if counts.nnz > most:
+        raise InputError(
+            "too_many_values",
+            f"The result has {counts.nnz:,} values; a sparse matrix of R holds {most:,}. Give fewer cells at a time.",
+        )
+    arrays = {"p": counts.indptr.astype(np.int32), "i": counts.indices.astype(np.int32), "x": counts.data}
+    parts = {
+        name: [
+            array[first : first + VALUES_PER_PART].astype(np.float32 if name == "x" else np.int32).tobytes()
+            for first in range(0, len(array), VALUES_PER_PART)
+        ]
+        for name, array in arrays.items()
+    }
+    return {"features": features.tolist(), "n_values": int(counts.nnz), **parts}
+
+
+def _peaks(x: Peaks) -> Names:
+    """Return the names of peaks; genes that a data set holds besides them are left out."""
+    if isinstance(x, str):
+        return peak_names(read_bed(Path(x)))
+    if not isinstance(x, CellBlocks):
+        return _strings(x)
+    among = np.array([is_peak(name) for name in x.feature_names])
+    return x.feature_names[among] if among.any() else x.feature_names
+
+
+def _genes(annotation: Table, biotypes: Sequence[str] | None = None) -> pd.DataFrame:
+    if isinstance(annotation, str):
+        return read_annotation(annotation, biotypes=biotypes)
+    columns = {
+        name: np.frombuffer(values) if isinstance(values, (bytes, bytearray)) else _strings(values)
+        for name, values in annotation.items()
+    }
+    return read_annotation(pd.DataFrame(columns), biotypes=biotypes)
+
+
+def _optional_genes(annotation: Table | None) -> pd.DataFrame | None:
+    return None if annotation is None else _genes(annotation)
+
+
+def _upstream(options: Kwargs) -> int:
+    upstream = whole("upstream", options.get("upstream", 2000), 0)
+    assert upstream is not None
+    return upstream
