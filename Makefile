@@ -14,7 +14,7 @@ export MPLBACKEND := Agg
 
 R_SOURCES := $(shell find r-package -type f -not -path '*/vignettes/*.html')
 
-.PHONY: help setup demo test lint test-python test-shared check-r docs-r bench-bridge bench-accuracy clean
+.PHONY: help setup demo test lint test-python test-shared check-r docs-r bench-bridge bench-accuracy bench-chromatin clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -67,6 +67,9 @@ bench-bridge: setup ## measure the bridge, training and streaming; prints each f
 
 bench-accuracy: setup ## DeepScore and its peers on TASKS=tasks.toml; ONLY=regex METHODS=list SEEDS=0,1,2 PEERS=fresh
 	$(PYTHON) python/benchmarks/accuracy/run.py
+
+bench-chromatin: setup ## speed and memory of peaks, fragments and gene activity, each figure beside its target
+	$(PYTHON) python/benchmarks/chromatin.py
 
 clean: ## remove what the targets above have made
 	rm -rf .venv .bench demo-output bench-output .pytest_cache .mypy_cache .ruff_cache r-package.Rcheck

@@ -18,7 +18,7 @@ mudata.set_options(pull_on_update=False)
 TYPES = np.array(["B cell", "Monocyte", "NK cell", "T cell"])
 LENGTHS = {"chr1": 248_956_422, "chr2": 242_193_529, "chr7": 159_345_973, "chr11": 135_086_622, "chrX": 156_040_895}
 N_GENES, N_DISTAL, WIDTH = 600, 1500, 500
-OWN = 0.08  # share of the genes, and of the peaks far from them, that belong to a type
+OWN = 0.05  # share of the genes, and of the peaks far from them, that belong to a type
 
 
 def _places(rng: np.random.Generator, n: int) -> pd.DataFrame:
@@ -70,9 +70,9 @@ def multiome(n_cells: int, seed: int) -> mudata.MuData:
     codes = rng.integers(0, len(TYPES), n_cells)
     obs = pd.DataFrame({"cell_type": TYPES[codes]}, index=[f"sample{seed}_{i:04d}-1" for i in range(n_cells)])
     steady, peaks = np.random.default_rng(5), _peaks()
-    expressed, opened = steady.gamma(0.5, 1.2, N_GENES), steady.gamma(2, 0.04, len(peaks))
-    rna = _counts(rng, codes, expressed + 0.05, _owners(3, N_GENES), 4)
-    atac = _counts(rng, codes, opened, peaks["owner"].to_numpy(), 6)
+    expressed, opened = steady.gamma(0.5, 1.2, N_GENES), steady.gamma(2, 0.025, len(peaks))
+    rna = _counts(rng, codes, expressed + 0.05, _owners(3, N_GENES), 3)
+    atac = _counts(rng, codes, opened, peaks["owner"].to_numpy(), 4)
     return mudata.MuData(
         {
             "rna": ad.AnnData(rna, obs.copy(), pd.DataFrame(index=genes()["gene"].to_numpy())),
