@@ -1,8 +1,10 @@
 # The R half of test_languages.py: Rscript both_ways.R FOLDER
 #
 # FOLDER holds settings.json and python.deepscore. Written there: the calls of Python's model in R (python_in_r.csv, and
-# python_in_r_alone.csv without refine), a model trained in R with the same settings (r.deepscore), its calls in R, and what a check of the reference finds (labels.csv,
-# confusable.csv, words.txt).
+# python_in_r_alone.csv without refine), a model trained in R with the same settings (r.deepscore), its calls in R, and
+# what a check of the reference finds (labels.csv, confusable.csv, words.txt). With `bridge` in the settings, the path of
+# a model of RNA, reference and query are the halves of a multiome; then activity.csv, the calls of the query's gene
+# activity in view of its peaks, takes the place of the check.
 
 library(deepscore)
 source("shared_data.R")
@@ -32,17 +34,28 @@ call_and_write <- function(ds, origin) {
   }
 }
 
+check_and_write <- function() {
+  found <- check_reference(
+    reference, "label_missing", query,
+    common_features = config$common_features, batch = settings$batch, folds = 2, seed = config$seed
+  )
+  write_table(found$labels, "labels.csv")
+  write_table(found$confusable, "confusable.csv")
+  writeLines(enc2utf8(found$words), file.path(folder, "words.txt"), useBytes = TRUE)
+}
+
 call_and_write(load_model(file.path(folder, "python.deepscore")), "python")
-ds <- do.call(DeepScore, config) %>%
-  set_reference(reference, labels = "label_missing", batch = settings$batch) %>%
-  train(progress = FALSE)
+if (is.null(settings$bridge)) {
+  ds <- do.call(DeepScore, config) %>%
+    set_reference(reference, labels = "label_missing", batch = settings$batch) %>%
+    train(progress = FALSE)
+  check_and_write()
+} else {
+  ds <- load_model(settings$bridge) %>%
+    train_bridge(list(rna = reference, atac = query), seed = config$seed, batch = settings$batch, progress = FALSE)
+  found <- annotate(load_model(settings$bridge), gene_activity(query, "fixtures/genes.gtf"), peaks = "RNA")
+  calls <- found[[]]
+  write_table(calls[grep("^deepscore", names(calls))], "activity.csv")
+}
 save_model(ds, file.path(folder, "r.deepscore"))
 call_and_write(ds, "r")
-
-found <- check_reference(
-  reference, "label_missing", query,
-  common_features = config$common_features, batch = settings$batch, folds = 2, seed = config$seed
-)
-write_table(found$labels, "labels.csv")
-write_table(found$confusable, "confusable.csv")
-writeLines(enc2utf8(found$words), file.path(folder, "words.txt"), useBytes = TRUE)

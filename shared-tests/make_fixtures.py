@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.io import mmwrite
+from scipy.io import mmread, mmwrite
 from scipy.sparse import csc_matrix
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -110,6 +110,71 @@ def make_peaks(rng):
     write("peaks_query", [names[i] for i in order], cell_table(rng, "q", types), counts=x[order])
 
 
+def placed_genes(rng, x, labels):
+    """Place 36 genes that differ most between the large labels on chr1 to chr3, 20,000 bases apart."""
+    expression = np.log1p(x / x.sum(axis=0) * 1e4)
+    means = np.stack([expression[:, labels == label].mean(axis=1) for label in list(LABELS)[:3]])
+    chosen = np.sort(np.argsort(-means.std(axis=0), kind="stable")[:36])
+    n = np.arange(36)
+    table = pd.DataFrame({"row": chosen, "chrom": [f"chr{1 + i % 3}" for i in n], "start": 30_000 + 20_000 * (n // 3)})
+    table["end"] = table["start"] + rng.integers(1_500, 4_000, 36)
+    table["strand"] = np.where(n % 2, "-", "+")
+    table["follows"] = n % 3 < 2  # the activity of every third gene is the opposite of its expression
+    return table, means[:, chosen].T / means[:, chosen].max(axis=0)[:, None]
+
+
+def make_chromatin(rng):
+    """The ATAC of the cells of `reference`, in another order, and where some of its genes are."""
+    features = (FIXTURES / "reference" / "features.txt").read_text().split()
+    cells = pd.read_csv(FIXTURES / "reference" / "cells.tsv", sep="\t", keep_default_na=False, na_values="NA")
+    x = mmread(FIXTURES / "reference" / "counts.mtx").toarray()
+    genes, level = placed_genes(rng, x, cells["label"].to_numpy())
+    genes["gene"] = [features[row] for row in genes["row"]]
+    write_gtf(genes)
+
+    open_in = np.where(genes["follows"].to_numpy()[:, None], level, 1 - level)
+    first = np.where(genes["strand"] == "+", genes["start"] - 700, genes["end"] + 200)  # in the promoter
+    peaks = [(g.chrom, start, start + 500) for g, start in zip(genes.itertuples(), first, strict=True)]
+    peaks += [(g.chrom, g.start + 300, g.start + 800) for g in genes.itertuples() if g.Index % 2]
+    means = np.vstack([open_in, open_in[1::2]]) * 0.9
+    distal = np.full((45, 3), 0.05)  # 15 peaks of each label, far from all genes
+    distal[np.arange(45), np.arange(45) % 3] = 0.8
+    peaks += [(f"chr{1 + i % 3}", 40_000 + 20_000 * (i // 3), 40_600 + 20_000 * (i // 3)) for i in range(45)]
+    means = np.vstack([means, distal])
+    means = np.hstack([means, means[:, :1] * 0.5])  # pDC, which are few
+    types = cells["label"].map({label: i for i, label in enumerate(LABELS)}).to_numpy()
+    order, by_place = rng.permutation(len(cells)), sorted(range(len(peaks)), key=lambda i: peaks[i])
+    values = rng.poisson(means[:, types] * rng.lognormal(0, 0.25, len(types)))[by_place][:, order]
+    names = ["{}-{}-{}".format(*peaks[i]) for i in by_place]
+    write("reference_atac", names, cells.iloc[order], counts=values)
+    write_fragments(rng, [peaks[i] for i in by_place], cells["cell"].tolist()[:8])
+
+
+def write_gtf(genes):
+    """Genes with a transcript, positions from 1; and one name at two places, which is nobody's."""
+    twice = [{"chrom": c, "start": 400_000, "end": 402_000, "strand": "+", "gene": "TWICE"} for c in ("chr1", "chr2")]
+    lines = ["# made-up genes"]
+    for i, g in pd.concat([genes, pd.DataFrame(twice)], ignore_index=True).iterrows():
+        kind = "lncRNA" if i % 6 == 5 else "protein_coding"
+        facts = f'gene_id "G{i:03d}"; gene_name "{g.gene}"; gene_type "{kind}";'
+        lines += ["\t".join([g.chrom, "made", what, str(g.start + 1), str(g.end), ".", g.strand, ".", facts])
+                  for what in ("gene", "transcript")]  # fmt: skip
+    (FIXTURES / "genes.gtf").write_text("\n".join(lines) + "\n")
+
+
+def write_fragments(rng, peaks, barcodes):
+    """Fragments at the borders of 40 peaks and elsewhere, of some cells of `reference` and of an empty droplet."""
+    found = []
+    for chrom, start, _ in [*peaks[::2][:40], *(("chr1", 40_000 + 777 * i, 0) for i in range(20))]:
+        first = start + rng.integers(-400, 550, 6)
+        found += [(chrom, int(a), int(a + w)) for a, w in zip(first, rng.integers(30, 400, 6), strict=True)]
+    who = rng.choice([*barcodes, "EMPTY-1"], len(found))
+    rows = sorted(zip(found, who, rng.integers(1, 5, len(found)), strict=True))
+    lines = [f"{c}\t{a}\t{b}\t{cell}\t{pairs}" for (c, a, b), cell, pairs in rows]
+    (FIXTURES / "fragments.tsv").write_text("\n".join(["# made-up fragments", *lines]) + "\n")
+
+
 if __name__ == "__main__":
     make_genes(np.random.default_rng(20240501))
     make_peaks(np.random.default_rng(20240502))
+    make_chromatin(np.random.default_rng(20240503))

@@ -45,6 +45,15 @@ make_labels <- function(spec, data) {
   )
 }
 
+# A multiome: one Seurat object with two assays, or a list of two matrices. NULL as below.
+make_multiome <- function(rna, atac, container) {
+  if (container == "dgCMatrix") return(list(rna = rna$x, atac = atac$x))
+  object <- make_container(rna, container)
+  if (is.null(object) || !setequal(colnames(object), colnames(atac$x))) return(NULL)
+  object[["ATAC"]] <- SeuratObject::CreateAssayObject(counts = atac$x[, colnames(object)])
+  object
+}
+
 # Returns NULL where the container cannot hold the data: Seurat refuses or changes names that are not
 # unique, and a bare matrix has no layers.
 make_container <- function(data, container) {

@@ -186,3 +186,93 @@ def vote(calls: list[str], groups: list) -> tuple[list[str], list[float]]:
         found.append(call)
         shares.append(counts[call] / len(members))
     return found, shares
+
+
+# ------------------------------------------------------------------------------------------------ chromatin
+
+
+def interval(name: str) -> tuple[str, int, int]:
+    """Return a peak with one spelling of its chromosome."""
+    chrom, start, end = PEAK.match(name).groups()
+    return chrom.removeprefix("chr"), int(start), int(end)
+
+
+def share_a_base(a: tuple[str, int, int], b: tuple[str, int, int]) -> bool:
+    return a[0] == b[0] and a[1] < b[2] and b[1] < a[2]
+
+
+def common_peaks(sets: list[list[str]], how: str, min_width: int = 0) -> list[str]:
+    """Walk along each chromosome, from 1 on, and join what overlaps or touches."""
+    everything = sorted((*interval(name), i) for i, names in enumerate(sets) for name in names)
+    merged: list[list] = []
+    for chrom, start, end, i in everything:
+        if merged and merged[-1][0] == chrom and start <= merged[-1][2]:
+            merged[-1][2] = max(end, merged[-1][2])
+            merged[-1][3].add(i)
+        else:
+            merged.append([chrom, start, end, {i}])
+    kept = [peak for peak in merged if how == "union" or len(peak[3]) == len(sets)]
+    return [f"chr{chrom}:{start}-{end}" for chrom, start, end, _ in kept if end - start >= min_width]
+
+
+def matched(data: Data, wanted: list[str]) -> tuple[list[list[float]], list[bool]]:
+    """Add up, for each wanted peak, the counts of all peaks that share a base with it; and tell if there is any."""
+    x = data.x.toarray()
+    found = [
+        [i for i, name in enumerate(data.features) if share_a_base(interval(name), interval(peak))] for peak in wanted
+    ]
+    return [x[rows].sum(axis=0).tolist() for rows in found], [bool(rows) for rows in found]
+
+
+def fragment_counts(text: str, regions: list[tuple[str, int, int]], cells: list[str], counting: str) -> list[list[int]]:
+    """Go through all lines and all regions."""
+    counts = [[0] * len(cells) for _ in regions]
+    for line in text.splitlines():
+        if line.startswith("#"):
+            continue
+        chrom, start, end, cell, _ = line.split("\t")
+        if cell not in cells:
+            continue
+        places = [(int(start), int(end))]
+        if counting == "insertions":
+            places = [(int(start), int(start) + 1), (int(end) - 1, int(end))]
+        for first, last in places:
+            for region, row in zip(regions, counts, strict=True):
+                row[cells.index(cell)] += share_a_base((chrom.removeprefix("chr"), first, last), region)
+    return counts
+
+
+def gene_regions(gtf: str, upstream: int, downstream: int, kind: str | None = None) -> dict[str, tuple[str, int, int]]:
+    """Read the genes of a GTF file whose names occur once, with what lies before and behind them."""
+    regions: dict[str, list] = {}
+    for line in gtf.splitlines():
+        fields = line.split("\t")
+        if len(fields) < 9 or fields[2] != "gene" or (kind and f'"{kind}"' not in fields[8]):
+            continue
+        before, after = (upstream, downstream) if fields[6] == "+" else (downstream, upstream)
+        region = (fields[0].removeprefix("chr"), max(int(fields[3]) - 1 - before, 0), int(fields[4]) + after)
+        regions.setdefault(fields[8].split('gene_name "')[1].split('"')[0], []).append(region)
+    return {gene: places[0] for gene, places in regions.items() if len(places) == 1}
+
+
+def activity(data: Data, regions: dict[str, tuple[str, int, int]]) -> dict[str, list[float]]:
+    """Add up the peaks that share a base with the region of each gene; leave out genes without a peak."""
+    x, peaks = data.x.toarray(), [interval(name) for name in data.features]
+    rows = {gene: [i for i, peak in enumerate(peaks) if share_a_base(peak, region)] for gene, region in regions.items()}
+    return {gene: x[found].sum(axis=0).tolist() for gene, found in rows.items() if found}
+
+
+def linked_genes(rna: Data, atac: Data, regions: dict[str, tuple[str, int, int]]) -> list[str]:
+    """Return the genes whose mean expression and mean activity rise and fall together over the labels."""
+    opened = activity(atac, regions)
+    expression = dict(zip(rna.features, rna.x.toarray(), strict=True))
+    linked = []
+    for gene, values in opened.items():
+        means = [
+            [np.mean(x[(data.cells["label"] == label).to_numpy()]) for label in ("B", "CD4 T", "Mono")]
+            for x, data in ((expression[gene], rna), (np.array(values), atac))
+        ]
+        r = np.corrcoef(*means)[0, 1]
+        assert abs(r) > 0.5, f"{gene}: too weak a correlation to tell"
+        linked += [gene] if r > 0 else []
+    return linked

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -50,12 +51,19 @@ DATA = {
     "genes": {"reference": "reference", "query": "query", "n_features": 150, "batch": "batch"},
     "peaks": {"reference": "peaks_reference", "query": "peaks_query", "n_features": 100},
 }
+# The halves of a multiome, and the model of RNA that calls it.
+BRIDGE = {"reference": "reference", "query": "reference_atac", "batch": "batch"}
+RNA_MODEL = "models/v2/toy_rna.deepscore"
 
 
-@pytest.fixture(scope="module", params=DATA)
+@pytest.fixture(scope="module", params=[*DATA, "bridge"])
 def exchange(request, tmp_path_factory):
     """Train in both languages, each using the model of the other; return the folder with models and calls."""
-    folder, names = tmp_path_factory.mktemp(request.param), DATA[request.param]
+    folder = tmp_path_factory.mktemp(request.param)
+    return across_a_bridge(folder) if request.param == "bridge" else of_a_reference(folder, DATA[request.param])
+
+
+def of_a_reference(folder, names):
     reference, query = ({"fixture": names[what]} for what in ("reference", "query"))
     data, batch = to_anndata(read_fixture(reference)), names.get("batch")
     features = deepscore.find_common_features(data, to_anndata(read_fixture(query)), names["n_features"])
@@ -64,6 +72,22 @@ def exchange(request, tmp_path_factory):
     settings = {"config": config, "reference": reference, "query": query, "batch": batch}
     (folder / "settings.json").write_text(json.dumps(settings))
     ds = deepscore.DeepScore(**config).set_reference(data, "label_missing", batch=batch).train(progress=False)
+    return in_r_too(ds, folder, query)
+
+
+def across_a_bridge(folder):
+    rna, query = ({"fixture": BRIDGE[what]} for what in ("reference", "query"))
+    settings = {"config": {"seed": 5}, "reference": rna, "query": query, "batch": BRIDGE["batch"], "bridge": RNA_MODEL}
+    (folder / "settings.json").write_text(json.dumps(settings))
+    multiome = tuple(to_anndata(read_fixture(spec)) for spec in (rna, query))
+    with pytest.warns(UserWarning, match="fewer than 50 confident cells"):
+        ds = deepscore.train_bridge(
+            deepscore.load(HERE / RNA_MODEL), multiome, seed=5, batch=BRIDGE["batch"], progress=False
+        )
+    return in_r_too(ds, folder, query)
+
+
+def in_r_too(ds, folder, query):
     ds.save(folder / "python.deepscore")
     done = rscript("both_ways.R", folder)
     assert done.returncode == 0, done.stderr
@@ -103,6 +127,20 @@ def test_both_languages_train_the_same_weights(exchange):
     assert ours == theirs
 
 
+@pytest.mark.parametrize("exchange", ["bridge"], indirect=True)
+def test_both_languages_call_activity_in_view_of_peaks_alike(exchange):
+    folder, query = exchange
+    peaks = to_anndata(read_fixture(query))
+    with warnings.catch_warnings():  # a sixth of the model's genes is among the few that have a place
+        warnings.filterwarnings("ignore", "The query has only", UserWarning)
+        activity = deepscore.gene_activity(peaks, HERE / "fixtures" / "genes.gtf")
+        found = deepscore.load(HERE / RNA_MODEL).annotate(activity, peaks=peaks).obs
+    in_r = pd.read_csv(folder / "activity.csv", index_col=0, keep_default_na=False)
+    assert in_r["deepscore"].tolist() == found["deepscore"].tolist()
+    assert np.abs(in_r["deepscore_score"] - found["deepscore_score"]).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("exchange", DATA, indirect=True)
 def test_both_languages_check_alike(exchange):
     folder, query = exchange
     settings = json.loads((folder / "settings.json").read_text())

@@ -23,22 +23,50 @@ make_call <- function(case, container, folder) {
   has_reference <- !is.null(case$reference)
   args <- as_arguments(case$args)
   if ("labels" %in% names(case)) args["labels"] <- list(make_labels(case$labels, data[[1]]))
-  # A bare matrix has no columns to name.
-  if (container == "dgCMatrix") {
-    for (name in intersect(names(args), c("labels", "batch", "groups"))) {
-      value <- args[[name]]
-      if (is.character(value) && length(value) == 1 && value %in% names(data[[1]]$cells)) {
-        args[[name]] <- data[[1]]$cells[[value]]
-      }
-    }
-  }
+  made <- lapply(case$objects, make_object, container, folder)
+  if (any(vapply(made, is.null, NA))) return(NULL)
+  if (container == "dgCMatrix") args <- columns_as_values(args, case)
   call <- list(
-    case = case, args = args, folder = folder, path = make_path(case, folder),
+    case = case, args = args, folder = folder, path = make_path(case, folder), objects = made,
     reference = if (has_reference) objects[[1]],
     queries = if (has_reference) objects[-1] else objects
   )
   call$ds <- make_ds(call)
   call
+}
+
+# What a case says of an argument: data sets, names, a file, a table, a model, or several of them.
+make_object <- function(spec, container, folder) {
+  if (is.null(names(spec))) return(lapply(spec, make_object, container, folder))
+  if (!is.null(spec$fixture)) return(make_container(read_fixture(spec), container))
+  if (!is.null(spec$rna)) return(make_multiome(read_fixture(spec$rna), read_fixture(spec$atac), container))
+  if (!is.null(spec$file)) return(make_file(spec, folder))
+  if ("model" %in% names(spec)) return(if (is.null(spec$model)) DeepScore() else load_model(spec$model))
+  if (!is.null(spec$table)) return(as.data.frame(as_arguments(spec$table)))
+  as.character(unlist(spec$names))
+}
+
+make_file <- function(spec, folder) {
+  path <- file.path(folder, spec$file)
+  if (isTRUE(spec$missing)) return(path)
+  source <- file.path("fixtures", spec$file)
+  content <- readBin(source, "raw", file.size(source))
+  writeBin(if (is.null(spec$change)) content else change_file(content, spec$change), path)
+  path
+}
+
+# A bare matrix has no columns to name: give the values of the data set that an argument describes.
+columns_as_values <- function(args, case) {
+  data <- Find(Negate(is.null), list(case$reference, case$query))
+  described <- list(labels = data, batch = data, groups = data)
+  if (is.null(data)) described <- list(labels = case$objects$rna_model, batch = case$objects$multiome$rna)
+  for (name in intersect(names(args), names(described))) {
+    value <- args[[name]]
+    if (!is.character(value) || length(value) != 1 || is.null(described[[name]])) next
+    cells <- read_fixture(described[[name]])$cells
+    if (value %in% names(cells)) args[[name]] <- cells[[value]]
+  }
+  args
 }
 
 # Bring the model to where the verb of the case begins; an error on the way is raised by the verb.
@@ -99,18 +127,23 @@ verbs <- list(
     # An annotation whose columns are there already; a bare matrix has no place for them.
     earlier <- if (inherits(query, "Seurat")) as_arguments(call$case$earlier)
     if (length(earlier)) query <- do.call(annotate, c(list(call$ds, query), earlier))
-    do.call(annotate, c(list(call$ds, query), call$args))
+    do.call(annotate, c(list(call$ds, query), call$args, call$objects))
   },
   load = function(call) load_model(call$path),
   inspect = function(call) inspect_model(call$path),
   save = function(call) save_model(call$ds, call$path)
 )
 
-# The value or the error of a verb, and the warnings on the way.
+# The value or the error of a verb, and the warnings on the way. Where nothing is said of a verb here, its
+# arguments are all named in the case.
 run <- function(call) {
+  verb <- verbs[[call$case$verb]]
+  if (is.null(verb)) {
+    verb <- function(call) do.call(getExportedValue("deepscore", call$case$verb), c(call$objects, call$args))
+  }
   warnings <- character()
   value <- withCallingHandlers(
-    tryCatch(verbs[[call$case$verb]](call), deepscore_error = identity),
+    tryCatch(verb(call), deepscore_error = identity),
     warning = function(w) {
       warnings <<- c(warnings, conditionMessage(w))
       rlang::cnd_muffle(w)
@@ -124,7 +157,7 @@ run <- function(call) {
 state <- function(call) {
   files <- list.files(call$folder, recursive = TRUE, full.names = TRUE, all.files = TRUE)
   contents <- lapply(files, function(file) readBin(file, "raw", file.size(file)))
-  list(serialize(call[c("reference", "queries", "ds", "args")], NULL), files, contents)
+  list(serialize(call[c("reference", "queries", "objects", "ds", "args")], NULL), files, contents)
 }
 
 check_error <- function(found, expect) {
@@ -136,6 +169,8 @@ check_error <- function(found, expect) {
 
 check_value <- function(call, found, expect, container) {
   if (inherits(found, "condition")) rlang::cnd_signal(found)
+  if (!is.null(expect$values)) found <- check_counts(call, found, expect, container)
+  if (!is.null(expect$recovers)) check_recovery(call, found, expect$recovers)
   if (!is.null(expect$features)) {
     wanted <- unlist(expect$features)
     if (container == "Seurat") wanted <- in_seurat(wanted)
@@ -154,6 +189,33 @@ check_value <- function(call, found, expect, container) {
     testthat::expect_identical(load_model(call$path)$manifest, call$ds$manifest)
     testthat::expect_identical(list.files(call$folder, all.files = TRUE, no.. = TRUE), basename(call$path))
   }
+}
+
+# Counts of features x cells: a matrix, or the default assay of a Seurat object. Returns the names of the features.
+check_counts <- function(call, found, expect, container) {
+  data <- Find(Negate(is.character), call$objects)
+  if (inherits(found, "Seurat")) {
+    assay <- found[[SeuratObject::DefaultAssay(found)]]
+    if (!is.null(expect$covered)) testthat::expect_identical(assay[[]]$covered, unlist(expect$covered))
+    found <- assay@counts
+  }
+  testthat::expect_s4_class(found, "dgCMatrix")
+  wanted <- do.call(rbind, lapply(expect$values, unlist))
+  testthat::expect_equal(unname(as.matrix(found)), wanted)
+  cells <- if (is.null(call$objects$cells)) colnames(data) else call$objects$cells
+  testthat::expect_identical(colnames(found), cells)
+  rownames(found)
+}
+
+# Annotate a data set with the model that came out, and compare with the truth.
+check_recovery <- function(call, ds, expect) {
+  data <- read_fixture(expect$query)
+  query <- data$x
+  if (!is.null(expect$annotation)) {
+    query <- suppressMessages(gene_activity(query, make_file(expect$annotation, withr::local_tempdir())))
+  }
+  found <- suppressMessages(annotate(ds, query))
+  testthat::expect_gt(mean(found$deepscore == data$cells[[expect$labels]]), expect$least)
 }
 
 check_check <- function(found, expect) {
@@ -219,8 +281,10 @@ is_known <- function(case, container) {
   any(vapply(known_differences, function(entry) entry$case == case$name && entry$container == container, NA))
 }
 
+holds_data <- function(spec) is.list(spec) && ("fixture" %in% names(spec) || any(vapply(spec, holds_data, NA)))
+
 for (case in cases) {
-  has_data <- !is.null(case$reference) || !is.null(case$query)
+  has_data <- any(vapply(case[c("reference", "query", "objects")], holds_data, NA))
   for (container in if (has_data) c("dgCMatrix", "Seurat") else "no data") {
     testthat::test_that(paste0(case$name, " (", container, ")"), {
       call <- suppressMessages(make_call(case, container, withr::local_tempdir()))
@@ -244,8 +308,9 @@ for (case in cases) {
 
 for (contract in read_json("arguments.json")) {
   testthat::test_that(paste("the arguments of", contract$r, "are those of the contract"), {
-    names <- vapply(contract$arguments, `[[`, "", 1)
-    defaults <- lapply(contract$arguments, function(argument) as_arguments(argument[-1]))
+    arguments <- c(contract$arguments, contract$r_only) # those that only R has come last
+    names <- vapply(arguments, `[[`, "", 1)
+    defaults <- lapply(arguments, function(argument) as_arguments(argument[-1]))
     method <- utils::getS3method(contract$r, "DeepScore", optional = TRUE, envir = asNamespace("deepscore"))
     for (verb in c(getExportedValue("deepscore", contract$r), method)) {
       found <- as.list(formals(verb))

@@ -6,6 +6,7 @@ import warnings
 from functools import reduce
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import deepscore
@@ -31,6 +32,8 @@ class Call:
         self.reference_data = read_fixture(reference) if reference else None
         self.reference = to_anndata(self.reference_data) if reference else None
         self.queries = [to_anndata(read_fixture(spec)) for spec in queries]
+        self.held = [data for data in (self.reference, *self.queries) if data is not None]
+        self.objects = {name: self.make_object(spec) for name, spec in case.get("objects", {}).items()}
         self.labels = make_labels(case.get("labels"), self.reference_data)
         self.path = self.make_path()
         self.ds = self.make_ds()
@@ -50,6 +53,25 @@ class Call:
             return self.set_reference(ds) if verb == "train" and self.reference is not None else ds
         return None
 
+    def make_object(self, spec):
+        """Return what a case says of an argument: data sets, names, a file, a table, a model, or several of them."""
+        if isinstance(spec, list):
+            return [self.make_object(one) for one in spec]
+        if "fixture" in spec:
+            self.held.append(to_anndata(read_fixture(spec)))
+            return self.held[-1]
+        if "rna" in spec:
+            return self.make_object(spec["rna"]), self.make_object(spec["atac"])
+        if "file" in spec:
+            path = self.folder / spec["file"]
+            content = b"" if spec.get("missing") else (HERE / "fixtures" / spec["file"]).read_bytes()
+            if not spec.get("missing"):
+                path.write_bytes(change_file(content, spec["change"]) if "change" in spec else content)
+            return path
+        if "model" in spec:
+            return deepscore.load(HERE / spec["model"]) if spec["model"] else deepscore.DeepScore()
+        return pd.DataFrame(spec["table"]) if "table" in spec else spec["names"]
+
     def make_path(self):
         """Lay out the file that a case reads or the place where it saves."""
         path = self.folder / "model.deepscore"
@@ -68,9 +90,13 @@ class Call:
     def run(self):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
-            result = getattr(self, "run_" + self.case["verb"])()
+            result = getattr(self, "run_" + self.case["verb"], self.run_function)()
         self.warnings = [str(w.message) for w in caught if w.category is UserWarning]
         return result
+
+    def run_function(self):
+        """Run a verb whose arguments are all named in the case."""
+        return getattr(deepscore, self.case["verb"])(**self.objects, **self.args)
 
     def run_DeepScore(self):  # noqa: N802
         return deepscore.DeepScore(**self.case["config"])
@@ -97,7 +123,7 @@ class Call:
     def run_annotate(self):
         if "earlier" in self.case:  # an annotation whose columns are there already
             self.ds.annotate(self.queries[0], **self.case["earlier"])
-        return self.ds.annotate(self.queries[0], **self.args)
+        return self.ds.annotate(self.queries[0], **self.args, **self.objects)
 
     def run_load(self):
         return deepscore.load(self.path)
@@ -112,7 +138,7 @@ class Call:
         """Everything the caller holds, to compare before and after."""
         files = {str(path): path.read_bytes() for path in sorted(self.folder.rglob("*")) if path.is_file()}
         ds = {} if self.ds is None or isinstance(self.ds, DeepScoreError) else dict(vars(self.ds))
-        return [fingerprint(data) for data in (self.reference, *self.queries) if data is not None], ds, files
+        return [fingerprint(data) for data in self.held], ds, files
 
 
 def fingerprint(data):
@@ -142,9 +168,16 @@ def test_case(case, tmp_path):
 
 
 def check(call, result, expect, before):
+    if "values" in expect:
+        assert result.X.T.toarray().tolist() == expect["values"]
+        assert result.obs_names.tolist() == cells_of(call).tolist()
+        assert result.var.get("covered", pd.Series()).tolist() == expect.get("covered", [])
+        result = result.var_names.tolist()
     if "features" in expect:
         put = list if expect.get("ordered", True) else sorted
         assert put(result) == put(expect["features"])
+    if "recovers" in expect:
+        check_recovery(call, result, expect["recovers"])
     if "calls" in expect:
         check_annotation(call, result, expect, before)
     if "check" in expect:
@@ -160,6 +193,21 @@ def check(call, result, expect, before):
     if "saved" in expect:
         assert deepscore.load(call.path).manifest == call.ds.manifest
         assert [path.name for path in call.folder.iterdir()] == [call.path.name]
+
+
+def cells_of(call):
+    """Return the names of the cells that a verb counts."""
+    names = call.objects.get("cells")
+    return call.held[0].obs_names if names is None else np.array(names)
+
+
+def check_recovery(call, ds, expect):
+    """Annotate a data set with the model that came out, and compare with the truth."""
+    query = call.make_object(expect["query"])
+    if "annotation" in expect:
+        query = deepscore.gene_activity(query, call.make_object(expect["annotation"]))
+    found = ds.annotate(query)
+    assert (found.obs["deepscore"] == found.obs[expect["labels"]]).mean() > expect["least"]
 
 
 def check_check(found, expect):
@@ -223,7 +271,9 @@ def test_every_error_code_of_bad_input_has_a_case():
         no_shared_features features_not_found low_overlap duplicate_features duplicate_cells non_finite negative_values
         scaled_data wrong_orientation layer_not_found column_not_found modality_required modality_mismatch not_trained
         no_reference bad_argument truncated edited newer_version not_a_model invalid_manifest invalid_tensors
-        file_not_found path_not_writable
+        file_not_found path_not_writable invalid_peaks no_common_chromosomes genome_build fragments_unsorted
+        fragments_truncated fragments_format no_barcodes_matched annotation_without_genes annotation_format
+        different_cells bridge_labels no_annotation no_cells unknown_data
     """
     assert tested >= set(codes.split())
 

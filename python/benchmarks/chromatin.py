@@ -16,6 +16,7 @@ import anndata as ad
 import h5py
 import numpy as np
 import pandas as pd
+
 from bridge import OUT, measure, report, resident
 
 N_CELLS, N_PEAKS, PER_CELL, N_GENES = 100_000, 200_000, 2_000, 20_000
@@ -35,12 +36,15 @@ def sites(n: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame({"chromosome": places // LENGTH, "start": np.minimum(places % LENGTH, LENGTH - 1000)})
 
 
+def common_sites() -> pd.DataFrame:
+    return sites(int(0.7 * N_PEAKS), 0)
+
+
 def peaks(seed: int) -> pd.DataFrame:
     """Return a set of peaks: seven in ten are common to all sets, with borders of their own, and the rest is not."""
-    n_common, rng = int(0.7 * N_PEAKS), np.random.default_rng(seed)
-    common = sites(n_common, 0)
-    common["start"] = np.maximum(common["start"] + rng.integers(-150, 151, n_common), 0)
-    found = pd.concat([common, sites(N_PEAKS - n_common, 1000 + seed)]).sort_values(["chromosome", "start"])
+    common, rng = common_sites(), np.random.default_rng(seed)
+    common["start"] = np.maximum(common["start"] + rng.integers(-150, 151, len(common)), 0)
+    found = pd.concat([common, sites(N_PEAKS - len(common), 1000 + seed)]).sort_values(["chromosome", "start"])
     chrom = np.array(CHROMOSOMES, dtype=object)[found["chromosome"]]
     start = found["start"].to_numpy() + np.arange(N_PEAKS) % 2  # names must differ
     return pd.DataFrame({"chrom": chrom, "start": start, "end": start + rng.integers(300, 900, N_PEAKS)})
@@ -73,8 +77,10 @@ def write_matrix(path: Path) -> None:
         ad.io.write_elem(file, "var", pd.DataFrame(index=columns))
         x = file.create_group("X")
         x.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": [N_CELLS, len(columns)]})
-        data, indices = (x.create_dataset(name, (n_values,), kind) for name, kind in (("data", "f4"), ("indices", "i4")))
-        x["indptr"] = np.arange(N_CELLS + 1) * PER_CELL
+        data, indices = (
+            x.create_dataset(name, (n_values,), kind) for name, kind in (("data", "f4"), ("indices", "i4"))
+        )
+        x["indptr"] = (np.arange(N_CELLS + 1) * PER_CELL).astype("i4")  # as anndata writes it
         for start in range(0, N_CELLS, 5000):
             rows = slice(start * PER_CELL, (start + 5000) * PER_CELL)
             indices[rows] = (np.arange(PER_CELL) * stride + rng.integers(0, stride, (5000, PER_CELL))).ravel()
@@ -82,13 +88,17 @@ def write_matrix(path: Path) -> None:
 
 
 def write_fragments(path: Path) -> None:
-    rng, places = np.random.default_rng(3), sites(N_LINES, 3)
+    """Write a fragments file: four lines in ten lie in peaks, the others anywhere."""
+    rng, anywhere = np.random.default_rng(3), sites(int(0.6 * N_LINES), 3)
+    in_peaks = common_sites().sample(N_LINES - len(anywhere), replace=True, random_state=3)
+    in_peaks["start"] += rng.integers(0, 300, len(in_peaks))
+    places = pd.concat([anywhere, in_peaks]).sort_values(["chromosome", "start"])
     barcodes = np.array([f"BC{i:014d}-1" for i in range(N_BARCODES)], dtype=object)
     table = pd.DataFrame(
         {
             "chrom": np.array(CHROMOSOMES, dtype=object)[places["chromosome"]],
-            "start": places["start"],
-            "end": places["start"] + rng.integers(50, 600, N_LINES),
+            "start": places["start"].to_numpy(),
+            "end": places["start"].to_numpy() + rng.integers(50, 600, N_LINES),
             "barcode": barcodes[rng.integers(0, N_BARCODES, N_LINES)],
             "pairs": rng.geometric(0.5, N_LINES),
         }

@@ -8,8 +8,8 @@ import simulated
 
 import deepscore
 
-reference = simulated.rna(800, seed=1)  # cells x genes, with labels
-atac = simulated.atac(400, seed=2)  # cells x peaks
+reference = simulated.rna(500, seed=1)  # cells x genes, with labels
+atac = simulated.atac(300, seed=2)  # cells x peaks
 annotation = simulated.genes()  # or the path of a GTF, GFF3 or BED file
 
 activity = deepscore.gene_activity(atac, annotation, upstream=2_000)

@@ -13,9 +13,9 @@ import deepscore
 
 folder = Path(tempfile.mkdtemp())
 
-reference = simulated.rna(800, seed=1)  # cells x genes, with labels
-multiome = simulated.multiome(600, seed=2)  # MuData with "rna" and "atac"; its labels are not looked at
-query = simulated.atac(400, seed=3)  # cells x peaks
+reference = simulated.rna(500, seed=1)  # cells x genes, with labels
+multiome = simulated.multiome(400, seed=2)  # MuData with "rna" and "atac"; its labels are not looked at
+query = simulated.atac(300, seed=3)  # cells x peaks
 
 ds = deepscore.train_bridge(reference, multiome, labels="cell_type", progress=False)
 bridge = ds.manifest["training"]["bridge"]

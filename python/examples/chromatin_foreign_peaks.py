@@ -13,11 +13,11 @@ import deepscore
 
 folder = Path(tempfile.mkdtemp())
 
-reference = simulated.atac(800, seed=1)
+reference = simulated.atac(500, seed=1)
 deepscore.DeepScore().set_reference(reference, "cell_type").train(progress=False).save(folder / "peaks.deepscore")
 
 ds = deepscore.load(folder / "peaks.deepscore")  # later, elsewhere: the file is all that is needed
-query = simulated.foreign_atac(400, seed=2)
+query = simulated.foreign_atac(300, seed=2)
 print(f"The model knows {ds.common_features[0]}, the query {query.var_names[0]}")
 
 matched = deepscore.match_peaks(query, ds)  # annotate does this by itself; here to look at it

@@ -12,8 +12,8 @@ import deepscore
 
 folder = Path(tempfile.mkdtemp())
 
-reference = simulated.atac(800, seed=1)  # cells x peaks, with labels
-cells = simulated.atac(400, seed=2)
+reference = simulated.atac(500, seed=1)  # cells x peaks, with labels
+cells = simulated.atac(300, seed=2)
 fragments = folder / "fragments.tsv.gz"
 simulated.write_fragments(cells, fragments)
 

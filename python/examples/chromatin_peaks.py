@@ -8,8 +8,8 @@ import simulated
 
 import deepscore
 
-reference = simulated.atac(800, seed=1)  # cells x peaks, with the labels in obs["cell_type"]
-query = simulated.foreign_atac(400, seed=2)  # another study, with its own peaks
+reference = simulated.atac(500, seed=1)  # cells x peaks, with the labels in obs["cell_type"]
+query = simulated.foreign_atac(300, seed=2)  # another study, with its own peaks
 
 peaks = deepscore.find_common_peaks([reference, query], max_width=5_000, standard_chromosomes=True)
 print(f"{reference.n_vars} and {query.n_vars} peaks have {len(peaks)} in common, such as {peaks[0]}")

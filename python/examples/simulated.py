@@ -37,7 +37,7 @@ def genes() -> pd.DataFrame:
 
 
 def _peaks() -> pd.DataFrame:
-    """Return peaks with the type that they belong to (-1: none): a promoter and a body of each gene, and distal ones."""
+    """Return peaks and the type each belongs to (-1: none): in the promoter and body of each gene, and far from it."""
     rng, table, owner = np.random.default_rng(2), genes(), _owners(3, N_GENES)
     promoter = np.where(table["strand"] == "+", table["start"] - 600, table["end"] + 100)
     body = table["start"] + (table["end"] - table["start"]) // 2

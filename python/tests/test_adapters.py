@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import warnings
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from deepscore.adapters import open_source, write_h5ad
-from deepscore.errors import InputError
+from deepscore.adapters import as_anndata, open_halves, open_source, write_h5ad
+from deepscore.errors import EngineError, InputError
 from synthetic import dataset, digest
 
 COLUMNS = ["deepscore", "deepscore_score", "deepscore_raw", "deepscore_reason"]
@@ -319,6 +320,86 @@ def test_a_mudata_needs_a_modality(query):
 def test_a_modality_is_found_by_its_key_or_its_kind(query, asked, n_features, kind):
     source = open_source(in_mudata(query), modality=asked)
     assert (source.blocks.n_features, source.modality) == (n_features, kind)
+
+
+# ---------------------------------------------------------------------------------- multiomes, files of MuData
+
+
+@pytest.fixture
+def h5mu(query, tmp_path):
+    in_mudata(query).write(tmp_path / "multiome.h5mu")
+    return tmp_path / "multiome.h5mu"
+
+
+@pytest.mark.parametrize("convert", [Path, str])
+def test_a_path_of_a_mudata_is_opened_and_left_alone(h5mu, query, expected, trained, convert):
+    before = on_disk(h5mu.parent)
+    found = trained.annotate(convert(h5mu), modality="rna")
+    assert found["rna"].obs["deepscore"].tolist() == expected.obs["deepscore"].tolist()
+    np.testing.assert_allclose(found["rna"].obs["deepscore_score"], expected.obs["deepscore_score"], atol=1e-6)
+    assert on_disk(h5mu.parent) == before
+
+
+def test_a_path_of_a_mudata_needs_a_modality(h5mu):
+    with pytest.raises(InputError, match="rna, atac") as caught:
+        open_source(h5mu)
+    assert caught.value.code == "modality_required"
+
+
+def test_a_file_that_is_no_mudata_is_told(tmp_path):
+    for name, text, code in (("text", "cell\tCD3D\n", "unknown_data"), ("none", None, "file_not_found")):
+        path = tmp_path / f"{name}.h5mu"
+        if text is not None:
+            path.write_text(text)
+        with pytest.raises(InputError) as caught:
+            open_source(path, modality="rna")
+        assert caught.value.code == code
+
+
+def test_without_mudata_it_is_said_what_to_install(h5mu, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mudata", None)
+    with pytest.raises(EngineError, match=r"pip install 'deepscore\[mudata\]'") as caught:
+        open_source(h5mu, modality="rna")
+    assert caught.value.code == "missing_package"
+
+
+def test_halves_of_every_form_of_a_multiome(query, h5mu):
+    whole = in_mudata(query)
+    pair = (whole["rna"], whole["atac"])
+    renamed = mudata.MuData({"gex": whole["rna"], "ATAC": whole["atac"]})
+    for multiome in (whole, h5mu, str(h5mu), pair, list(pair), renamed):
+        rna, atac = open_halves(multiome)
+        assert rna.blocks.feature_names.tolist() == query.var_names.to_list()
+        assert atac.blocks.feature_names.tolist() == ["chr1:10-19", "chr1:20-29", "chr1:30-39"]
+        np.testing.assert_array_equal(rna.blocks.to_csr().toarray(), query.X.toarray())
+
+
+def test_a_layer_is_that_of_the_rna(query):
+    whole = in_mudata(in_layer(query))
+    for multiome in (whole, (whole["rna"], whole["atac"])):
+        rna, atac = open_halves(multiome, "raw")
+        assert (rna.blocks.source, atac.blocks.source) == ("layer 'raw'", "X")
+
+
+def test_three_data_sets_are_no_multiome(query):
+    for multiome in ((query,), [query] * 3):
+        with pytest.raises(InputError, match="two data sets, RNA and ATAC") as caught:
+            open_halves(multiome)
+        assert caught.value.code == "unknown_data"
+
+
+def test_counts_become_a_data_set_with_the_table_of_cells(query):
+    before = digest(query)
+    counts = sp.csr_matrix(np.arange(300.0).reshape(150, 2), dtype=np.float32)
+    features = np.array(["x", "y"], object)
+    found = as_anndata(counts, features, query.obs, pd.DataFrame({"covered": [True, False]}))
+    pd.testing.assert_frame_equal(found.obs, query.obs)
+    assert found.var_names.to_list() == ["x", "y"]
+    assert found.var["covered"].tolist() == [True, False]
+    assert (counts != found.X).nnz == 0
+    found.obs["cell_type"] = "changed"
+    assert digest(query) == before
+    assert as_anndata(counts, features, query.obs).var.shape == (2, 0)
 
 
 # ------------------------------------------------------------------------------------------------- write_h5ad

@@ -8,12 +8,30 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from deepscore import annotate
 from deepscore.annotate import UNCLASSIFIED, align, annotate_blocks, vote
+from deepscore.chromatin.peaks import carried_over
 from deepscore.errors import DeepScoreError, InputError
+from deepscore.reference import prepare
 from deepscore.scale import GroupSums, Scale
-from synthetic import MARKERS, blocks_of, counts, full_model, log_cp10k, names, study, type_names
+from deepscore.training import fit
+from synthetic import (
+    MARKERS,
+    blocks_of,
+    counts,
+    full_model,
+    log_cp10k,
+    multiome,
+    names,
+    quick,
+    silent,
+    sites,
+    study,
+    type_names,
+)
 
 N_CELLS, N_FEATURES = 130, 30
 
@@ -321,3 +339,193 @@ def test_joined_blocks_hold_all_cells_in_order(raw, cells_per_call, monkeypatch)
     assert (sp.vstack([block for _, block in joined]).toarray() == raw).all()
     assert [start for start, _ in joined] == np.cumsum([0, *(b.shape[0] for _, b in joined[:-1])]).tolist()
     assert min((b.shape[0] for _, b in joined[:-1]), default=cells_per_call) >= cells_per_call
+
+
+# ------------------------------------------------------------------------------------------ raw peaks of a query
+
+
+@pytest.fixture(scope="module")
+def of_rna():
+    """Return a model of the RNA of a tissue; tests must not change it."""
+    data = multiome(1)[0]
+    config = quick(common_features=tuple(data.var_names), epochs=12, lr=0.01)
+    return fit(prepare(blocks_of(data.X), data.obs["cell_type"].to_numpy(object), config), config, silent())
+
+
+@pytest.fixture(scope="module")
+def halves():
+    """Return the RNA and the shallow peaks of the same cells."""
+    rna, atac = multiome(2, 150, depth=0.4)
+    cells = rna.obs_names.to_numpy(object)
+    return blocks_of(rna.X, cells=cells), blocks_of(atac.X, sites(), cells)
+
+
+def test_peaks_may_have_their_cells_in_another_order(of_rna, halves, rng):
+    query, peaks = halves
+    expected = annotate_blocks(of_rna, query, peaks=peaks)
+    same(annotate_blocks(of_rna, query, peaks=peaks.take(rng.permutation(150))), expected)
+    assert (expected.scores != annotate_blocks(of_rna, query).scores).all()
+
+
+@pytest.mark.parametrize("change", ["fewer", "more", "renamed"])
+def test_peaks_of_other_cells_are_refused(of_rna, halves, change):
+    query, peaks = halves
+    if change == "fewer":
+        peaks = peaks.take(np.arange(149))
+    elif change == "more":
+        query = query.take(np.arange(149))
+    else:
+        peaks = replace(peaks, cell_names=names("other", 150))
+    with pytest.raises(InputError, match="The query and its peaks must hold the same cells") as caught:
+        annotate_blocks(of_rna, query, peaks=peaks)
+    assert caught.value.code == "different_cells"
+
+
+def test_without_refine_peaks_are_not_read(of_rna, halves):
+    query, peaks = halves
+
+    def never(start, stop):
+        raise AssertionError("the peaks are read")
+
+    found = annotate_blocks(of_rna, query, peaks=replace(peaks, read=never), refine=False)
+    np.testing.assert_array_equal(found.scores, annotate_blocks(of_rna, query, refine=False).scores)
+
+
+def test_peaks_must_be_counts(of_rna, halves):
+    query, peaks = halves
+    values = blocks_of(peaks.to_csr() * 0.37, sites(), peaks.cell_names)
+    with pytest.raises(InputError) as caught:
+        annotate_blocks(of_rna, query, peaks=values)
+    assert caught.value.code == "scaled_data"
+
+
+# --------------------------------------------------------------------------------- queries with peaks of their own
+
+
+@pytest.fixture(scope="module")
+def of_peaks():
+    """Return a model of the peaks of a tissue; tests must not change it."""
+    data = multiome(1)[1]
+    config = quick(common_features=tuple(sites()[:200]), epochs=12, lr=0.01)
+    blocks = blocks_of(data.X, sites())
+    return fit(prepare(blocks, data.obs["cell_type"].to_numpy(object), config), config, silent())
+
+
+@pytest.fixture(scope="module")
+def cells():
+    """Return cells x peaks, and their types."""
+    data = multiome(3, 120, depth=0.4)[1]
+    return data.X, data.obs["cell_type"].to_numpy(object)
+
+
+def without_chr(names):
+    return np.array([name.removeprefix("chr") for name in names], object)
+
+
+@pytest.mark.parametrize(
+    "features",
+    [sites(shift=7), sites(shift=-350), without_chr(sites()), without_chr(sites(shift=99))],
+    ids=["few bases", "many bases", "no chr", "both"],
+)
+def test_peaks_that_overlap_one_to_one_get_the_same_calls(of_peaks, cells, features):
+    expected = annotate_blocks(of_peaks, blocks_of(cells[0], sites()))
+    assert (expected.calls == cells[1]).mean() > 0.9
+    same(annotate_blocks(of_peaks, blocks_of(cells[0], features)), expected)
+
+
+def test_halved_and_missing_peaks_get_nearly_the_same_calls(of_peaks, cells, rng):
+    expected = annotate_blocks(of_peaks, blocks_of(cells[0], sites()))
+    dense = cells[0].toarray().astype(int)
+    left = rng.binomial(dense, 0.5)
+    where = [name.replace(":", "-").split("-") for name in sites()]
+    middle = [(chrom, int(start) + 250) for chrom, start, _ in where]
+    halved = [f"{chrom}:{m - 250}-{m}" for chrom, m in middle] + [f"{chrom}:{m}-{m + 250}" for chrom, m in middle]
+    features, values = np.array(halved, object), np.column_stack([left, dense - left])
+    same(annotate_blocks(of_peaks, blocks_of(values, features)), expected)
+    kept = rng.random(480) < 0.7
+    found = annotate_blocks(of_peaks, blocks_of(values[:, kept], features[kept]))
+    assert (found.calls == cells[1]).mean() > 0.85
+    assert 0.8 < found.overlap < 1
+
+
+def test_genes_beside_other_peaks_are_left_out(of_peaks, cells):
+    expected = annotate_blocks(of_peaks, blocks_of(cells[0], sites(shift=9)))
+    values = np.column_stack([cells[0].toarray(), np.full((120, 60), 7)])
+    found = annotate_blocks(of_peaks, blocks_of(values, np.append(sites(shift=9), names("GENE", 60))))
+    same(found, expected)
+
+
+def test_where_most_peaks_have_the_model_s_names_only_names_count(of_peaks, cells):
+    features = np.concatenate([sites()[:120], sites(shift=9)[120:]])
+    query, positions = align(of_peaks.feature_names, "peaks", blocks_of(cells[0], features))
+    assert query.n_features == 240
+    assert positions.tolist() == [*range(120), *[-1] * 80]
+    fewer = np.concatenate([sites()[:90], sites(shift=9)[90:]])
+    query, positions = align(of_peaks.feature_names, "peaks", blocks_of(cells[0], fewer))
+    assert query.n_features == 201
+    assert positions.tolist() == list(range(200))
+
+
+PEAK = st.builds(lambda c, s, w: f"chr{c}:{s}-{s + w}", st.integers(1, 2), st.integers(0, 60), st.integers(1, 12))
+PEAKS = st.lists(PEAK, min_size=1, max_size=8, unique=True)
+
+
+@settings(max_examples=30)
+@given(PEAKS, PEAKS, st.integers(0, 2**32 - 1), st.integers(1, 8))
+def test_carried_counts_keep_the_total_of_a_cell(own, wanted, seed, rows):
+    own, wanted = np.array(["chr1:70-75", "chr2:70-75", *own], object), np.array(["chr1:70-71", *wanted], object)
+    values = np.random.default_rng(seed).poisson(0.8, (7, len(own)))
+    data, positions = carried_over(blocks_of(values, own, rows=rows), wanted, 0)
+    expected = np.zeros((7, len(wanted) + 1))
+    shares = np.zeros((len(own), len(wanted)), bool)
+    for i, one in enumerate(own):
+        for j, other in enumerate(wanted):
+            (c1, s1, e1), (c2, s2, e2) = (name.replace(":", "-").split("-") for name in (one, other))
+            shares[i, j] = c1 == c2 and bool({*range(int(s1), int(e1))} & {*range(int(s2), int(e2))})
+    for cell in range(7):
+        for j in range(len(wanted)):
+            expected[cell, j] = sum(values[cell, i] for i in range(len(own)) if shares[i, j])
+        expected[cell, -1] = max(values[cell].sum() - expected[cell].sum(), 0)
+    found = data.to_csr().toarray()
+    np.testing.assert_array_equal(found, expected)
+    assert data.n_features == len(wanted) + 1
+    assert positions.tolist() == [j if shares[:, j].any() else -1 for j in range(len(wanted))]
+    once = shares.sum(axis=1).max() <= 1  # no peak is counted twice
+    totals = found.sum(axis=1)
+    assert (totals >= values.sum(axis=1)).all()
+    assert not once or (totals == values.sum(axis=1)).all()
+
+
+@pytest.mark.parametrize(
+    ("features", "code", "told"),
+    [
+        (sites(shift=800), "low_overlap", r"0\.0% of the 200 wanted peaks"),
+        (np.append(sites()[:15], sites(shift=800)[15:]), "low_overlap", r"7\.5% of the 200 .* at least 10%"),
+        (np.array([f"scaffold{i}:5-9" for i in range(240)], object), "no_common_chromosomes", "scaffold0"),
+        (names("GENE", 240), "no_shared_features", "None of the 200 features"),
+    ],
+    ids=["none", "few", "chromosomes", "genes"],
+)
+def test_peaks_that_do_not_fit_are_refused(of_peaks, cells, features, code, told):
+    with pytest.raises(InputError, match=told) as caught:
+        annotate_blocks(of_peaks, blocks_of(cells[0], features))
+    assert caught.value.code == code
+
+
+def test_another_genome_build_is_named(of_peaks, cells):
+    # chromosome 1 ends at 248,956,422 in hg38 and at 249,250,621 in hg19; chromosome 5 is longer in hg38
+    longest = {"hg38": ["chr1:248900000-248900500", "chr5:181500000-181500500"], "hg19": ["chr1:249200000-249200500"]}
+    model = replace(of_peaks, features=(*of_peaks.features[: -len(longest["hg38"])], *longest["hg38"]))
+    features = sites(shift=800)
+    features[:1] = longest["hg19"]
+    with pytest.raises(InputError, match="hg19 against hg38") as caught:
+        annotate_blocks(model, blocks_of(cells[0], features))
+    assert caught.value.code == "genome_build"
+
+
+def test_little_overlap_of_peaks_is_told(of_peaks, cells):
+    features = np.append(sites(shift=9)[:60], sites(shift=800)[60:])
+    with pytest.warns(UserWarning, match=r"only 60 of the model's 200 features \(30%\)"):
+        found = annotate_blocks(of_peaks, blocks_of(cells[0], features), 0.99)
+    assert found.overlap == 0.3
+    assert "low overlap" in found.reasons

@@ -4,6 +4,7 @@ import inspect
 import re
 
 import anndata as ad
+import mudata
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +14,9 @@ from PIL import Image
 import deepscore
 from deepscore import config
 from deepscore.errors import ConfigError, InputError
-from synthetic import dataset, digest, log_cp10k
+from synthetic import dataset, digest, gene_table, log_cp10k, multiome, sites
+
+mudata.set_options(pull_on_update=False)  # else it warns
 
 QUICK = {"hidden_nodes": (16, 8), "epochs": 4, "batch_size": 32}
 
@@ -255,6 +258,71 @@ def test_peaks_are_trained_and_annotated(query):
     assert ds.manifest["normalization"]["method"] == "tfidf"
     found = ds.annotate(as_peaks(query, "-"))
     assert (found.obs["deepscore"] == found.obs["cell_type"]).mean() > 0.8
+
+
+@pytest.fixture(scope="module")
+def of_rna():
+    """Return a model of the RNA of a tissue; tests must not change it."""
+    reference = multiome(1)[0]
+    ds = deepscore.DeepScore((16,), list(reference.var_names), epochs=10, batch_size=32, lr=0.01)
+    return ds.set_reference(reference, "cell_type").train(progress=False)
+
+
+def peaks_in_mudata(atac, folder):
+    return mudata.MuData({"rna": dataset(1, n_cells=atac.n_obs), "atac": atac})
+
+
+def peaks_in_file(atac, folder):
+    atac.write_h5ad(folder / "atac.h5ad")
+    return folder / "atac.h5ad"
+
+
+def peaks_in_h5mu(atac, folder):
+    peaks_in_mudata(atac, folder).write(folder / "multiome.h5mu")
+    return str(folder / "multiome.h5mu")
+
+
+@pytest.mark.parametrize("form", [peaks_in_mudata, peaks_in_file, peaks_in_h5mu])
+def test_the_raw_peaks_of_a_query_may_come_in_any_form(form, of_rna, tmp_path):
+    atac = multiome(2, 200, depth=0.1, distal=3)[1]
+    before = digest(atac)
+    activity = deepscore.gene_activity(atac, gene_table())
+    alone = of_rna.annotate(activity.copy()).obs["deepscore_score"]
+    expected = of_rna.annotate(activity.copy(), peaks=atac)
+    assert expected.obs["deepscore_score"].tolist() != alone.tolist()
+    found = of_rna.annotate(activity.copy(), peaks=form(atac, tmp_path))
+    assert found.obs["deepscore_score"].tolist() == expected.obs["deepscore_score"].tolist()
+    assert digest(atac) == before
+    assert list(found.obs.columns) == list(expected.obs.columns)
+
+
+def test_peaks_of_other_cells_are_refused(of_rna):
+    rna, atac = multiome(2, 60)
+    with pytest.raises(InputError) as caught:
+        of_rna.annotate(rna, peaks=atac[:50].copy())
+    assert caught.value.code == "different_cells"
+    assert "deepscore" not in rna.obs
+
+
+def test_genes_of_a_model_may_be_chosen_by_a_multiome():
+    pair = multiome(2)
+    features = deepscore.find_linked_genes(pair, 40, annotation=gene_table())
+    ds = deepscore.DeepScore((16,), features, epochs=10, batch_size=32, lr=0.01)
+    ds.set_reference(multiome(1)[0], "cell_type").train(progress=False)
+    query = deepscore.gene_activity(multiome(3, 120)[1], gene_table())
+    found = ds.annotate(query)
+    assert (found.obs["deepscore"] == found.obs["cell_type"]).mean() > 0.95
+
+
+def test_a_model_of_peaks_annotates_another_study_from_its_file(tmp_path):
+    ds = deepscore.DeepScore((16,), epochs=10, batch_size=32, lr=0.01).set_reference(multiome(1)[1], "cell_type")
+    ds.train(progress=False).save(tmp_path / "peaks.deepscore")
+    query = multiome(3, 120)[1]
+    query.var_names = [name.removeprefix("chr") for name in sites(shift=120)]
+    found = deepscore.load(tmp_path / "peaks.deepscore").annotate(query)
+    assert found is query
+    assert (found.obs["deepscore"] == found.obs["cell_type"]).mean() > 0.95
+    assert found.n_vars == 240
 
 
 def test_a_loaded_model_trains_as_it_was_trained(reference, tmp_path):

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from deepscore.blocks import CellBlocks, overlapped, rows_per_block
 from deepscore.errors import InputError
@@ -108,6 +112,91 @@ def test_names_must_be_there_and_unique(features, cells, code, told):
 def test_a_data_set_is_frozen(matrix):
     with pytest.raises(dataclasses.FrozenInstanceError):
         blocks_of(matrix).rows = 3
+
+
+# ------------------------------------------------------------------------------------------- to_csr, in_order_of
+
+
+@given(
+    arrays(np.int8, st.tuples(st.integers(1, 30), st.integers(1, 6)), elements=st.integers(0, 2)), st.integers(1, 31)
+)
+def test_all_cells_as_one_matrix(values, rows):
+    found = blocks_of(values, rows=rows).to_csr()
+    assert (found.dtype, found.shape, found.format) == (np.float32, values.shape, "csr")
+    assert found.nnz == len(found.data) == len(found.indices) == np.count_nonzero(values)
+    np.testing.assert_array_equal(found.toarray(), values)
+
+
+@pytest.mark.parametrize("filled", [slice(0, 1), slice(149, 150), slice(0, 75), slice(75, 150), slice(0, 0)])
+def test_arrays_grow_wherever_the_values_are(matrix, filled):
+    values = np.zeros_like(matrix)
+    values[filled] = 1 + matrix[filled]
+    found = blocks_of(values, rows=10).to_csr()
+    np.testing.assert_array_equal(found.toarray(), values)
+    assert len(found.data) == np.count_nonzero(values)
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int64])
+def test_positions_of_either_width_become_one_matrix(matrix, kind):
+    whole = sp.csr_matrix(matrix, dtype=np.float32)
+
+    def read(start, stop):
+        some = whole[start:stop]
+        some.indices, some.indptr = some.indices.astype(kind), some.indptr.astype(kind)
+        some.data = np.append(some.data, 9)  # room for more, as matrices in memory may have
+        some.indices = np.append(some.indices, 3).astype(kind)
+        return some
+
+    found = dataclasses.replace(blocks_of(matrix, rows=40), read=read).to_csr()
+    assert (found != whole).nnz == 0
+    assert found.indices.dtype == np.int32
+
+
+def test_one_matrix_is_held_once_and_nothing_dense():
+    columns = np.tile(np.arange(0, 100_000, 500), 16).astype(np.int32)  # 200 values in each cell
+
+    def read(start, stop):
+        n = stop - start
+        arrays = np.ones(200 * n, np.float32), np.resize(columns, 200 * n), np.arange(0, 200 * n + 1, 200)
+        return sp.csr_matrix(arrays, shape=(n, 100_000))
+
+    cells, features = (np.arange(n).astype(str).astype(object) for n in (20_000, 100_000))
+    data = CellBlocks(features, cells, read, 500, "X")
+    tracemalloc.start()
+    try:
+        found = data.to_csr()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    size = found.data.nbytes + found.indices.nbytes
+    assert found.nnz == 200 * 20_000
+    assert size == 8 * found.nnz
+    assert peak < 2 * size  # dense it would be 250 times as much
+
+
+def test_cells_come_in_the_order_of_another_data_set(matrix, rng):
+    data, order = blocks_of(matrix, rows=20), rng.permutation(150)
+    found = data.in_order_of(data.cell_names[order], "These")
+    assert found.cell_names.tolist() == data.cell_names[order].tolist()
+    assert found.feature_names is data.feature_names
+    np.testing.assert_array_equal(found.to_csr().toarray(), matrix[order])
+    assert data.in_order_of(data.cell_names.copy(), "These") is data
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["a", "b"], "there are 2 and 3, of which 2"),
+        (["a", "b", "c", "d"], "there are 4 and 3, of which 3"),
+        (["a", "b", "x"], "there are 3 and 3, of which 2"),
+        (["x-1", "y-1", "z-1"], r"of which 0 have a name in common \(such as 'x-1' and 'a'\)"),
+    ],
+)
+def test_different_cells_are_refused(names, told):
+    data = blocks_of(np.ones((3, 2)), cells=np.array(["a", "b", "c"], object))
+    with pytest.raises(InputError, match=f"The one and the other must hold the same cells: .*{told}") as caught:
+        data.in_order_of(np.array(names, object), "The one and the other")
+    assert caught.value.code == "different_cells"
 
 
 # ------------------------------------------------------------------------------------------------- overlapped

@@ -56,7 +56,7 @@ def test_spellings_of_one_feature(spellings):
     [
         ["ENSG00000002586.20", "ENSG00000002586.20_PAR_Y"],
         ["AC012345.1", "AC012345.2", "AC012345"],  # clone names: the number is no version
-        ["chr1:10-20", "chr1:10-21", "chr11:0-20"],
+        ["chr1:10-20", "chr1:10-21", "chr11:0-20", "1:10-20"],  # without chr: found by overlap, not by name
         ["TP53", "ENSG00000141510"],
         ["H2-K1", "H2K1"],
         ["ENSG00000141510.16", "ENST00000141510.16"],

@@ -123,6 +123,38 @@ def test_peaks_become_tf_idf(raw):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("times", [1, 1000])
+def test_the_recipe_of_peaks_is_a_plain_formula(rng, times):
+    counts = times * rng.poisson(0.6, (90, 12))
+    counts[:, 4] = 0
+    counts[7] = 0
+    positions = np.array([3, 8, 4, 0])
+    found = Normalization.of_peaks(blocks_of(counts), positions, counts[:, positions].sum(axis=0).astype(float))
+    totals = counts.sum(axis=1)
+    scale = 0.3 * min(np.median(totals[totals > 0]), 10_000)
+    idf = [np.log(1 + 90 / max(counts[:, peak].sum(), 1)) for peak in positions]
+    assert found.method == "tfidf"
+    assert found.scale == pytest.approx(scale)
+    np.testing.assert_allclose(found.idf, idf, rtol=1e-6)
+    expected = np.log1p(scale * counts[:, positions] / np.maximum(totals, 1)[:, None] * np.array(idf))
+    values = normalised(blocks_of(counts), found, positions, Values("counts"))
+    np.testing.assert_allclose(values, expected, rtol=1e-5)
+
+
+def test_a_count_in_a_common_peak_of_a_median_cell_becomes_about_one(rng):
+    counts = rng.poisson(0.05, (400, 3000))  # as sparse as chromatin
+    every = np.arange(3000)
+    recipe = Normalization.of_peaks(blocks_of(counts), every, counts.sum(axis=0).astype(float))
+    values = normalised(blocks_of(counts), recipe, every, Values("counts"))
+    assert 0.5 < np.median(values[counts == 1]) < 1.5
+
+
+def test_peaks_without_any_count_have_a_recipe(raw):
+    found = Normalization.of_peaks(blocks_of(0 * raw), np.arange(3), np.zeros(3))
+    assert found.scale == pytest.approx(3000)
+    np.testing.assert_allclose(found.idf, np.log1p(len(raw)), rtol=1e-6)
+
+
 def test_an_empty_cell_stays_empty(raw):
     raw[3] = 0
     found = normalised(blocks_of(raw), Normalization("lognorm"), EVERY, Values("counts"))

@@ -81,7 +81,20 @@ def test_peaks_keep_how_rare_each_of_them_is(raw, labels):
     peaks = peak_names(80)
     found = prepare(blocks_of(raw, peaks), labels, quick(common_features=tuple(peaks[[5, 70]])))
     assert (found.modality, found.normalization.method) == ("peaks", "tfidf")
-    np.testing.assert_allclose(found.normalization.idf, len(raw) / (raw[:, [5, 70]] > 0).sum(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(found.normalization.idf, np.log1p(len(raw) / raw[:, [5, 70]].sum(axis=0)), rtol=1e-6)
+    assert found.normalization.scale == pytest.approx(0.3 * np.median(raw.sum(axis=1)))
+    frequency = raw[:, [5, 70]] / raw.sum(axis=1, keepdims=True)
+    expected = np.log1p(found.normalization.scale * frequency * found.normalization.idf)
+    np.testing.assert_allclose(found.matrix.toarray(), expected, rtol=1e-5)
+
+
+def test_without_chosen_peaks_those_that_most_cells_have_are_taken(raw, labels, monkeypatch):
+    monkeypatch.setitem(DEFAULT_FEATURES, "peaks", 10)
+    found = prepare(blocks_of(raw, peak_names(80)), labels, quick())
+    detected = (raw > 0).sum(axis=0)
+    chosen = np.isin(peak_names(80), found.features)
+    assert chosen.sum() == 10
+    assert detected[chosen].min() >= detected[~chosen].max()
 
 
 def test_batches_become_groups(data, labels, reference):

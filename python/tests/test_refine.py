@@ -215,7 +215,8 @@ def test_neighbours_lift_what_is_more_frequent_among_them(of_study):
     np.testing.assert_allclose(structure.overall, raw.mean(axis=0))
     np.testing.assert_allclose(votes.sum(axis=1), 1)
     expected = raw * np.sqrt((votes + 0.02) / (raw.mean(axis=0) + 0.02))
-    np.testing.assert_allclose(structure.lifted(raw, votes), expected / expected.sum(axis=1, keepdims=True))
+    found = refine._sharpened(expected / expected.sum(axis=1, keepdims=True), view.sharpness)
+    np.testing.assert_allclose(view.predict(x, groups)[1], found)
     some = structure.votes(x[100:130], groups[100:130], 100)
     np.testing.assert_array_equal(some[0], votes[100:130])
     np.testing.assert_array_equal(some[1], known[100:130])
@@ -227,6 +228,28 @@ def test_neighbours_of_peaks_say_nothing_of_unknown_types(of_study):
     counts, _ = study(5, [80] * 6)
     for model, unknown in ((of_study, True), (replace(of_study, modality="peaks"), False)):
         assert (view_of(model, counts)[2].structure.known < 0.5).any() == unknown
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "sample"])
+def test_what_peaks_say_counts_beside_the_neighbours(of_study, rng, whole):
+    counts, codes = study(5, [80] * 6)  # the last type is not known
+    peaks = sp.csr_matrix(np.log1p(rng.poisson(rng.gamma(0.5, 1, (6, 40))[codes])), dtype=np.float32)
+    x, groups, plain = view_of(of_study, counts)
+    view = look(of_study, x, groups, 1, np.ones(150, bool), whole=whole, peaks=peaks)
+    raw, (near, known) = view.raw(x, groups), view.structure.votes(x, groups, 0)
+    np.testing.assert_allclose(known, 1)  # beside peaks, unknown types are not looked for
+    assert (plain.structure.known < 0.5).any()
+    expected = raw * np.sqrt((near + 0.02) / (raw.mean(axis=0) + 0.02))
+    expected /= expected.sum(axis=1, keepdims=True)
+    votes = view.peaks.votes(peaks, 0, len(codes))
+    expected *= (votes + 0.02) / (view.peaks.overall + 0.02)
+    expected = refine._sharpened(expected / expected.sum(axis=1, keepdims=True), view.sharpness)
+    alone, found, _ = view.predict(x, groups, 0, None if whole else peaks)
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+    np.testing.assert_array_equal(alone, raw)
+    part = view.predict(x[100:130], groups[100:130], 100, None if whole else peaks[100:130])[1]
+    np.testing.assert_allclose(part, found[100:130], atol=1e-6)
+    assert plain.peaks is None
 
 
 # ------------------------------------------------------------------------------------------ samples and sizes

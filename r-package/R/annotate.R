@@ -21,6 +21,10 @@
 #'   always calls each cell by itself.
 #' @param groups A metadata column, or one value per cell: clusters that get a call each, by a vote
 #'   of their cells. A cell whose group is missing votes by itself.
+#' @param peaks For a query of gene activity, the raw peaks of the same cells: the name of an assay
+#'   (Seurat) or of an alternative experiment (SingleCellExperiment) of the query, or a data set
+#'   with the same cells in any order. The calls teach a regression on the peaks, whose cross-fitted
+#'   calls then count as much as the first ones. With `refine = FALSE` they are not used.
 #' @param ... Not used.
 #'
 #' @return The query with new metadata columns (Seurat) or new `colData` columns
@@ -41,7 +45,11 @@
 #'
 #'   Groups' calls and probabilities that an earlier annotation left are removed. Nothing else of
 #'   the query changes.
+#' @details A model of peaks annotates a query with another set of peaks, too: where most of the
+#'   model's peaks are not there by name, the query's are summed that overlap them, as by
+#'   [match_peaks()].
 #' @section Errors: `not_trained`, `no_shared_features`, `low_overlap`, `modality_mismatch`,
+#'   `no_common_chromosomes`, `genome_build`, `different_cells`,
 #'   `batch_length`, `groups_length`, `column_not_found`, `labels_cells`, `bad_argument`,
 #'   `wrong_orientation`, `empty_data`, `layer_not_found`, `scaled_data`, `negative_values`,
 #'   `non_finite`, `duplicate_features`, `duplicate_cells`, `unknown_data`.
@@ -62,7 +70,7 @@
 #' @export
 annotate <- function(ds, query, threshold = 0.5, batch = NULL, layer = NULL, modality = NULL,
                      probabilities = FALSE, min_overlap = 0.1, refine = TRUE, groups = NULL,
-                     ...) {
+                     peaks = NULL, ...) {
   UseMethod("annotate")
 }
 
@@ -73,13 +81,14 @@ body(annotate.default) <- quote(abort_foreign("annotate", ds, "ggplot2"))
 #' @export
 annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer = NULL,
                                modality = NULL, probabilities = FALSE, min_overlap = 0.1,
-                               refine = TRUE, groups = NULL, ...) {
+                               refine = TRUE, groups = NULL, peaks = NULL, ...) {
   rlang::check_dots_empty()
   blocks <- as_blocks(query, layer)
   answer <- call_engine(
     "annotate", model_bytes(ds), blocks, cell_values(batch, query, "batch"),
     cell_values(groups, query, "groups"),
-    given(c("threshold", "modality", "probabilities", "min_overlap", "refine"))
+    given(c("threshold", "modality", "probabilities", "min_overlap", "refine")),
+    if (is_string(peaks)) part_blocks(query, peaks) else if (!is.null(peaks)) peaks_blocks(peaks)
   )
   add_calls(query, as_calls(answer, blocks$cells))
 }

@@ -19,10 +19,7 @@ as_blocks.default <- function(x, layer = NULL) {
 }
 
 #' @export
-as_blocks.Seurat <- function(x, layer = NULL) {
-  assay <- SeuratObject::DefaultAssay(x)
-  as_blocks_assay(x[[assay]], layer, paste0("assay '", assay, "', "))
-}
+as_blocks.Seurat <- function(x, layer = NULL) part_blocks(x, SeuratObject::DefaultAssay(x), layer)
 
 #' @export
 as_blocks.Assay <- function(x, layer = NULL) as_blocks_assay(x, layer)

@@ -16,6 +16,11 @@
 #' [load_model()] and [inspect_model()] handle model files, which the Python package of the same
 #' name reads and writes too.
 #'
+#' For chromatin, [gene_activity()] turns peaks or fragments into gene activity;
+#' [find_common_peaks()], [match_peaks()] and [count_fragments()] bring data sets to one set of
+#' peaks; [train_bridge()] carries labels from RNA to ATAC through a multiome, and
+#' [find_linked_genes()] tells which genes carry over: see `vignette("chromatin")`.
+#'
 #' The computation is done in Python, which is started by the first verb that needs it.
 #' [install_deepscore()] sets it up and [deepscore_doctor()] tells what is wrong with it.
 #'
@@ -23,7 +28,8 @@
 #' Every verb takes a Seurat object (its default assay), a SingleCellExperiment or
 #' SummarizedExperiment, or a features x cells matrix (dgCMatrix, any other matrix of the Matrix
 #' package, an ordinary matrix, or a DelayedMatrix). The values are counts, or log-normalised
-#' counts. Matrices are read in blocks of cells and never made dense.
+#' counts. Matrices are read in blocks of cells and never made dense. Assays of Signac
+#' (ChromatinAssay) are read as any other assay.
 #'
 #' @section Conditions:
 #' Every error is a condition of class `deepscore_error`, of the class of its kind

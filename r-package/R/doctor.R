@@ -1,7 +1,7 @@
 #' Find out what is wrong with the engine
 #'
-#' Says which R packages, Python, numpy, torch and engine are found, and what to do about what is
-#' missing. Python is asked in a process of its own: this session does not start one.
+#' Says which R packages, Python, numpy, torch, bioframe and engine are found, and what to do about
+#' what is missing. Python is asked in a process of its own: this session does not start one.
 #'
 #' @return An object of class `deepscore_doctor`: a list with the versions that were found and
 #'   `problems`, a character vector that is empty when all is well.
@@ -21,7 +21,8 @@ deepscore_doctor <- function() {
     python_version = probe$python,
     engine = probe$deepscore,
     numpy = probe$numpy,
-    torch = probe$torch
+    torch = probe$torch,
+    bioframe = probe$bioframe
   )
   structure(c(found, list(problems = find_problems(found, probe))), class = "deepscore_doctor")
 }
@@ -79,6 +80,9 @@ find_problems <- function(found, probe) {
       paste0("the engine is version ", found$engine, ", the R package ", found$deepscore, ".")
     },
     if (!is.null(probe$python) && is.null(found$torch)) "torch is missing: train() needs it.",
+    if (!is.null(probe$python) && is.null(found$bioframe)) {
+      "bioframe is missing: peaks and fragments need it. Run install_deepscore()."
+    },
     if (torch_came_first()) {
       paste(
         "torch was loaded before deepscore, so training will be slow with R's own BLAS.",

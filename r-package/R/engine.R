@@ -4,7 +4,7 @@
 started <- new.env(parent = emptyenv())
 
 # The number of the interface between the two packages, which deepscore.rbridge has too.
-bridge_version <- 2L
+bridge_version <- 3L
 
 engine <- function() {
   if (is.null(started$engine)) started$engine <- start_engine()
@@ -105,7 +105,7 @@ call_engine <- function(name, ..., verb = name) {
   bridge <- engine()
   ask <- function(name, ...) {
     answer <- tryCatch(
-      bridge[[name]](...),
+      bridge_function(bridge, name)(...),
       error = function(e) abort("EngineError", "engine_failed", conditionMessage(e), call = call)
     )
     answer_value(answer, call)
@@ -113,16 +113,24 @@ call_engine <- function(name, ..., verb = name) {
   do.call(ask, c(name, lapply(arguments, send, ask = ask)))
 }
 
-# Data sets, alone or in a list, become handles of the bridge; all else is sent as it is.
+# What has to do with chromatin is in a module of its own.
+bridge_function <- function(bridge, name) {
+  if (reticulate::py_has_attr(bridge, name)) return(bridge[[name]])
+  reticulate::import("deepscore.rbridge_chromatin", convert = FALSE)[[name]]
+}
+
+# Data sets, alone or among several values, become handles of the bridge; all else is sent as it is.
 send <- function(x, ask) {
   if (is_blocks(x)) {
     ask("blocks", strings(x$features), strings(x$cells), x$nnz, tidy_reader(x$read), x$source)
-  } else if (is.list(x) && length(x) && is_blocks(x[[1]])) {
-    lapply(x, send, ask = ask)
+  } else if (inherits(x, "deepscore_several")) {
+    lapply(unclass(x), send, ask = ask)
   } else {
     x
   }
 }
+
+several <- function(values) structure(unname(values), class = "deepscore_several")
 
 # A read function for Python that drops the blocks that were read before. R itself lets garbage grow
 # with the session, to a gigabyte beside a large object. The collection is a call of its own: run

@@ -35,7 +35,7 @@ find_common_features <- function(reference, query, n_features = 2000, strategy =
   queries <- if (is.list(query) && !is.object(query)) query else list(query)
   features <- call_engine(
     "find_common_features",
-    as_blocks(reference, layer), lapply(unname(queries), as_blocks, layer = query_layer),
+    as_blocks(reference, layer), several(lapply(queries, as_blocks, layer = query_layer)),
     cell_values(labels, reference, "labels"),
     given(c("n_features", "strategy", "modality", "test"))
   )

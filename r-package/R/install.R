@@ -1,6 +1,7 @@
 #' Install the engine
 #'
-#' Makes a virtual environment with the Python package deepscore, where the verbs then find it.
+#' Makes a virtual environment with the Python package deepscore and what it needs for chromatin
+#' (bioframe), where the verbs then find it.
 #'
 #' @param engine What to install: the folder of a clone of the project, a wheel, or anything that
 #'   pip understands. `NULL`: the clone around the working directory.
@@ -29,9 +30,18 @@ install_deepscore <- function(engine = NULL, envname = "r-deepscore", python = N
   create$python <- python
   without_library_path({
     if (!reticulate::virtualenv_exists(envname)) do.call(reticulate::virtualenv_create, create)
-    reticulate::py_install(c(torch, engine), envname = envname, method = "virtualenv", pip = TRUE)
+    reticulate::py_install(
+      c(torch, with_extra(engine)),
+      envname = envname, method = "virtualenv", pip = TRUE
+    )
   })
   invisible(reticulate::virtualenv_python(envname))
+}
+
+# With the packages that peaks and fragments need; a requirement that names extras keeps its own.
+with_extra <- function(engine) {
+  if (file.exists(engine)) return(paste0(engine, "[chromatin]"))
+  sub("^([A-Za-z0-9._-]+)(?=$|[ =<>~!@])", "\\1[chromatin]", engine, perl = TRUE)
 }
 
 # R's own library path would make another Python load the wrong libpython, without its ssl.

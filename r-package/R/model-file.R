@@ -2,7 +2,7 @@
 # (safetensors). The header's __metadata__ holds one key, "deepscore": the manifest, as JSON text.
 
 # The newest version of the format, which is written; all older ones are read.
-format_version <- 2L
+format_version <- 3L
 
 # No header of a real model comes near this size; a larger number is not a length.
 largest_header <- 100 * 2^20
@@ -20,8 +20,9 @@ largest_header <- 100 * 2^20
 #'
 #' @return `save_model()`: the path, invisibly. `load_model()`: a trained `DeepScore` object.
 #'   `inspect_model()`: the manifest, a list with among others `format_version`, `created_with`,
-#'   `modality`, `features`, `labels`, `network`, `calibration`, `training` and, from format version
-#'   2 on, `profiles`. A model from a file of version 1 is saved as version 1.
+#'   `modality`, `features`, `labels`, `network`, `calibration`, `training`, from format version 2
+#'   on `profiles` and, in version 3 (models of peaks), `lsi`. A model from a file of version 1 is
+#'   saved as version 1.
 #' @section Errors: `not_trained`; of class `deepscore_model_file_error`: `path_not_writable`,
 #'   `file_not_found`, `not_a_model`, `truncated`, `newer_version`, `invalid_manifest`, and for
 #'   `load_model()` also `invalid_tensors` and `edited`.
@@ -140,6 +141,7 @@ check_manifest <- function(manifest) {
     content_sha256 = is_string(manifest$content_sha256)
   )
   if (is_version(version) && version > 1) is_valid["profiles"] <- are_profiles(manifest$profiles)
+  if (is_version(version) && version > 2) is_valid["lsi"] <- is_lsi(manifest$lsi)
   wrong <- c(names(is_valid)[!is_valid], setdiff(names(manifest), names(is_valid)))
   if (length(wrong)) {
     abort(
@@ -166,6 +168,12 @@ are_profiles <- function(profiles) {
     setequal(names(profiles), c("labels", "cells")), is.character(profiles$labels),
     length(profiles$labels) > 1, are_counts(profiles$cells)
   )
+}
+
+# Models of peaks have the components of their reference.
+is_lsi <- function(lsi) {
+  is.list(lsi) && identical(names(lsi), "components") && are_counts(lsi$components) &&
+    length(lsi$components) == 1
 }
 
 are_counts <- function(x) is.numeric(x) && isTRUE(all(x >= 1))

@@ -17,8 +17,8 @@ plain_value <- function(value, name) {
     abort("ConfigError", "bad_argument", "`", name, "` must not be NA.")
   }
   value <- unname(value)
-  # These two are lists in Python, even with one element.
-  if (name %in% c("hidden_nodes", "common_features")) as.list(value) else value
+  # These are lists in Python, even with one element.
+  if (name %in% c("hidden_nodes", "common_features", "biotypes")) as.list(value) else value
 }
 
 # A list without elements becomes a Python list; with (no) names it becomes a dict.

@@ -29,7 +29,7 @@ TILE = 5000
 def moved(data: ad.AnnData, rng: np.random.Generator) -> ad.AnnData:
     """Return the data set with other peaks."""
     peaks = parse_peaks(data.var_names.to_numpy(object))
-    shift = rng.integers(-FARTHEST, FARTHEST + 1, len(peaks))
+    shift = rng.integers(1, FARTHEST + 1, len(peaks)) * rng.choice([-1, 1], len(peaks))
     start = np.maximum(peaks["start"] + shift, 0)
     peaks = peaks.assign(start=start, end=np.maximum(peaks["end"] + shift, start + 1))
     data = data.copy()

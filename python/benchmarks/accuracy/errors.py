@@ -10,7 +10,7 @@ import pandas as pd
 from catalog import discover
 from report import markdown
 from run import result
-from tasks import Task, read_tasks
+from tasks import UNCLASSIFIED, Task, read_tasks
 
 DEPTHS = ("lowest quarter", "second", "third", "highest quarter")
 UNKNOWN = "no paired data"
@@ -58,9 +58,9 @@ def summary(groups: object) -> pd.DataFrame:
 def explained(cells: pd.DataFrame) -> pd.DataFrame:
     """Divide the errors; a cell counts in the first line that fits."""
     wrong = cells[~cells["right"]]
-    rna_wrong = wrong["rna_right"].eq(False)
+    rna_wrong, called = wrong["rna_right"].eq(False), wrong["call"].ne(UNCLASSIFIED)
     lines = {
-        "paired RNA gives the same other label": rna_wrong & (wrong["by_rna"] == wrong["call"]),
+        "paired RNA gives the same other label": rna_wrong & wrong["by_rna"].eq(wrong["call"]) & called,
         "paired RNA is wrong as well": rna_wrong,
         "depth in the lowest quarter": wrong["depth"] == DEPTHS[0],
         "depth in the second quarter": wrong["depth"] == DEPTHS[1],

@@ -115,26 +115,28 @@ def train_bridge(
     return modelfile.to_bytes(train_through(halves, first, network, train, **sure))
 
 
-def matrix(counts: sp.csr_matrix, features: Names, most: int = MOST_VALUES) -> Answer:
+def matrix(counts: sp.csr_matrix, features: Names, *, most: int = MOST_VALUES, size: int = VALUES_PER_PART) -> Answer:
     """Return the arrays of cells x features, which are those of a features x cells dgCMatrix, in parts for R.
 
     Returns
     -------
-    ``p`` and ``i`` (int32, from 0), ``x`` (float32), each a list of the bytes of its parts; their length ``n_values``;
-    the names of the features.
+    ``p`` and ``i`` (int32, from 0), ``x`` (float32), each a list of the bytes of up to `size` values; the number
+    ``n_values`` of stored values; the names of the features.
+
+    Raises
+    ------
+    InputError
+        ``too_many_values`` for more than `most`.
     """
     if counts.nnz > most:
         raise InputError(
             "too_many_values",
             f"The result has {counts.nnz:,} values; a sparse matrix of R holds {most:,}. Give fewer cells at a time.",
         )
-    arrays = {"p": counts.indptr.astype(np.int32), "i": counts.indices.astype(np.int32), "x": counts.data}
+    arrays = {"p": (counts.indptr, np.int32), "i": (counts.indices, np.int32), "x": (counts.data, np.float32)}
     parts = {
-        name: [
-            array[first : first + VALUES_PER_PART].astype(np.float32 if name == "x" else np.int32).tobytes()
-            for first in range(0, len(array), VALUES_PER_PART)
-        ]
-        for name, array in arrays.items()
+        name: [array[first : first + size].astype(kind).tobytes() for first in range(0, len(array), size)]
+        for name, (array, kind) in arrays.items()
     }
     return {"features": features.tolist(), "n_values": int(counts.nnz), **parts}
 

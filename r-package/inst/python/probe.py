@@ -29,6 +29,7 @@ print(
             "deepscore": version("deepscore"),
             "numpy": version("numpy"),
             "torch": version("torch"),
+            "bioframe": version("bioframe"),
             "problem": problem(),
         }
     )

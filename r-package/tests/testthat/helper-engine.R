@@ -27,6 +27,12 @@ trained <- local({
 # Evaluate without the messages that say what was recognised.
 quietly <- function(code) suppressMessages(code)
 
+# testthat 3.1.6 has no expect_no_warning() of its own.
+expect_no_warnings <- function(code) {
+  expect_warning(value <- force(code), NA)
+  value
+}
+
 expect_code <- function(code, object) {
   expect_error(object, class = paste0("deepscore_error_", code))
 }

@@ -4,6 +4,15 @@ test_that("without a clone and without an engine to install, nothing is installe
   expect_code("bad_argument", install_deepscore())
 })
 
+test_that("the extra for chromatin is asked for", {
+  expect_identical(with_extra(tempdir()), paste0(tempdir(), "[chromatin]"))
+  expect_identical(with_extra("deepscore"), "deepscore[chromatin]")
+  expect_identical(with_extra("deepscore==0.1.0"), "deepscore[chromatin]==0.1.0")
+  expect_identical(with_extra("deepscore @ file:///a b"), "deepscore[chromatin] @ file:///a b")
+  expect_identical(with_extra("deepscore[plots]"), "deepscore[plots]")
+  expect_identical(with_extra("git+file:///clone"), "git+file:///clone")
+})
+
 test_that("the library path is left out of calls and put back", {
   before <- Sys.getenv("LD_LIBRARY_PATH")
   inside <- without_library_path(Sys.getenv("LD_LIBRARY_PATH"))

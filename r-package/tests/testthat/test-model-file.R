@@ -29,6 +29,19 @@ test_that("a manifest of version 2 is read without Python", {
   }
 })
 
+test_that("a manifest of version 3, of a model of peaks, tells its components", {
+  version_3 <- function(...) example_manifest_v2(format_version = 3, modality = "peaks", ...)
+  manifest <- inspect_model(model_file(model_bytes_of(version_3(lsi = list(components = 12)))))
+  expect_equal(manifest$lsi$components, 12)
+  for (wrong in list(
+    version_3(), version_3(lsi = 12), version_3(lsi = list(components = 0)),
+    version_3(lsi = list(components = c(1, 2))), version_3(lsi = list(components = 3, more = 1)),
+    example_manifest_v2(lsi = list(components = 3))
+  )) {
+    expect_code("invalid_manifest", inspect_model(model_file(model_bytes_of(wrong))))
+  }
+})
+
 test_that("files that are no usable model are refused, each for its reason", {
   whole <- model_bytes_of(example_manifest())
   expect_code("file_not_found", inspect_model(tempfile()))
@@ -38,7 +51,7 @@ test_that("files that are no usable model are refused, each for its reason", {
   expect_code("not_a_model", inspect_model(model_file(c(whole[1:8], rev(whole[-(1:8)])))))
   expect_code("not_a_model", inspect_model(model_file(model_bytes_of("no manifest"))))
   expect_code("truncated", inspect_model(model_file(whole[1:100])))
-  newer <- model_bytes_of(example_manifest(format_version = 3, created_with = "deepscore 9.9"))
+  newer <- model_bytes_of(example_manifest(format_version = 4, created_with = "deepscore 9.9"))
   expect_error(inspect_model(model_file(newer)), "9.9", class = "deepscore_error_newer_version")
   for (wrong in list(
     example_manifest(features = NULL), example_manifest(labels = "one"),

@@ -1,8 +1,8 @@
 """What DeepScore would reach on a task of chromatin with what is hidden there: the ceiling, and no competitor.
 
 ceiling_rna annotates the paired RNA of the query cells with a model of the reference cells' RNA. ceiling_peaks learns
-from peaks with true labels: those of the reference cells, or of the bridge's. Both need files of the same cells, such as
-snare_rna.h5ad and snare_peaks.h5ad.
+from peaks with true labels: those of the reference cells, or of the bridge's. Both need files of the same cells, as
+snare_rna.h5ad and snare_peaks.h5ad are.
 """
 
 from dataclasses import replace

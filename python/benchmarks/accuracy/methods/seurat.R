@@ -1,4 +1,5 @@
-# Rscript seurat.R FOLDER KIND MODALITY: reads what seurat.py has written, writes calls.csv and facts.json.
+# Rscript seurat.R FOLDER KIND MODALITY: reads what seurat.py has written, writes calls.csv and
+# facts.json.
 suppressPackageStartupMessages(library(Seurat))
 words <- commandArgs(trailingOnly = TRUE)
 folder <- words[1]
@@ -6,13 +7,15 @@ set.seed(0)
 
 read_matrix <- function(name, prefix) {
   x <- as(Matrix::readMM(file.path(folder, name, "matrix.mtx")), "CsparseMatrix")
-  dimnames(x) <- list(readLines(file.path(folder, name, "features")), paste0(prefix, seq_len(ncol(x))))
+  features <- gsub("_", "-", readLines(file.path(folder, name, "features"))) # as Seurat does
+  dimnames(x) <- list(features, paste0(prefix, seq_len(ncol(x))))
   x
 }
 
 normalise <- function(x) {
   object <- CreateSeuratObject(x)
-  if (words[2] == "counts") NormalizeData(object, verbose = FALSE) else SetAssayData(object, "data", log1p(x))
+  if (words[2] != "counts") return(SetAssayData(object, "data", log1p(x)))
+  NormalizeData(object, verbose = FALSE)
 }
 
 tf_idf <- function(peaks) {
@@ -72,8 +75,10 @@ seconds <- proc.time()[["elapsed"]] - start
 
 write.csv(data.frame(call = found$predicted.id, confidence = found$prediction.score.max),
   file.path(folder, "calls.csv"), row.names = FALSE)
-peak <- sub("^VmHWM:\\s*([0-9]+) kB$", "\\1", grep("^VmHWM", readLines("/proc/self/status"), value = TRUE))
+status <- grep("^VmHWM", readLines("/proc/self/status"), value = TRUE)
+peak <- as.numeric(sub("^VmHWM:\\s*([0-9]+) kB$", "\\1", status)) / 1024
+how <- if (words[3] == "peaks") " in the reference's LSI (lsiproject, without Signac)" else ""
 writeLines(sprintf(
-  '{"seconds": %f, "megabytes": %f, "note": "%d anchors%s"}', seconds, as.numeric(peak) / 1024, nrow(anchors@anchors),
-  if (words[3] == "peaks") " in the reference's LSI (lsiproject, without Signac)" else ""
+  '{"seconds": %f, "megabytes": %f, "note": "%d anchors%s"}',
+  seconds, peak, nrow(anchors@anchors), how
 ), file.path(folder, "facts.json"))

@@ -1,0 +1,35 @@
+"""Every example for chromatin runs as its user runs it, and calls most cells rightly."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+LEAST = {"activity": 0.9, "bridge": 0.95, "foreign_peaks": 0.95, "fragments": 0.95, "peaks": 0.95}
+
+
+def test_every_example_is_run():
+    assert {path.stem.removeprefix("chromatin_") for path in EXAMPLES.glob("chromatin_*.py")} == set(LEAST)
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_the_example_calls_most_cells_rightly(name, tmp_path):
+    threads = {"OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}  # its files go with those of the test
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / f"chromatin_{name}.py"],
+        env=os.environ | threads,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    last = re.fullmatch(r".*Right calls: ([\d.]+)% of 300 cells", done.stdout.splitlines()[-1])
+    assert float(last[1]) / 100 > LEAST[name]

@@ -1,0 +1,54 @@
+# Counts that the engine has made: a features x cells dgCMatrix, and the ways it is added to a data
+# set.
+
+as_counts <- function(answer, cells) {
+  features <- as.character(answer$features)
+  methods::new(
+    "dgCMatrix",
+    p = read_parts(answer$p, "integer", length(cells) + 1),
+    i = read_parts(answer$i, "integer", answer$n_values),
+    x = read_parts(answer$x, "double", answer$n_values),
+    Dim = c(length(features), length(cells)), Dimnames = list(features, cells)
+  )
+}
+
+# Numbers of four bytes each, which come in parts that R can take.
+read_parts <- function(parts, what, n) {
+  values <- vector(what, n)
+  before <- 0
+  for (part in parts) {
+    bytes <- as_raw(part)
+    read <- readBin(bytes, what, length(bytes) / 4, size = 4, endian = "little")
+    values[before + seq_along(read)] <- read
+    before <- before + length(read)
+  }
+  values
+}
+
+add_counts <- function(x, counts, assay, covered = NULL) UseMethod("add_counts")
+
+# Nothing but a Seurat object has a place for other features of the same cells.
+#' @export
+add_counts.default <- function(x, counts, assay, covered = NULL) counts
+
+# The new assay is the default one, so that the object can be piped on.
+#' @export
+add_counts.Seurat <- function(x, counts, assay, covered = NULL) {
+  rownames(counts) <- gsub("_", "-", rownames(counts)) # Seurat has no underscores in features
+  added <- SeuratObject::CreateAssayObject(counts = counts)
+  if (!is.null(covered)) {
+    covered <- stats::setNames(as.logical(covered), rownames(counts))
+    added <- SeuratObject::AddMetaData(added, covered, "covered")
+  }
+  x[[assay]] <- added
+  SeuratObject::DefaultAssay(x) <- assay
+  x
+}
+
+check_assay_name <- function(assay) {
+  if (is_string(assay) && grepl("^[A-Za-z][A-Za-z0-9.]*$", assay)) return(invisible())
+  abort(
+    "ConfigError", "bad_argument",
+    "`assay` must be the name of an assay: a letter, then letters, numbers and points."
+  )
+}

@@ -1,0 +1,56 @@
+#' Compute gene activity
+#'
+#' Counts in the body and the promoter of each gene, as a stand-in for its expression.
+#'
+#' @param x Peaks, which are summed: a data set of counts (see [deepscore-package]); or the path of
+#'   a fragments file, which is counted exactly.
+#' @param annotation Where the genes are: the path of a GTF, GFF3 or BED file, plain or gzip; a data
+#'   frame with the columns `chrom`, `start`, `end` (from 0, the end not included), `gene` and
+#'   `strand`; or a GRanges with one of the columns `gene_name`, `gene`, `name` or `gene_id`. Of a
+#'   GRanges with a column `type` the genes are taken; transcripts and exons are joined by
+#'   `gene_id`. Loci of one name that overlap are one gene; a name at several places is ambiguous
+#'   and left out, but X is kept before Y and chromosomes before scaffolds.
+#' @param upstream,downstream Bases before the start and after the end of the gene, by its strand.
+#'   Either end of a gene without a strand may be its start: both are extended by the larger of the
+#'   two.
+#' @param cells With fragments: barcodes to count, or a data set whose cells have these names.
+#' @param weighting `"none"`: everything in the region counts as it is. `"distance"`, for peaks:
+#'   those outside count, too, with `exp(-distance / 5000)` up to 100,000 bases away (after ArchR);
+#'   values are whole hundredths.
+#' @param biotypes Keep only genes of these biotypes, such as `"protein_coding"`.
+#' @param layer,modality What to read of `x`: see [match_peaks()].
+#' @param counting With fragments: `"fragments"` or `"insertions"`, as in [count_fragments()].
+#' @param assay Name of the new assay of a Seurat object; one of that name is replaced.
+#'
+#' @details From fragments this is Signac's GeneActivity (Stuart et al., *Nature Methods* 2021)
+#'   without its limit on the length of genes.
+#' @return A Seurat object comes back with a new assay of counts, which is its default assay, so
+#'   that it can be piped into [annotate()]. For anything else, a genes x cells dgCMatrix of counts.
+#'   From peaks only genes that have a peak.
+#' @section Errors: `annotation_without_genes`, `annotation_format`, `no_common_chromosomes`,
+#'   `no_shared_features` where no gene has a peak, `bad_argument`; with fragments `no_cells` and
+#'   those of [count_fragments()].
+#' @examplesIf deepscore:::engine_available()
+#' counts <- Matrix::Matrix(
+#'   c(1, 0, 2, 3, 0, 1), 3, sparse = TRUE,
+#'   dimnames = list(c("chr1-100-200", "chr1-1800-1900", "chr2-10-90"), c("a", "b"))
+#' )
+#' genes <- data.frame(
+#'   chrom = c("chr1", "chr2"), start = c(1000, 5000), end = c(2000, 6000),
+#'   gene = c("CD3E", "LYZ"), strand = c("+", "-")
+#' )
+#' gene_activity(counts, genes)
+#' @export
+gene_activity <- function(x, annotation, upstream = 2000, downstream = 0, cells = NULL,
+                          weighting = "none", biotypes = NULL, layer = NULL, modality = NULL,
+                          counting = "fragments", assay = "activity") {
+  check_assay_name(assay)
+  of_file <- is.character(x)
+  source <- if (of_file) one_path(x, "x") else peaks_blocks(x, layer, modality)
+  cells <- if (of_file) as_cell_names(cells) else source$cells
+  answer <- call_engine(
+    "gene_activity", source, as_annotation(annotation), if (of_file) strings(cells),
+    given(c("upstream", "downstream", "weighting", "biotypes", "counting"))
+  )
+  add_counts(x, as_counts(answer, cells), assay)
+}

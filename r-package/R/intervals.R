@@ -1,0 +1,134 @@
+# Peaks and genes as they are sent to the engine. Positions of tables, BED files and names count
+# from 0 and are half open; those of GRanges count from 1 and include both ends.
+
+# Peak names as a list of strings, the path of a BED file, or a data set that holds peaks.
+as_peaks <- function(x) UseMethod("as_peaks")
+
+#' @export
+as_peaks.default <- function(x) peaks_blocks(x)
+
+#' @export
+as_peaks.character <- function(x) if (is_path(x)) path.expand(x) else strings(x)
+
+#' @export
+as_peaks.factor <- function(x) strings(x)
+
+#' @export
+as_peaks.DeepScore <- function(x) {
+  model_bytes(x)
+  strings(x$manifest$features)
+}
+
+#' @export
+as_peaks.GenomicRanges <- function(x) as_peaks(as_table_of(x))
+
+#' @export
+as_peaks.data.frame <- function(x) {
+  missing <- setdiff(c("chrom", "start", "end"), names(x))
+  if (length(missing)) {
+    abort(
+      "InputError", "invalid_peaks",
+      "The table of peaks has no column ", paste(missing, collapse = ", "), ". Expected chrom, ",
+      "start and end (from 0, half open)."
+    )
+  }
+  strings(paste0(x$chrom, ":", as_text(x$start), "-", as_text(x$end)))
+}
+
+# One string that is no peak, or the name of a file.
+is_path <- function(x) is_string(x) && !is.na(x) && (!is_peak(x) || file.exists(x))
+
+# What `datasets` lists: data sets of any kind, ranges, files, or one of them.
+each_data_set <- function(x) {
+  if (methods::is(x, "GRangesList")) return(as.list(x))
+  if (is.character(x) && !any(is_peak(x))) return(as.list(x))
+  if (is.list(x) && !is.object(x)) x else list(x)
+}
+
+# A gene annotation as the path of a file or as a table: lists of strings and the bytes of numbers.
+as_annotation <- function(x) UseMethod("as_annotation")
+
+#' @export
+as_annotation.default <- function(x) {
+  if (is.null(x)) return(NULL)
+  abort(
+    "InputError", "annotation_format",
+    "Cannot read genes from an object of class ", class(x)[1], ". Give the path of a GTF, GFF3 or ",
+    "BED file, a data frame with the columns chrom, start, end, gene and strand, or a GRanges."
+  )
+}
+
+#' @export
+as_annotation.character <- function(x) one_path(x, "annotation")
+
+#' @export
+as_annotation.data.frame <- function(x) {
+  known <- intersect(annotation_columns, names(x))
+  columns <- lapply(stats::setNames(known, known), function(column) {
+    if (column %in% c("start", "end")) as_bytes(x[[column]]) else strings(x[[column]])
+  })
+  named_list(columns)
+}
+
+#' @export
+as_annotation.GenomicRanges <- function(x) {
+  table <- as_table_of(x)
+  name <- intersect(c("gene_name", "gene", "name", "Name", "gene_id"), names(table))
+  if (length(name)) table$gene <- as.character(table[[name[1]]])
+  if ("gene" %in% table$type) {
+    table <- table[table$type %in% "gene", ]
+  } else if (all(c("gene", "gene_id") %in% names(table))) {
+    table <- joined(table)
+  }
+  as_annotation(table)
+}
+
+annotation_columns <- c(
+  "chrom", "start", "end", "strand", "gene", "name", "gene_type", "gene_biotype", "biotype"
+)
+
+# Transcripts and exons of one gene as one row, from the first to the last base.
+joined <- function(table) {
+  key <- paste(table$gene_id, table$chrom, table$strand, table$gene, sep = "\t")
+  first <- !duplicated(key)
+  bounds <- function(values, f) as.vector(tapply(values, key, f)[key[first]])
+  start <- bounds(table$start, min)
+  end <- bounds(table$end, max)
+  table <- table[first, ]
+  table$start <- start
+  table$end <- end
+  table
+}
+
+# A GRanges as a table with BED positions and all that is known of each range.
+as_table_of <- function(x) {
+  names(x) <- NULL # they need not be unique
+  table <- as.data.frame(x)
+  table$chrom <- as.character(table$seqnames)
+  table$start <- table$start - 1L
+  table
+}
+
+# Numbers as the bytes of float64; what is no number is refused by the engine, as NaN.
+as_bytes <- function(x) {
+  if (!is.numeric(x)) x <- suppressWarnings(as.double(as.character(x)))
+  writeBin(as.double(x), raw(), endian = "little")
+}
+
+one_path <- function(x, what) {
+  if (is_string(x) && !is.na(x)) return(path.expand(x))
+  abort("ConfigError", "bad_argument", "`", what, "` must be the path of one file.")
+}
+
+# Names of cells: given, or those of a data set.
+as_cell_names <- function(cells) {
+  if (is.null(cells)) return(NULL)
+  if (is.factor(cells)) cells <- as.character(cells)
+  names <- if (is.data.frame(cells)) rownames(cells) else colnames(cells)
+  if (is.character(cells)) names <- cells
+  if (!is.null(names)) return(names)
+  abort(
+    "InputError", "unknown_data",
+    "`cells` must be the names of cells, or a data set whose cells have names."
+  )
+}

@@ -1,0 +1,88 @@
+# Parts of a data set that holds several kinds of features of the same cells: the assays of a Seurat
+# object, the alternative experiments of a SingleCellExperiment.
+
+part_names <- function(x) UseMethod("part_names")
+
+#' @export
+part_names.default <- function(x) character()
+
+#' @export
+part_names.Seurat <- function(x) unique(c(SeuratObject::DefaultAssay(x), names(x@assays)))
+
+#' @export
+part_names.SingleCellExperiment <- function(x) SingleCellExperiment::altExpNames(x)
+
+part <- function(x, name) UseMethod("part")
+
+#' @export
+part.Seurat <- function(x, name) x[[name]]
+
+#' @export
+part.SingleCellExperiment <- function(x, name) SingleCellExperiment::altExp(x, name)
+
+part_blocks <- function(x, name, layer = NULL) {
+  known <- part_names(x)
+  if (!is_string(name) || !name %in% known) {
+    abort(
+      "InputError", "layer_not_found",
+      "The data set has no assay ", paste0("'", name, "'", collapse = ", "), ". Assays: ",
+      if (length(known)) paste(known, collapse = ", ") else "none", "."
+    )
+  }
+  where <- paste0("assay '", name, "', ")
+  blocks <- as_blocks(part(x, name), layer)
+  if (!startsWith(blocks$source, where)) blocks$source <- paste0(where, blocks$source)
+  blocks
+}
+
+# Does a data set, or a part of one, hold peaks? A thousand names tell.
+holds_peaks <- function(x) {
+  names <- rownames(x)
+  some <- names[unique(round(seq(1, length(names), length.out = min(length(names), 1000))))]
+  length(some) > 0 && mean(is_peak(some)) > 0.5
+}
+
+is_peak <- function(names) grepl("^.+[:_-][0-9]+[-_][0-9]+$", names)
+
+# Peaks: the part that `modality` names, else of a Seurat object the default assay if it holds
+# peaks, or the first that does.
+peaks_blocks <- function(x, layer = NULL, modality = NULL) {
+  if (!is.null(modality) && modality %in% part_names(x)) return(part_blocks(x, modality, layer))
+  found <- if (inherits(x, "Seurat")) first_part(x, holds_peaks)
+  if (is.null(found)) as_blocks(x, layer) else part_blocks(x, found, layer)
+}
+
+first_part <- function(x, has, names = part_names(x)) {
+  Find(function(name) has(part(x, name)), names)
+}
+
+# The RNA and the ATAC of a multiome, and the data set whose table of cells `batch` may name.
+multiome_halves <- function(x, layer, rna_assay, atac_assay) {
+  if (inherits(x, "Seurat")) {
+    rna_assay <- rna_assay %||% first_part(x, function(a) !holds_peaks(a), rna_first(part_names(x)))
+    atac_assay <- atac_assay %||% first_part(x, holds_peaks)
+    require_halves(rna_assay, atac_assay, part_names(x))
+    rna <- part_blocks(x, rna_assay, layer)
+    return(list(rna = rna, atac = part_blocks(x, atac_assay), cells = x))
+  }
+  if (!is.list(x) || is.object(x) || length(x) != 2) {
+    abort(
+      "InputError", "unknown_data",
+      "A multiome is a Seurat object with two assays, or list(rna = , atac = ) of two data sets."
+    )
+  }
+  if (!all(c("rna", "atac") %in% names(x))) names(x) <- c("rna", "atac")
+  list(rna = as_blocks(x$rna, layer), atac = as_blocks(x$atac), cells = x$rna)
+}
+
+rna_first <- function(names) unique(c(intersect(c("RNA", "SCT"), names), names))
+
+require_halves <- function(rna_assay, atac_assay, known) {
+  missing <- c(if (is.null(rna_assay)) "rna_assay", if (is.null(atac_assay)) "atac_assay")
+  if (!length(missing)) return(invisible())
+  abort(
+    "InputError", "modality_required",
+    "A multiome needs an assay of genes and one of peaks. Name them with ",
+    paste0("`", missing, "`", collapse = " and "), ". Assays: ", paste(known, collapse = ", "), "."
+  )
+}

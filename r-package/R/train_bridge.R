@@ -1,0 +1,54 @@
+#' Train a model of chromatin through a multiome
+#'
+#' The RNA of the multiome's cells is called by a model of RNA; the cells with a confident call are
+#' the training set of a second model, which learns from their ATAC. It annotates any later ATAC
+#' data set, and is saved as one file.
+#'
+#' @param rna_model A trained [DeepScore()] object, the path of its file, or an annotated RNA
+#'   reference (with `labels`) to train one on, with the 2,000 most variable features that it shares
+#'   with the multiome.
+#' @param multiome A Seurat object with an assay of genes and one of peaks, or
+#'   `list(rna = , atac = )` of two data sets with the same cells in any order: see
+#'   [deepscore-package]. It needs no labels.
+#' @param modality `"peaks"`, or `"activity"` for a model that annotates gene activity.
+#' @param labels With a reference: see [set_reference()].
+#' @param annotation,upstream As for [gene_activity()]; needed for `"activity"` where the ATAC half
+#'   holds peaks and not genes.
+#' @param common_features Peaks (or genes) to use: see [DeepScore()].
+#' @param threshold Cells of the multiome whose score is below it are not learnt from.
+#' @param batch Samples of the multiome: a metadata column (of the Seurat object, or of the RNA), or
+#'   one value per cell of the RNA.
+#' @param layer Layer of the multiome's RNA to read: see [set_reference()].
+#' @param seed,progress As for [DeepScore()] and [train()].
+#' @param rna_assay,atac_assay The two assays of a Seurat object. `NULL`: `"RNA"`, else `"SCT"`,
+#'   else the first assay whose features are genes; and the default assay if it holds peaks, else
+#'   the first that does.
+#'
+#' @return A trained `DeepScore` object. Its `manifest$training$bridge` tells where it comes from:
+#'   the RNA model, and how many cells of each label were kept. A warning names the labels with
+#'   fewer than 50 confident cells, which are learnt badly.
+#' @section Errors: `different_cells` where the halves hold different cells, `bridge_labels` where
+#'   fewer than two labels have a confident cell, `no_annotation`, `not_trained`, `no_labels`,
+#'   `modality_required`, `layer_not_found`, `bad_argument`, and those of [annotate()] and
+#'   [set_reference()].
+#' @examples
+#' \dontrun{
+#' atac_ds <- rna_ds %>% train_bridge(multiome)
+#' my_atac <- annotate(atac_ds, query = my_atac)
+#' }
+#' @export
+train_bridge <- function(rna_model, multiome, modality = "peaks", labels = NULL, annotation = NULL,
+                         upstream = 2000, common_features = NULL, threshold = 0.5, batch = NULL,
+                         layer = NULL, seed = 0, progress = TRUE, rna_assay = NULL,
+                         atac_assay = NULL) {
+  if (is_string(rna_model)) rna_model <- load_model(rna_model)
+  is_model <- inherits(rna_model, "DeepScore")
+  first <- if (is_model) model_bytes(rna_model) else as_blocks(rna_model)
+  halves <- multiome_halves(multiome, layer, rna_assay, atac_assay)
+  model <- call_engine(
+    "train_bridge", first, if (!is_model) cell_values(labels, rna_model, "labels"), halves$rna,
+    halves$atac, as_annotation(annotation), cell_values(batch, halves$cells, "batch"),
+    given(c("modality", "upstream", "common_features", "threshold", "seed", "progress"))
+  )
+  new_deepscore(model = as_raw(model))
+}

@@ -1,0 +1,69 @@
+test_that("an assay of Signac is read as the assay that it is", {
+  counts <- multiome_small()$atac
+  assay <- chromatin_assay(counts)
+  expect_s4_class(assay, "ChromatinAssay")
+  expect_equal(read_all(as_blocks(assay)), counts)
+  object <- multiome_seurat()
+  object[["ATAC"]] <- NULL
+  object[["peaks"]] <- assay
+  expect_equal(read_all(peaks_blocks(object)), counts)
+  expect_identical(peaks_blocks(object)$source, "assay 'peaks', slot 'counts'")
+})
+
+test_that("peaks are the default assay, or the first that holds some, or what modality names", {
+  object <- multiome_seurat()
+  expect_identical(peaks_blocks(object)$features, peaks_small())
+  object[["few"]] <- SeuratObject::CreateAssayObject(counts = multiome_small()$atac[1:9, ])
+  expect_length(peaks_blocks(object)$features, 60)
+  expect_length(peaks_blocks(object, modality = "few")$features, 9)
+  expect_length(peaks_blocks(object, modality = "RNA")$features, 40)
+  expect_length(peaks_blocks(object, modality = "peaks")$features, 60)
+  SeuratObject::DefaultAssay(object) <- "few"
+  expect_length(peaks_blocks(object)$features, 9)
+  expect_identical(peaks_blocks(pbmc_small())$source, "assay 'RNA', slot 'counts'")
+})
+
+test_that("alternative experiments are parts of a SingleCellExperiment", {
+  sce <- sce_small()
+  half <- counts_small()[1:100, ]
+  SingleCellExperiment::altExp(sce, "half") <-
+    SummarizedExperiment::SummarizedExperiment(list(counts = half))
+  expect_equal(read_all(part_blocks(sce, "half")), half)
+  expect_equal(read_all(peaks_blocks(sce, modality = "half")), half)
+  expect_code("layer_not_found", part_blocks(sce, "other"))
+})
+
+test_that("parts that are not there are refused, and those that are there are named", {
+  expect_error(
+    part_blocks(multiome_seurat(), "atac"), "RNA, ATAC",
+    class = "deepscore_error_layer_not_found"
+  )
+  expect_code("layer_not_found", part_blocks(counts_small(), "RNA"))
+})
+
+test_that("the halves of a multiome are found, or named", {
+  object <- multiome_seurat()
+  halves <- multiome_halves(object, NULL, NULL, NULL)
+  expect_identical(halves$rna$features, genes_small()$gene)
+  expect_identical(halves$atac$features, peaks_small())
+  object[["SCT"]] <- SeuratObject::CreateAssayObject(counts = multiome_small()$rna[1:10, ])
+  SeuratObject::DefaultAssay(object) <- "SCT"
+  expect_length(multiome_halves(object, NULL, NULL, NULL)$rna$features, 40)
+  expect_length(multiome_halves(object, NULL, "SCT", NULL)$rna$features, 10)
+  expect_length(multiome_halves(object, NULL, NULL, "RNA")$atac$features, 40)
+  expect_code("layer_not_found", multiome_halves(object, NULL, "rna", NULL))
+  expect_error(
+    multiome_halves(pbmc_small(), NULL, NULL, NULL), "`atac_assay`",
+    class = "deepscore_error_modality_required"
+  )
+})
+
+test_that("two data sets are a multiome, by name or in turn", {
+  x <- multiome_small()
+  for (pair in list(x, rev(x), unname(x))) {
+    expect_identical(multiome_halves(pair, NULL, NULL, NULL)$rna$features, genes_small()$gene)
+  }
+  for (wrong in list(x$rna, x[1], c(x, x), pbmc_small, NULL)) {
+    expect_code("unknown_data", multiome_halves(wrong, NULL, NULL, NULL))
+  }
+})
