@@ -167,6 +167,17 @@ def test_raw_peaks_go_with_a_query(trained, query):
     assert error(rbridge.annotate(model, handle(query), None, None, {}, some))["code"] == "different_cells"
 
 
+def test_an_embedding_equals_that_of_python(multiome, trained, query):
+    rna, atac = multiome
+    atac.obs["cell_type"] = rna.obs["cell_type"]
+    ds = deepscore.DeepScore((8,), epochs=2).set_reference(atac, "cell_type").train(progress=False)
+    answer = value(rbridge.embed(modelfile.to_bytes(ds._model), handle(atac), {"min_overlap": 0.5}))
+    assert is_plain(answer)
+    found = np.frombuffer(answer["values"]).reshape(atac.n_obs, answer["components"])
+    np.testing.assert_allclose(found, ds.embed(atac).obsm["X_lsi"], atol=1e-6)
+    assert error(rbridge.embed(modelfile.to_bytes(trained._model), handle(query), {}))["code"] == "no_lsi"
+
+
 def test_errors_are_values(multiome, peaks, fragments):
     rna, atac = (handle(half) for half in multiome)
     assert error(bridge.gene_activity(fragments, as_table(GENES), None, {}))["code"] == "no_cells"

@@ -19,7 +19,8 @@
 #' For chromatin, [gene_activity()] turns peaks or fragments into gene activity;
 #' [find_common_peaks()], [match_peaks()] and [count_fragments()] bring data sets to one set of
 #' peaks; [train_bridge()] carries labels from RNA to ATAC through a multiome, and
-#' [find_linked_genes()] tells which genes carry over: see `vignette("chromatin")`.
+#' [find_linked_genes()] tells which genes carry over: see `vignette("chromatin")`. [embed()] gives
+#' the LSI components of a query.
 #'
 #' The computation is done in Python, which is started by the first verb that needs it.
 #' [install_deepscore()] sets it up and [deepscore_doctor()] tells what is wrong with it.

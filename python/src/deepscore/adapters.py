@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from anndata.io import read_elem, sparse_dataset, write_elem
 from .annotate import Annotation
 from .blocks import CellBlocks, Names, rows_per_block
 from .errors import EngineError, InputError
+from .naming import select_modality
 
 __all__ = ["Source", "add_annotation", "add_embedding", "as_anndata", "labels_of", "open_halves", "open_source"]
 
@@ -94,7 +95,13 @@ def open_halves(multiome: Any, layer: str | None = None) -> tuple[Source, Source
         if len(multiome) != 2:
             raise InputError("unknown_data", f"A multiome is two data sets, RNA and ATAC, not {len(multiome)}.")
         return open_source(multiome[0], layer), open_source(multiome[1])
-    return open_source(multiome, layer, "rna"), open_source(multiome, None, "peaks")
+    halves = open_source(multiome, layer, "rna"), open_source(multiome, None, "peaks")
+    if halves[0].key is not None:
+        return halves
+    rna, atac = (  # genes and peaks in one matrix
+        replace(half, blocks=select_modality(half.blocks, half.modality)[0]) for half in halves
+    )
+    return rna, atac
 
 
 def as_anndata(

@@ -108,6 +108,7 @@ def annotate_blocks(
         samples = pd.factorize(batch, use_na_sentinel=False)[0].astype(np.intp)
     raw_peaks = None
     if peaks is not None and use_query:
+        peaks = select_modality(peaks, "peaks")[0]
         raw_peaks = Peaks.of(peaks.in_order_of(query.cell_names, "The query and its peaks"))
     view = _view(model, query, positions, values, samples, raw_peaks, own_scale=batch is not None, refine=use_query)
     best, raw = np.empty(query.n_cells, np.intp), np.empty(query.n_cells, np.intp)

@@ -20,7 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from . import modelfile
-from .annotate import annotate_blocks
+from .annotate import annotate_blocks, embed_blocks
 from .blocks import CellBlocks, Names, rows_per_block
 from .check import check_blocks
 from .config import NetworkConfig, TrainConfig, whole
@@ -273,6 +273,14 @@ def annotate(
         "probabilities": None if table is None else table.tobytes(),
         "overlap": found.overlap,
     }
+
+
+@_answers
+def embed(model: bytes, query: CellBlocks, kwargs: Kwargs) -> Answer:
+    """Twin of :meth:`deepscore.DeepScore.embed`; returns the bytes of cells x components (float64)."""
+    load_torch()
+    found = embed_blocks(modelfile.from_bytes(bytes(model)), query, **_only(kwargs, "modality", "min_overlap"))
+    return {"components": found.shape[1], "values": found.tobytes()}
 
 
 @_answers

@@ -20,9 +20,9 @@ from .chromatin.activity import activity_blocks, activity_from_fragments
 from .chromatin.bridge import Bridge, rna_model_of, train_through
 from .chromatin.fragments import count_fragments as count
 from .chromatin.genes import read_annotation
-from .chromatin.intervals import parse_peaks, peak_names, read_bed
+from .chromatin.intervals import peak_names, read_bed
 from .chromatin.linked import linked_genes
-from .chromatin.peaks import common_peaks, match, matched_blocks
+from .chromatin.peaks import common_peaks, match, matched_blocks, wanted_intervals
 from .config import NetworkConfig, TrainConfig, whole
 from .errors import InputError
 from .naming import is_peak
@@ -52,7 +52,7 @@ def match_peaks(query: CellBlocks, peaks: Peaks, fragments: str | None, kwargs: 
         found = match(query.feature_names, wanted, **options)
         counts, covered = matched_blocks(query, found, wanted).to_csr(), found.covered
     else:
-        counts = count(fragments, parse_peaks(wanted), query.cell_names.tolist(), count=counting)
+        counts = count(fragments, wanted_intervals(wanted), query.cell_names.tolist(), count=counting)
         covered = np.diff(counts.tocsc().indptr) > 0
     return matrix(counts, wanted) | {"covered": covered.tolist()}
 
@@ -62,7 +62,7 @@ def count_fragments(fragments: str, peaks: Peaks, cells: Sequence[str], kwargs: 
     """Twin of :func:`deepscore.count_fragments`."""
     options, wanted = _only(kwargs, "counting", "progress"), _peaks(peaks)
     counting = options.pop("counting", "fragments")
-    return matrix(count(fragments, parse_peaks(wanted), list(cells), count=counting, **options), wanted)
+    return matrix(count(fragments, wanted_intervals(wanted), list(cells), count=counting, **options), wanted)
 
 
 @_answers

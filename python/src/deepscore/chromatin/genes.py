@@ -184,7 +184,8 @@ def _described(rows: list[list[str]], path: Path) -> pd.DataFrame:
 def _joined(parts: pd.DataFrame, source: str) -> pd.DataFrame:
     """Join transcripts or exons into genes; what does not join here may still overlap and be joined by its name."""
     parts = _checked(parts, source)
-    parts["id"] = parts["id"].where(parts["id"] != parts["gene"], parts["transcript"]).fillna(parts["gene"])
+    parts["id"] = parts["id"].where(parts["id"] != parts["gene"], parts["transcript"])
+    parts["id"] = parts["id"].where(parts["id"].notna(), parts["gene"])
     return (
         parts.groupby(["id", "chrom", "strand", "gene"], sort=False)
         .agg({"start": "min", "end": "max", "biotype": "first"})

@@ -7,6 +7,7 @@ and closed, which is a difference of one base. The set operations are those of b
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -94,7 +95,12 @@ def parse_peaks(names: Sequence[str] | Names) -> pd.DataFrame:
 
 
 def peak_names(intervals: pd.DataFrame) -> Names:
-    """Return the name of each interval, as in ``chr1:10-20``."""
+    """Return the name of each interval, as in ``chr1:10-20``; ``invalid_peaks`` where a column is not there."""
+    missing = {"chrom", "start", "end"} - set(intervals)
+    if missing:
+        raise InputError(
+            "invalid_peaks", f"A table of peaks has the columns chrom, start and end; without: {', '.join(missing)}."
+        )
     columns = (intervals[column].tolist() for column in ("chrom", "start", "end"))
     return np.array([f"{chrom}:{start}-{end}" for chrom, start, end in zip(*columns, strict=True)], dtype=object)
 
@@ -110,7 +116,9 @@ def read_bed(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise InputError("file_not_found", f"There is no file {path}.")
     try:
-        table = pd.read_csv(path, sep="\t", header=None, usecols=[0, 1, 2], comment="#", dtype={0: str})
+        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+            n_header = next((i for i, line in enumerate(file) if not line.startswith(("#", "track", "browser"))), 0)
+        table = pd.read_csv(path, sep="\t", header=None, usecols=[0, 1, 2], skiprows=n_header, dtype={0: str})
         found = table.set_axis(["chrom", "start", "end"], axis=1).astype({"start": np.int64, "end": np.int64})
     except (ValueError, OSError, EOFError) as error:
         raise InputError("invalid_peaks", f"{path} is no BED file of peaks: {error}.") from error

@@ -30,7 +30,7 @@ from .intervals import (
     require_common_chromosomes,
 )
 
-__all__ = ["PeakMatch", "carried_over", "common_peaks", "match", "matched_blocks"]
+__all__ = ["PeakMatch", "carried_over", "common_peaks", "match", "matched_blocks", "wanted_intervals"]
 
 # Peaks of one genome build share more than this as a rule; those of two builds meet only by chance.
 FEW = 0.1
@@ -130,6 +130,24 @@ def _refuse_other_build(a: pd.DataFrame, b: pd.DataFrame, what: str) -> None:
         )
 
 
+def wanted_intervals(names: Names) -> pd.DataFrame:
+    """Read the names of peaks that are to be counted: at least one, each once.
+
+    Raises
+    ------
+    InputError
+        ``invalid_peaks``, ``empty_data`` or ``duplicate_features``.
+    """
+    if not len(names):
+        raise InputError("empty_data", "There are no peaks to count. Give at least one, such as chr1:10-20.")
+    repeated = pd.Index(names)[pd.Index(names).duplicated()].unique()
+    if len(repeated):
+        raise InputError(
+            "duplicate_features", f"{len(repeated)} peaks are given more than once ({', '.join(repeated[:5])})."
+        )
+    return parse_peaks(names)
+
+
 @dataclass(frozen=True, eq=False)
 class PeakMatch:
     """Which available peaks overlap which wanted ones.
@@ -173,7 +191,7 @@ def match(available: Names, wanted: Names, min_overlap: float = 0.1) -> PeakMatc
     """
     least = number("min_overlap", min_overlap, 0, 1)
     assert least is not None
-    needed = parse_peaks(wanted)
+    needed = wanted_intervals(wanted)
     rows = np.flatnonzero([is_peak(name) for name in available])
     if not rows.size:
         shown = ", ".join(available[:3])

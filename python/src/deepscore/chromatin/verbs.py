@@ -20,9 +20,9 @@ from .activity import activity_blocks, activity_from_fragments
 from .bridge import Bridge, rna_model_of, train_through
 from .fragments import count_fragments as count
 from .genes import read_annotation
-from .intervals import parse_peaks, peak_names, read_bed
+from .intervals import peak_names, read_bed
 from .linked import linked_genes
-from .peaks import common_peaks, match, matched_blocks
+from .peaks import common_peaks, match, matched_blocks, wanted_intervals
 
 __all__ = [
     "count_fragments",
@@ -124,7 +124,7 @@ def match_peaks(
     source = open_source(query, layer, modality)
     wanted = peaks_of(peaks)
     if fragments is not None:
-        counts = count(fragments, parse_peaks(wanted), list(source.blocks.cell_names), count=counting)
+        counts = count(fragments, wanted_intervals(wanted), list(source.blocks.cell_names), count=counting)
         covered = np.diff(counts.tocsc().indptr) > 0
     else:
         found = match(source.blocks.feature_names, wanted, min_overlap)
@@ -161,10 +161,11 @@ def count_fragments(
     ------
     deepscore.errors.InputError
         ``file_not_found``, ``fragments_format``, ``fragments_unsorted``, ``fragments_truncated``,
-        ``no_barcodes_matched``, ``no_common_chromosomes``, ``invalid_peaks``, ``duplicate_cells``, ``empty_data``.
+        ``no_barcodes_matched``, ``no_common_chromosomes``, ``invalid_peaks``, ``duplicate_features``,
+        ``duplicate_cells``, ``no_cells``, ``empty_data``.
     """
     wanted, obs = peaks_of(peaks), _cells(cells)
-    counts = count(fragments, parse_peaks(wanted), list(obs.index), count=counting, progress=progress)
+    counts = count(fragments, wanted_intervals(wanted), list(obs.index), count=counting, progress=progress)
     return as_anndata(counts, wanted, obs)
 
 
@@ -215,7 +216,7 @@ def gene_activity(
     ------
     deepscore.errors.InputError
         ``annotation_without_genes``, ``annotation_format``, ``no_common_chromosomes``, ``no_shared_features`` where no
-        gene has a peak; with fragments, as :func:`count_fragments`.
+        gene has a peak; with fragments ``no_cells``, and as :func:`count_fragments`.
 
     Notes
     -----
@@ -224,8 +225,6 @@ def gene_activity(
     """
     genes = read_annotation(annotation, biotypes=biotypes)
     if is_file(x):
-        if cells is None:
-            raise InputError("no_cells", "Fragments hold barcodes of empty droplets, too: give cells=, the barcodes.")
         obs = _cells(cells)
         counts, names = activity_from_fragments(
             x, list(obs.index), genes, upstream, downstream, count=counting, weighting=weighting
@@ -348,7 +347,7 @@ def train_bridge(
     if isinstance(rna_model, DeepScore):
         first = rna_model._trained()
     else:
-        reference = open_source(rna_model, modality="rna" if hasattr(rna_model, "mod") else None)
+        reference = open_source(rna_model, modality="rna")
         first = rna_model_of(reference.blocks, labels_of(reference, labels, "labels"), rna.blocks, train, config.seed)
     return DeepScore._of(train_through(bridge, first, config, train, threshold=threshold))
 
@@ -371,7 +370,9 @@ def peaks_of(x: Any) -> Names:
     if is_file(x):  # any other file
         return peak_names(read_bed(Path(x)))
     if isinstance(x, (str, os.PathLike)) or hasattr(x, "obs_names"):
-        return _peaks_among(open_source(x, modality="peaks" if hasattr(x, "mod") else None).blocks)
+        return _peaks_among(open_source(x, modality="peaks").blocks)
+    if x is None or not all(isinstance(name, str) for name in x):
+        raise InputError("invalid_peaks", f"Peaks are names such as chr1:10-20, not {x!r:.60}.")
     return np.array(list(x), dtype=object)
 
 
@@ -382,6 +383,8 @@ def _peaks_among(data: CellBlocks) -> Names:
 
 
 def _cells(cells: Any) -> pd.DataFrame:
+    if cells is None:
+        raise InputError("no_cells", "Fragments hold barcodes of empty droplets, too: give cells=, the barcodes.")
     if hasattr(cells, "obs_names"):
         return cells.obs
     return pd.DataFrame(index=pd.Index(list(cells), dtype=str))

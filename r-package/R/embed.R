@@ -1,0 +1,62 @@
+#' Project a query of peaks to the components of the reference
+#'
+#' TF-IDF (first method) and LSI are those of Signac, with the terms of the reference: its inverse
+#' document frequencies, loadings, means and deviations. So all data sets that one model embeds lie
+#' in one space.
+#'
+#' @param ds A trained [DeepScore()] object, a model of peaks.
+#' @param query As for [annotate()]; a query with another set of peaks is counted in the model's by
+#'   overlap.
+#' @param layer,modality,min_overlap As for [annotate()].
+#' @param ... Not used.
+#'
+#' @details Objects that are no `DeepScore` go to [stats::embed()], which has the same name.
+#' @return A Seurat object with the reduction `lsi`; a SingleCellExperiment with the reduced
+#'   dimension `LSI`; for a matrix, a matrix of cells x components (up to 50). The first component
+#'   follows sequencing depth as a rule and is left out of neighbours and UMAP.
+#' @section Errors: `no_lsi` where the model is not one of peaks; those of [annotate()].
+#' @references Stuart T, Srivastava A, Madad S, Lareau CA, Satija R (2021). Single-cell chromatin
+#'   state analysis with Signac. *Nature Methods* 18, 1333-1341. \doi{10.1038/s41592-021-01282-5}
+#' @examples
+#' \dontrun{
+#' my_atac <- embed(atac_ds, my_atac)
+#' my_atac <- Seurat::RunUMAP(my_atac, reduction = "lsi", dims = 2:30)
+#' }
+#' @export
+embed <- function(ds, query, layer = NULL, modality = NULL, min_overlap = 0.1, ...) {
+  UseMethod("embed")
+}
+
+#' @export
+embed.default <- function(ds, query, layer = NULL, modality = NULL, min_overlap = 0.1, ...) {
+  if (missing(query)) stats::embed(ds, ...) else stats::embed(ds, query)
+}
+
+#' @export
+embed.DeepScore <- function(ds, query, layer = NULL, modality = NULL, min_overlap = 0.1, ...) {
+  rlang::check_dots_empty()
+  blocks <- as_blocks(query, layer)
+  answer <- call_engine("embed", model_bytes(ds), blocks, given(c("modality", "min_overlap")))
+  names <- paste0("LSI_", seq_len(answer$components))
+  add_embedding(query, matrix(
+    as_doubles(answer$values),
+    ncol = answer$components, byrow = TRUE, dimnames = list(blocks$cells, names)
+  ))
+}
+
+add_embedding <- function(x, values) UseMethod("add_embedding")
+
+#' @export
+add_embedding.default <- function(x, values) values
+
+#' @export
+add_embedding.Seurat <- function(x, values) {
+  assay <- SeuratObject::DefaultAssay(x)
+  x[["lsi"]] <- SeuratObject::CreateDimReducObject(values, key = "LSI_", assay = assay)
+  x
+}
+
+#' @export
+add_embedding.SingleCellExperiment <- function(x, values) {
+  SingleCellExperiment::`reducedDim<-`(x, "LSI", value = values)
+}
