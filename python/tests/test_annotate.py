@@ -391,6 +391,12 @@ def test_without_refine_peaks_are_not_read(of_rna, halves):
     np.testing.assert_array_equal(found.scores, annotate_blocks(of_rna, query, refine=False).scores)
 
 
+def test_genes_are_no_peaks(of_rna, halves):
+    with pytest.raises(InputError) as caught:
+        annotate_blocks(of_rna, halves[0], peaks=halves[0])
+    assert caught.value.code == "modality_mismatch"
+
+
 def test_peaks_must_be_counts(of_rna, halves):
     query, peaks = halves
     values = blocks_of(peaks.to_csr() * 0.37, sites(), peaks.cell_names)

@@ -127,11 +127,15 @@ def in_two_files(rna, atac, folder):
     return [folder / "rna.h5ad", str(folder / "atac.h5ad")]
 
 
+def in_one_matrix(rna, atac, folder):
+    return ad.concat([rna, atac], axis=1)
+
+
 def in_another_order(rna, atac, folder):
     return rna, atac[np.random.default_rng(0).permutation(atac.n_obs)].copy()
 
 
-@pytest.mark.parametrize("form", [in_mudata, in_a_file, in_two_files, in_another_order])
+@pytest.mark.parametrize("form", [in_mudata, in_a_file, in_two_files, in_one_matrix, in_another_order])
 def test_every_form_of_a_multiome_gives_the_same_model(form, of_rna, pair, bridged, tmp_path):
     same(deepscore.train_bridge(of_rna, form(*pair, tmp_path), progress=False), bridged)
 
@@ -268,6 +272,13 @@ def test_one_label_is_not_enough(of_rna):
         deepscore.train_bridge(of_rna, (rna[sorted_cells].copy(), atac[sorted_cells].copy()), progress=False)
     assert caught.value.code == "bridge_labels"
     assert code_of(deepscore.train_bridge, of_rna, multiome(2), threshold=1.0) == "bridge_labels"
+
+
+def test_one_matrix_must_hold_genes_and_peaks(of_rna, pair):
+    for half in pair:
+        with pytest.raises(DeepScoreError) as caught:
+            deepscore.train_bridge(of_rna, half, progress=False)
+        assert caught.value.code == "modality_mismatch"
 
 
 def test_both_halves_hold_the_same_cells(of_rna, pair):

@@ -149,6 +149,9 @@ HG38 = ["chr1:248900000-248900500", "chr5:181500000-181500500"]  # of all genome
         ([["chr1:5-9"], ["chr1:5-9"]], {"min_width": 9, "max_width": 3}, "bad_argument"),
         ([dataset(1), dataset(2)], {}, "invalid_peaks"),
         (["no such file.bed", ["chr1:5-9"]], {}, "file_not_found"),
+        ([pd.DataFrame({"chrom": ["chr1"], "from": [5]}), ["chr1:5-9"]], {}, "invalid_peaks"),
+        ([[5, 9], ["chr1:5-9"]], {}, "invalid_peaks"),
+        ([None, ["chr1:5-9"]], {}, "invalid_peaks"),
     ],
 )
 def test_common_peaks_refuse(sets, arguments, code):
@@ -314,6 +317,9 @@ def test_matching_with_fragments_counts_exactly(fragments, atac, of_peaks, count
         ("chr1\t5\t9\tA\t1\n", ["gene"], ["A"], "invalid_peaks"),
         ("chr1\t5\t9\tA\t1\n", ["chr1:5-9"], ["A", "A"], "duplicate_cells"),
         ("chr1\t5\t9\tA\t1\n", ["chr1:5-9"], [], "empty_data"),
+        ("chr1\t5\t9\tA\t1\n", [], ["A"], "empty_data"),
+        ("chr1\t5\t9\tA\t1\n", ["chr1:5-9", "chr1:5-9"], ["A"], "duplicate_features"),
+        ("chr1\t5\t9\tA\t1\n", ["chr1:5-9"], None, "no_cells"),
     ],
 )
 def test_count_fragments_refuses(text, peaks, cells, code, tmp_path):
@@ -321,6 +327,11 @@ def test_count_fragments_refuses(text, peaks, cells, code, tmp_path):
     if text is not None:
         path.write_text(text)
     assert code_of(deepscore.count_fragments, path, peaks, cells) == code
+
+
+def test_bed_files_of_a_genome_browser_are_read(tmp_path):
+    (tmp_path / "peaks.bed").write_text("#comment\ntrack name=peaks\nbrowser hide all\nchr1\t5\t9\nchr1\t20\t30\n")
+    assert deepscore.find_common_peaks([tmp_path / "peaks.bed"], "union") == ["chr1:5-9", "chr1:20-30"]
 
 
 def test_half_a_file_of_fragments_is_refused(fragments, atac):
