@@ -1,6 +1,6 @@
 """What each part of DeepScore is worth: every task with the part left out.
 
-`python ablation.py TASKS OUT.md` trains DeepScore four times per task (one seed) and annotates with parts switched off.
+`python ablation.py TASKS OUT.md` trains DeepScore five times per task (one seed) and annotates with parts switched off.
 """
 
 import sys
@@ -17,7 +17,7 @@ from score import score
 from tasks import Task, read_tasks
 
 import deepscore
-from deepscore import reference, refine, training
+from deepscore import normalize, reference, refine, training
 
 
 def one_of_two(which: int, between: Callable = refine._between) -> Callable:
@@ -25,8 +25,14 @@ def one_of_two(which: int, between: Callable = refine._between) -> Callable:
     return lambda one, other, *share: between(one, other, *share) if share else (one, other)[which]
 
 
+def first_tfidf(data, columns: np.ndarray, counts: np.ndarray) -> normalize.Normalization:
+    """Weigh peaks as Signac's first method does."""
+    return normalize.Normalization("tfidf", (data.n_cells / np.maximum(counts, 1)).astype(np.float32))
+
+
 TRAINING = {
     "all parts": {},
+    "TF-IDF by Signac's first method": {(normalize.Normalization, "of_peaks"): first_tfidf},
     "counts scaled to 10,000 per cell": {(reference, "typical_total"): lambda data, values: 10_000.0},
     "linear path alone": {(training, "HIDDEN_SHARE"): 1e-6},
     "hidden layers alone": {(training, "HIDDEN_SHARE"): 1 - 1e-6},
@@ -36,6 +42,7 @@ ANNOTATION = {
     "own scale alone": {"refine": False},
     "own scale without composition": {(refine, "_between"): one_of_two(0)},
     "composition without own scale": {(refine, "_between"): one_of_two(1)},
+    "no second round on raw peaks": {"peaks": None},
     "no neighbours": {(refine, "LIFT"): 0.0},
     "no test for one type": {(refine, "_mixed"): lambda model, sample, groups, n_groups, *rest: np.ones(n_groups)},
     "no expected accuracy": {(refine, "_sharpness"): lambda probabilities, expected: 1.0},
@@ -65,6 +72,10 @@ def annotated(model: deepscore.DeepScore, query: ad.AnnData, **options: object) 
     return model.annotate(query.copy(), **({"batch": batch, "probabilities": True} | options))
 
 
+def raw_peaks(task: Task, query: ad.AnnData) -> dict[str, ad.AnnData]:
+    return {"peaks": task.query_peaks(query)} if task.modality == "activity" else {}
+
+
 def figures(task: Task, labels: list[str], truth: list[str], found: ad.AnnData) -> dict[str, float]:
     best = found.obsm["deepscore_probabilities"].idxmax(axis=1).astype(str)
     result = {"calls": found.obs["deepscore"], "confidence": found.obs["deepscore_score"], "best": best}
@@ -89,17 +100,19 @@ def one_task(task: Task, add: Callable[[str, dict[str, float]], None]) -> None:
         with patched(parts):
             known = data
             if bridge:
-                rna, peaks = bridge
+                rna, atac = bridge
                 calls = annotated(trained(data, rna, "rna"), rna).obs["deepscore"].to_numpy()
-                known = peaks[calls != "Unclassified"].copy()
+                known = atac[calls != "Unclassified"].copy()
                 known.obs["label"] = calls[calls != "Unclassified"]
             model = trained(known, query, task.modality)
         labels = sorted(set(data.obs["label"]))
-        add(name, figures(task, labels, truth, annotated(model, query)) | one_type(task, truth, model, query))
+        peaks = raw_peaks(task, query)
+        found = figures(task, labels, truth, annotated(model, query, **peaks))
+        add(name, found | one_type(task, truth, model, query))
         if name != "all parts":
             continue
         for part, change in ANNOTATION.items():
-            options = {key: value for key, value in change.items() if isinstance(key, str)}
+            options = peaks | {key: value for key, value in change.items() if isinstance(key, str)}
             with patched({key: value for key, value in change.items() if not isinstance(key, str)}):
                 found = figures(task, labels, truth, annotated(model, query, **options))
                 add(part, found | one_type(task, truth, model, query, **options))
