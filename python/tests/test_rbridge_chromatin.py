@@ -181,6 +181,8 @@ def test_an_embedding_equals_that_of_python(multiome, trained, query):
 def test_errors_are_values(multiome, peaks, fragments):
     rna, atac = (handle(half) for half in multiome)
     assert error(bridge.gene_activity(fragments, as_table(GENES), None, {}))["code"] == "no_cells"
+    assert error(bridge.count_fragments(fragments, PEAKS, None, {}))["code"] == "no_cells"
+    assert error(bridge.match_peaks(handle(peaks), PEAKS[:1] * 2, None, {}))["code"] == "duplicate_features"
     assert error(bridge.find_linked_genes(rna, atac, None, {}))["code"] == "no_annotation"
     assert error(bridge.find_linked_genes(rna, atac, None, {"upstream": -1.0}))["code"] == "bad_argument"
     assert error(bridge.train_bridge(rna, None, rna, atac, None, None, {}))["code"] == "no_labels"

@@ -15,7 +15,7 @@
 #' @return A peaks x cells dgCMatrix of counts.
 #' @section Errors: `file_not_found`, `fragments_format`, `fragments_unsorted`,
 #'   `fragments_truncated`, `no_barcodes_matched`, `no_common_chromosomes`, `invalid_peaks`,
-#'   `duplicate_cells`, `empty_data`, `bad_argument`.
+#'   `duplicate_features`, `duplicate_cells`, `no_cells`, `empty_data`, `bad_argument`.
 #' @examplesIf deepscore:::engine_available()
 #' path <- tempfile(fileext = ".tsv")
 #' writeLines(c("chr1\t120\t190\tcell-1\t1", "chr1\t195\t260\tcell-2\t2"), path)

@@ -5,7 +5,13 @@
 as_peaks <- function(x) UseMethod("as_peaks")
 
 #' @export
-as_peaks.default <- function(x) peaks_blocks(x)
+as_peaks.default <- function(x) {
+  if (length(dim(x)) == 2 || !(is.null(x) || is.atomic(x))) return(peaks_blocks(x))
+  abort(
+    "InputError", "invalid_peaks",
+    "Peaks are names such as chr1:10-20, not values of type ", typeof(x), "."
+  )
+}
 
 #' @export
 as_peaks.character <- function(x) if (is_path(x)) path.expand(x) else strings(x)

@@ -23,8 +23,9 @@
 #'   query's own overlap (with `fragments`: which have any count). For any other data set, a
 #'   peaks x cells dgCMatrix of counts.
 #' @section Errors: `low_overlap`, `genome_build` (both builds are named), `no_common_chromosomes`,
-#'   `invalid_peaks`, `modality_mismatch`, `bad_argument`, the errors of reading data; with
-#'   `fragments` those of [count_fragments()].
+#'   `invalid_peaks`, `duplicate_features`, `modality_mismatch`, `bad_argument`, the errors of
+#'   reading data; with `fragments` those of [count_fragments()]. `too_many_values` where the result
+#'   has more values than a sparse matrix of R can hold.
 #' @examplesIf deepscore:::engine_available()
 #' counts <- Matrix::Matrix(
 #'   c(1, 0, 2, 3, 0, 1), 3, sparse = TRUE,

@@ -65,6 +65,7 @@ multiome_halves <- function(x, layer, rna_assay, atac_assay) {
     rna <- part_blocks(x, rna_assay, layer)
     return(list(rna = rna, atac = part_blocks(x, atac_assay), cells = x))
   }
+  x <- split_kinds(x)
   if (!is.list(x) || is.object(x) || length(x) != 2) {
     abort(
       "InputError", "unknown_data",
@@ -73,6 +74,14 @@ multiome_halves <- function(x, layer, rna_assay, atac_assay) {
   }
   if (!all(c("rna", "atac") %in% names(x))) names(x) <- c("rna", "atac")
   list(rna = as_blocks(x$rna, layer), atac = as_blocks(x$atac), cells = x$rna)
+}
+
+# Genes and peaks of one matrix as a pair of them. A few names that look otherwise are chance.
+split_kinds <- function(x) {
+  if (length(dim(x)) != 2 || is.data.frame(x) || is.null(rownames(x))) return(x)
+  peaks <- is_peak(rownames(x))
+  if (mean(peaks) <= 0.05 || mean(peaks) >= 0.95) return(x)
+  list(rna = x[!peaks, ], atac = x[peaks, ])
 }
 
 rna_first <- function(names) unique(c(intersect(c("RNA", "SCT"), names), names))

@@ -7,9 +7,10 @@
 #' @param rna_model A trained [DeepScore()] object, the path of its file, or an annotated RNA
 #'   reference (with `labels`) to train one on, with the 2,000 most variable features that it shares
 #'   with the multiome.
-#' @param multiome A Seurat object with an assay of genes and one of peaks, or
-#'   `list(rna = , atac = )` of two data sets with the same cells in any order: see
-#'   [deepscore-package]. It needs no labels.
+#' @param multiome A Seurat object with an assay of genes and one of peaks,
+#'   `list(rna = , atac = )` of two data sets with the same cells in any order (see
+#'   [deepscore-package]), or a matrix or SingleCellExperiment whose features are genes and peaks.
+#'   It needs no labels.
 #' @param modality `"peaks"`, or `"activity"` for a model that annotates gene activity.
 #' @param labels With a reference: see [set_reference()].
 #' @param annotation,upstream As for [gene_activity()]; needed for `"activity"` where the ATAC half

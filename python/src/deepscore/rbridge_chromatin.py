@@ -58,11 +58,11 @@ def match_peaks(query: CellBlocks, peaks: Peaks, fragments: str | None, kwargs: 
 
 
 @_answers
-def count_fragments(fragments: str, peaks: Peaks, cells: Sequence[str], kwargs: Kwargs) -> Answer:
+def count_fragments(fragments: str, peaks: Peaks, cells: Sequence[str] | None, kwargs: Kwargs) -> Answer:
     """Twin of :func:`deepscore.count_fragments`."""
     options, wanted = _only(kwargs, "counting", "progress"), _peaks(peaks)
     counting = options.pop("counting", "fragments")
-    return matrix(count(fragments, wanted_intervals(wanted), list(cells), count=counting, **options), wanted)
+    return matrix(count(fragments, wanted_intervals(wanted), _cells(cells), count=counting, **options), wanted)
 
 
 @_answers
@@ -74,9 +74,7 @@ def gene_activity(x: CellBlocks | str, annotation: Table, cells: Sequence[str] |
     if not isinstance(x, str):
         found = activity_blocks(x, genes, **options)
         return matrix(found.to_csr(), found.feature_names)
-    if cells is None:
-        raise InputError("no_cells", "Fragments hold barcodes of empty droplets, too: give cells=, the barcodes.")
-    return matrix(*activity_from_fragments(x, list(cells), genes, **options, count=counting))
+    return matrix(*activity_from_fragments(x, _cells(cells), genes, **options, count=counting))
 
 
 @_answers
@@ -149,6 +147,12 @@ def _peaks(x: Peaks) -> Names:
         return _strings(x)
     among = np.array([is_peak(name) for name in x.feature_names])
     return x.feature_names[among] if among.any() else x.feature_names
+
+
+def _cells(cells: Sequence[str] | None) -> list[str]:
+    if cells is None:
+        raise InputError("no_cells", "Fragments hold barcodes of empty droplets, too: give cells=, the barcodes.")
+    return list(cells)
 
 
 def _genes(annotation: Table, biotypes: Sequence[str] | None = None) -> pd.DataFrame:

@@ -23,6 +23,7 @@ test_that("fragments that cannot be counted are refused", {
   expect_code("no_barcodes_matched", count("chr1\t9\t20\ta-1\t1"))
   expect_code("no_common_chromosomes", count("chr2\t9\t20\ta\t1"))
   expect_code("duplicate_cells", count("chr1\t9\t20\ta\t1", c("a", "a")))
+  expect_code("no_cells", count("chr1\t9\t20\ta\t1", NULL))
   expect_code("empty_data", count("chr1\t9\t20\ta\t1", character()))
   expect_code("invalid_peaks", count_fragments(fragments_small(), c("CD3E", "LYZ"), "a"))
   expect_code("file_not_found", count_fragments("none.tsv", "chr1:1-9", "a"))

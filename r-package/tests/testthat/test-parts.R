@@ -63,7 +63,10 @@ test_that("two data sets are a multiome, by name or in turn", {
   for (pair in list(x, rev(x), unname(x))) {
     expect_identical(multiome_halves(pair, NULL, NULL, NULL)$rna$features, genes_small()$gene)
   }
-  for (wrong in list(x$rna, x[1], c(x, x), pbmc_small, NULL)) {
+  both <- multiome_halves(rbind(x$rna, x$atac), NULL, NULL, NULL)
+  expect_equal(read_all(both$rna), x$rna)
+  expect_equal(read_all(both$atac), x$atac)
+  for (wrong in list(x$rna, x$atac, x[1], c(x, x), pbmc_small, NULL)) {
     expect_code("unknown_data", multiome_halves(wrong, NULL, NULL, NULL))
   }
 })
