@@ -76,3 +76,7 @@ if __name__ == "__main__":
             recorded("v2/toy_rna", "a type that it does not know", REFERENCE_GENES, groups="cluster"),
         ]
         write(path.with_suffix(".json"), cases)
+    if path := archive("v3/toy_peaks", "peaks_reference", 120, **SETTINGS):
+        peaks = {"fixture": "peaks_query"}
+        cases = [worked_out("v3/toy_peaks", peaks, refine=False), recorded("v3/toy_peaks", "the query as a whole", peaks)]
+        write(path.with_suffix(".json"), cases)

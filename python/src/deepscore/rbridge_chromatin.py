@@ -22,10 +22,9 @@ from .chromatin.fragments import count_fragments as count
 from .chromatin.genes import read_annotation
 from .chromatin.intervals import peak_names, read_bed
 from .chromatin.linked import linked_genes
-from .chromatin.peaks import common_peaks, match, matched_blocks, wanted_intervals
+from .chromatin.peaks import common_peaks, match, matched_blocks, peaks_among, wanted_intervals
 from .config import NetworkConfig, TrainConfig, whole
 from .errors import InputError
-from .naming import is_peak
 from .rbridge import Answer, Kwargs, _answers, _labels, _only, _strings, load_torch
 
 # Of a matrix of R.
@@ -145,8 +144,7 @@ def _peaks(x: Peaks) -> Names:
         return peak_names(read_bed(Path(x)))
     if not isinstance(x, CellBlocks):
         return _strings(x)
-    among = np.array([is_peak(name) for name in x.feature_names])
-    return x.feature_names[among] if among.any() else x.feature_names
+    return peaks_among(x)
 
 
 def _cells(cells: Sequence[str] | None) -> list[str]:

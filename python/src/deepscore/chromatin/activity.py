@@ -46,12 +46,12 @@ def gene_regions(genes: pd.DataFrame, upstream: int = 2000, downstream: int = 0)
     ConfigError
         ``bad_argument`` for negative numbers.
     """
-    whole("upstream", upstream, 0)
-    whole("downstream", downstream, 0)
+    before_gene, after_gene = whole("upstream", upstream, 0) or 0, whole("downstream", downstream, 0) or 0
+    longer = max(before_gene, after_gene)
     strand = genes["strand"].to_numpy(object)
     is_known = [strand == "+", strand == "-"]
-    before = np.select(is_known, [upstream, downstream], max(upstream, downstream))
-    after = np.select(is_known, [downstream, upstream], max(upstream, downstream))
+    before = np.select(is_known, [before_gene, after_gene], longer)
+    after = np.select(is_known, [after_gene, before_gene], longer)
     regions = genes[["chrom", "start", "end", "gene", "strand"]].reset_index(drop=True)
     return regions.assign(
         start=np.maximum(genes["start"].to_numpy(np.int64) - before, 0), end=genes["end"].to_numpy(np.int64) + after

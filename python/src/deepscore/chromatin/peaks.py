@@ -30,7 +30,7 @@ from .intervals import (
     require_common_chromosomes,
 )
 
-__all__ = ["PeakMatch", "carried_over", "common_peaks", "match", "matched_blocks", "wanted_intervals"]
+__all__ = ["PeakMatch", "carried_over", "common_peaks", "match", "matched_blocks", "peaks_among", "wanted_intervals"]
 
 # Peaks of one genome build share more than this as a rule; those of two builds meet only by chance.
 FEW = 0.1
@@ -128,6 +128,12 @@ def _refuse_other_build(a: pd.DataFrame, b: pd.DataFrame, what: str) -> None:
             f"{what} are of different genome builds: {one} against {two}, by the lengths of chromosomes. Lift one of "
             "them over, or count it again from fragments.",
         )
+
+
+def peaks_among(data: CellBlocks) -> Names:
+    """Return the features of a data set, without the genes where it holds both."""
+    peaks = np.array([is_peak(name) for name in data.feature_names])
+    return data.feature_names[peaks] if peaks.any() else data.feature_names
 
 
 def wanted_intervals(names: Names) -> pd.DataFrame:

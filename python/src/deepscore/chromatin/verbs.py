@@ -12,17 +12,16 @@ import pandas as pd
 
 from ..adapters import as_anndata, labels_of, open_halves, open_source
 from ..api import DeepScore, load
-from ..blocks import CellBlocks, Names
+from ..blocks import Names
 from ..config import NetworkConfig, TrainConfig, whole
 from ..errors import InputError
-from ..naming import is_peak
 from .activity import activity_blocks, activity_from_fragments
 from .bridge import Bridge, rna_model_of, train_through
 from .fragments import count_fragments as count
 from .genes import read_annotation
 from .intervals import peak_names, read_bed
 from .linked import linked_genes
-from .peaks import common_peaks, match, matched_blocks, wanted_intervals
+from .peaks import common_peaks, match, matched_blocks, peaks_among, wanted_intervals
 
 __all__ = [
     "count_fragments",
@@ -370,16 +369,10 @@ def peaks_of(x: Any) -> Names:
     if is_file(x):  # any other file
         return peak_names(read_bed(Path(x)))
     if isinstance(x, (str, os.PathLike)) or hasattr(x, "obs_names"):
-        return _peaks_among(open_source(x, modality="peaks").blocks)
+        return peaks_among(open_source(x, modality="peaks").blocks)
     if x is None or not all(isinstance(name, str) for name in x):
         raise InputError("invalid_peaks", f"Peaks are names such as chr1:10-20, not {x!r:.60}.")
     return np.array(list(x), dtype=object)
-
-
-def _peaks_among(data: CellBlocks) -> Names:
-    """Leave out genes where a data set holds both; a data set without peaks is refused by what reads them."""
-    peaks = np.array([is_peak(name) for name in data.feature_names])
-    return data.feature_names[peaks] if peaks.any() else data.feature_names
 
 
 def _cells(cells: Any) -> pd.DataFrame:
