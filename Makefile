@@ -68,8 +68,10 @@ bench-bridge: setup ## measure the bridge, training and streaming; prints each f
 bench-accuracy: setup ## DeepScore and its peers on TASKS=tasks.toml; ONLY=regex METHODS=list SEEDS=0,1,2 PEERS=fresh
 	$(PYTHON) python/benchmarks/accuracy/run.py
 
-bench-chromatin: setup ## speed and memory of peaks, fragments and gene activity, each figure beside its target
+bench-chromatin: setup ## speed and memory of peaks, fragments and activity; accuracy from fragments and on moved peaks
 	$(PYTHON) python/benchmarks/chromatin.py
+	$(PYTHON) python/benchmarks/accuracy/chromatin_tasks.py
+	TASKS=.bench/chromatin/tasks.toml OUT=bench-output/chromatin $(PYTHON) python/benchmarks/accuracy/run.py
 
 clean: ## remove what the targets above have made
 	rm -rf .venv .bench demo-output bench-output .pytest_cache .mypy_cache .ruff_cache r-package.Rcheck

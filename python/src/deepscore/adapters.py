@@ -204,6 +204,8 @@ def _reader(matrix: Any) -> tuple[Callable[[int, int], sp.csr_matrix], int]:
         matrix = (matrix if sp.issparse(matrix) else matrix.to_memory()).tocsr()
     if sp.issparse(matrix):
         n_values = matrix.nnz
+        if matrix.indices.dtype != matrix.indptr.dtype:  # else every slice would convert all indices
+            matrix = sp.csr_matrix((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape)
     elif getattr(matrix, "format", None) == "csr":  # on disk
         n_values = matrix.group["data"].shape[0]
     else:

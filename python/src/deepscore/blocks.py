@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -115,15 +115,14 @@ class CellBlocks:
         return np.unique(starts[:, None] + np.arange(run))
 
     def to_csr(self) -> sp.csr_matrix:
-        """Return all cells as one CSR matrix of float32; its arrays grow in place, so that it is held only once."""
+        """Return all cells as one CSR matrix of float32; its arrays have room for it from the start, and no copies."""
         data, indices, used = np.empty(0, np.float32), np.empty(0, np.int32), 0
         indptr = np.zeros(self.n_cells + 1, np.int64)
         for start, block in self:
             after = used + block.nnz
             if after > len(data):  # memory that is not written to yet costs nothing
                 size = max(after, int(1.5 * after * self.n_cells / (start + block.shape[0])))
-                data.resize(size, refcheck=False)
-                indices.resize(size, refcheck=False)
+                data, indices = (_with_room(array[:used], size) for array in (data, indices))
             data[used:after], indices[used:after] = block.data[: block.nnz], block.indices[: block.nnz]
             indptr[start + 1 : start + block.shape[0] + 1] = used + block.indptr[1:]
             used = after
@@ -159,6 +158,12 @@ class CellBlocks:
             return self.read(0, self.n_cells)
         starts = (0, self.n_cells // 2 - third // 2, self.n_cells - third)
         return sp.vstack([self.read(s, s + third) for s in starts], format="csr")
+
+
+def _with_room(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
+    larger = np.empty(size, array.dtype)
+    larger[: len(array)] = array
+    return larger
 
 
 def overlapped(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

@@ -33,7 +33,9 @@ __all__ = ["SAMPLE", "WHOLE", "View", "look"]
 # Query cells that are looked at together; of a larger query, a sample.
 WHOLE, SAMPLE = 10_000, 5_000
 ROUNDS = 4
-PRIOR_LABELS = 5  # cells of the reference that take part in the estimate of a batch's composition
+# Cells of the reference that take part in the estimate of a batch's composition, and so many more for each cell of it:
+# labels make the composition and the composition makes labels, which would run away with a small or noisy batch.
+PRIOR_LABELS, PRIOR_SHARE = 5, 0.5
 NEIGHBOURS = 15
 LEAST_CELLS = 20  # fewer have no neighbours to speak of
 CELLS_PER_CLUSTER = 20
@@ -205,7 +207,8 @@ def _shifted(
         labels = softmax(linear.astype(np.float64) / model.temperature)
         mixture = np.zeros((len(sums.n), len(prior)))
         np.add.at(mixture, groups, labels)
-        mixture = (mixture + PRIOR_LABELS * prior) / (sums.n + PRIOR_LABELS)
+        added = PRIOR_LABELS + PRIOR_SHARE * sums.n
+        mixture = (mixture + added * prior) / (sums.n + added)
         shift = weight * (sums.total / np.maximum(sums.n, 1) - mixture @ means)
         centre = (model.mean + shift).astype(np.float32)
         scale = Scale(centre, np.repeat(model.deviation[None], len(centre), axis=0), groups)
