@@ -127,11 +127,8 @@ def annotate_blocks(
             table[rows] = found
         return block.shape[0]
 
-    wanted = raw_peaks if view.peaks is not None and view.peaks.own is None else None
-    blocks = (
-        (start, block, None if wanted is None else wanted.rows(np.arange(start, start + block.shape[0])))
-        for start, block in gathered(model.normalization.blocks(query, positions, values))
-    )
+    to_read = raw_peaks if view.peaks is not None and view.peaks.own is None else None
+    blocks = _with_peaks(gathered(model.normalization.blocks(query, positions, values)), to_read)
     with tqdm(total=query.n_cells, desc="annotate", unit="cell", delay=2) as bar:
         for n_cells in overlapped(predict, blocks):
             bar.update(n_cells)
@@ -143,6 +140,14 @@ def annotate_blocks(
     reasons = np.where(unclassified, np.where(empty, "no counts", reasons), "").astype(object)
     voted, shares = (None, None) if groups is None else vote(calls, groups)
     return Annotation(calls, scores, model.label_names[raw], reasons, table, model.labels, overlap, voted, shares)
+
+
+def _with_peaks(
+    blocks: Iterable[tuple[int, sp.csr_matrix]], peaks: Peaks | None
+) -> Iterator[tuple[int, sp.csr_matrix, sp.csr_matrix | None]]:
+    """Read the raw peaks of each block of cells, where they are needed."""
+    for start, block in blocks:
+        yield start, block, None if peaks is None else peaks.rows(np.arange(start, start + block.shape[0]))
 
 
 def embed_blocks(
