@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from .blocks import CellBlocks
 from .calibrate import fit_temperature
 from .model import softmax
-from .normalize import Normalization, detect
+from .normalize import Normalization, Values, detect
 from .reference import DEFAULT_FEATURES
 from .scale import GroupSums, Scale
 from .structure import Codes, Doubles, lifted
@@ -34,19 +34,20 @@ class Peaks:
     data: CellBlocks
     columns: npt.NDArray[np.intp]
     recipe: Normalization
+    values: Values
 
     @classmethod
     def of(cls, data: CellBlocks) -> Peaks:
         """Choose the 10,000 peaks that most cells have."""
-        found = moments(data, detect(data, "peaks"))
+        values = detect(data, "peaks")
+        found = moments(data, values)
         columns = np.sort(np.argsort(-found.detected, kind="stable")[: DEFAULT_FEATURES["peaks"]])
         columns = columns[found.detected[columns] > 0]
-        return cls(data, columns, Normalization.of_peaks(data, columns, found.total[columns]))
+        return cls(data, columns, Normalization.of_peaks(data, columns, found.total[columns]), values)
 
     def rows(self, rows: npt.NDArray[np.intp]) -> sp.csr_matrix:
         """Return these cells, normalised: cells x chosen peaks."""
-        some = self.data.take(rows)
-        parts = self.recipe.blocks(some, self.columns, detect(some, "peaks"))
+        parts = self.recipe.blocks(self.data.take(rows), self.columns, self.values)
         return sp.vstack([block for _, block in parts], format="csr")
 
 

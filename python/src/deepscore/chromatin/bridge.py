@@ -143,9 +143,7 @@ def train_through(
     return replace(model, training={**model.training, "bridge": facts})
 
 
-def rna_model_of(
-    reference: CellBlocks, labels: Names, rna: CellBlocks, train: TrainConfig, seed: int, batch: Names | None = None
-) -> Model:
+def rna_model_of(reference: CellBlocks, labels: Names, rna: CellBlocks, train: TrainConfig, seed: int) -> Model:
     """Train a model of RNA on the variable features that a reference shares with the RNA of a multiome."""
     from ..training import fit
 
@@ -153,7 +151,7 @@ def rna_model_of(
     n_features = min(DEFAULT_FEATURES["rna"], max(shared, 1))
     features = common_features(reference, [rna], n_features, "variable", "rna")
     network = NetworkConfig(common_features=tuple(features), seed=seed)
-    return fit(prepare(reference, labels, network, batch=batch, modality="rna"), network, train)
+    return fit(prepare(reference, labels, network, modality="rna"), network, train)
 
 
 def _warn_of_few(per_label: Mapping[str, int]) -> None:

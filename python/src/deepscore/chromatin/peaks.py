@@ -247,14 +247,15 @@ def matched_blocks(data: CellBlocks, match: PeakMatch, wanted: Names) -> CellBlo
     -------
     Cells x wanted peaks.
     """
-    read, overlap = data.read, sp.csr_matrix(match.overlap)
+    read = data.read
+    return replace(data, feature_names=wanted, read=lambda start, stop: matched_counts(read(start, stop), match))
 
-    def read_matched(start: int, stop: int) -> sp.csr_matrix:
-        block = sp.csr_matrix(read(start, stop)).astype(np.float32, copy=False) @ overlap
-        block.sort_indices()
-        return block
 
-    return replace(data, feature_names=wanted, read=read_matched)
+def matched_counts(block: sp.csr_matrix, match: PeakMatch) -> sp.csr_matrix:
+    """Carry the counts of a block of cells over to the wanted peaks."""
+    found = sp.csr_matrix(sp.csr_matrix(block).astype(np.float32, copy=False) @ match.overlap)
+    found.sort_indices()
+    return found
 
 
 def carried_over(data: CellBlocks, wanted: Names, min_overlap: float = 0.1) -> tuple[CellBlocks, npt.NDArray[np.intp]]:
@@ -275,11 +276,12 @@ def carried_over(data: CellBlocks, wanted: Names, min_overlap: float = 0.1) -> t
     Cells x (wanted peaks + 1), and for each wanted peak its column, or -1 where no own peak overlaps it.
     """
     found = match(data.feature_names, wanted, min_overlap)
-    matched, n = matched_blocks(data, found, wanted), len(wanted)
+    n = len(wanted)
 
     def read(start: int, stop: int) -> sp.csr_matrix:
-        block = matched.read(start, stop)
-        rest = data.read(start, stop).sum(axis=1) - block.sum(axis=1)
+        own = data.read(start, stop)
+        block = matched_counts(own, found)
+        rest = own.sum(axis=1) - block.sum(axis=1)
         return sp.hstack([block, sp.csr_matrix(np.maximum(rest, 0))], format="csr", dtype=np.float32)
 
     carried = replace(data, feature_names=np.append(wanted, "elsewhere").astype(object), read=read)
