@@ -113,6 +113,8 @@ INVALID = {
     "temperature is text": put("calibration", "temperature", "1"),
     "threshold above one": put("thresholds", "default", 1.5),
     "no training facts": put("training", {}),
+    "agreement above one": put("training", "held_out", {"n_cells": 9, "accuracy": 0.5, "agreement": 1.5}),
+    "agreement alone": put("training", "held_out", {"n_cells": 9, "agreement": 0.5}),
     "one row of self-check": put("self_check", "rows", []),
     "no digest": put("content_sha256", ""),
 }

@@ -44,7 +44,7 @@ def of_epoch(epoch, model):
 
 
 def expected_sum(epoch, reference, learn, held_out, scale):
-    """Add the paths plainly; return the logits of the held-out cells and the two shares."""
+    """Work out the paths plainly; return what each adds to the logits of the held-out cells, and the two shares."""
     codes, cells = reference.codes, scale.cells(held_out)
     weight, bias = fit_linear(
         reference.matrix[learn], codes[learn], len(reference.labels), scale.cells(learn), np.random.default_rng(0)
@@ -54,7 +54,7 @@ def expected_sum(epoch, reference, learn, held_out, scale):
     hidden, linear = epoch.logits(reference.matrix[held_out], cells), z @ weight + bias
     one = 0.25 / fit_temperature(hidden, codes[held_out])
     other = 0.75 / fit_temperature(linear, codes[held_out], 0.37)
-    return one * hidden + other * linear, one, other
+    return one * hidden, other * linear, one, other
 
 
 def sizes(model):
@@ -276,7 +276,8 @@ def test_held_out_figures_are_those_of_cells_that_training_never_saw(prepared):
     seen = []
     model = fit(prepared, quick(seed=3, epochs=2), silent(), lambda _, model: seen.append(model))
     learn, cells = stratified_split(prepared.codes, 0.1, np.random.default_rng(3))
-    logits, one, other = expected_sum(seen[-1], prepared, learn, cells, model.scale())
+    hidden, linear, one, other = expected_sum(seen[-1], prepared, learn, cells, model.scale())
+    logits = hidden + linear
     codes, calls, told = prepared.codes[cells], logits.argmax(axis=1), model.training["held_out"]
     assert model.temperature == pytest.approx(fit_temperature(logits, codes), rel=1e-4)
     error = expected_calibration_error(cross_calibrated(logits, codes), codes)
@@ -284,6 +285,7 @@ def test_held_out_figures_are_those_of_cells_that_training_never_saw(prepared):
     assert told["n_cells"] == len(cells) == 24
     assert told["accuracy"] == pytest.approx(accuracy_score(codes, calls))
     assert told["macro_f1"] == pytest.approx(f1_score(codes, calls, average="macro"))
+    assert told["agreement"] == (hidden.argmax(axis=1) == linear.argmax(axis=1)).mean()
     np.testing.assert_allclose(model.layers[-1][0], one * seen[-1].layers[-1][0], rtol=1e-5)
     every = fit_linear(prepared.matrix, prepared.codes, 3, model.scale(), np.random.default_rng(3))
     for found, expected in zip(model.linear, every, strict=True):  # fitted once more, on all cells
@@ -341,7 +343,7 @@ def test_batches_of_the_reference_are_standardised_each_by_itself():
     learn, cells = stratified_split(reference.codes, 0.1, np.random.default_rng(0))
     sums = GroupSums(2, 80).add(reference.matrix[learn], reference.groups[learn])
     scale = sums.by_group(reference.groups, sums.pooled())
-    logits, codes = expected_sum(seen[-1], reference, learn, cells, scale)[0], reference.codes[cells]
+    logits, codes = sum(expected_sum(seen[-1], reference, learn, cells, scale)[:2]), reference.codes[cells]
     assert model.temperature == pytest.approx(fit_temperature(logits, codes), rel=1e-4)
     assert model.training["held_out"]["accuracy"] == accuracy_score(codes, logits.argmax(axis=1)) > 0.9
     assert model.training["n_batches"] == 2

@@ -8,6 +8,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -18,11 +19,16 @@ from tasks import Task, read_tasks
 
 import deepscore
 from deepscore import normalize, reference, refine, training
+from deepscore.model import Model
 
 
-def one_of_two(which: int, between: Callable = refine._between) -> Callable:
-    """Take one of the query's two scales in place of their mean."""
-    return lambda one, other, *share: between(one, other, *share) if share else (one, other)[which]
+def share_of_own(share: float) -> Callable:
+    """Take so much of the query's own scale, whatever its neighbours say."""
+    return lambda calls, groups, n_groups, space: np.full(n_groups, share)
+
+
+def without_held_out(model: Model, *rest: object, expected: Callable = refine._expected_accuracy) -> float:
+    return expected(replace(model, training={}), *rest)
 
 
 def first_tfidf(data, columns: np.ndarray, counts: np.ndarray) -> normalize.Normalization:
@@ -40,12 +46,15 @@ TRAINING = {
 ANNOTATION = {
     "no query: each cell by itself": {"refine": False, "batch": None},
     "own scale alone": {"refine": False},
-    "own scale without composition": {(refine, "_between"): one_of_two(0)},
-    "composition without own scale": {(refine, "_between"): one_of_two(1)},
+    "own scale without composition": {(refine, "_share_of_own"): share_of_own(1.0)},
+    "composition without own scale": {(refine, "_share_of_own"): share_of_own(0.0)},
+    "both scales alike": {(refine, "_share_of_own"): share_of_own(0.5)},
+    "composition without the reference's": {(refine, "PRIOR_DOUBT"): 0},
     "no second round on raw peaks": {"peaks": None},
     "no neighbours": {(refine, "LIFT"): 0.0},
     "no test for one type": {(refine, "_mixed"): lambda model, sample, groups, n_groups, *rest: np.ones(n_groups)},
     "no expected accuracy": {(refine, "_sharpness"): lambda probabilities, expected: 1.0},
+    "expected accuracy without held-out cells": {(refine, "_expected_accuracy"): without_held_out},
     "no novelty": {(refine, "p_known"): lambda z, *rest: np.ones(z.shape[0])},
 }
 COLUMNS = ("rna", "activity", "peaks", "spatial", "closed", "one_type", "ece", "auroc", "unknown_below")

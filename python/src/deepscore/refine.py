@@ -33,13 +33,16 @@ __all__ = ["SAMPLE", "WHOLE", "View", "look"]
 # Query cells that are looked at together; of a larger query, a sample.
 WHOLE, SAMPLE = 10_000, 5_000
 ROUNDS = 4
-# Cells of the reference that take part in the estimate of a batch's composition, and so many more for each cell of it:
-# labels make the composition and the composition makes labels, which would run away with a small or noisy batch.
-PRIOR_LABELS, PRIOR_SHARE = 5, 0.5
+# Cells of the reference that take part in the estimate of a batch's composition, and so many more for each cell of it
+# on which the two paths disagree: labels make the composition and the composition makes labels, which would run away
+# with a small or noisy batch.
+PRIOR_LABELS, PRIOR_DOUBT = 5, 2
 NEIGHBOURS = 15
 LEAST_CELLS = 20  # fewer have no neighbours to speak of
 CELLS_PER_CLUSTER = 20
 LIFT = 0.5
+# So much more of the shifted scale for each unit by which its labels are more often those of the neighbours.
+TRUST = 20
 # From where to where a batch passes from several labels to one, and from neighbours like strangers to neighbours alike.
 ONE_LABEL, ALIKE = (0.5, 0.7), (0.55, 0.65)
 
@@ -162,10 +165,12 @@ def look(
     sums = GroupSums(n_groups, sample.shape[1]).add(sample, groups)
     own = sums.by_group(groups, model.scale())
     shifted = _shifted(model, sums, own, sample, groups, present)
+    calls = [model.logits(sample, scale, present).argmax(axis=1) for scale in (own, shifted)]
     scale, mixed = _between(own, shifted), np.ones(n_groups)
     space = None
     if len(groups) >= LEAST_CELLS:
         space = _Space.of(sample, groups, n_groups, whole=whole)
+        scale = _between(own, shifted, _share_of_own(calls, groups, n_groups, space))
         mixed = _mixed(model, sample, groups, n_groups, present, space)
         scale = _between(scale, _repeated(model, n_groups, groups), mixed)
     raw = View(model, present, scale).raw(sample, groups)
@@ -174,7 +179,7 @@ def look(
         # a shallow cell has too few of its peaks: clusters say no more of unknown types than the network
         structure = _structure(model, space, groups, raw, present, novel=model.modality != "peaks" and peaks is None)
         refined = lifted(raw, structure.votes(sample, groups, 0)[0], structure.overall, LIFT)
-    expected = _expected_accuracy(model, sample, groups, present, (own, shifted), scale, raw, mixed)
+    expected = _expected_accuracy(model, sample, groups, present, calls, scale, raw, mixed)
     taught = None
     if peaks is not None and space is not None:
         taught, refined, agreement = teach(peaks, refined, whole=whole)
@@ -201,13 +206,14 @@ def _shifted(
     weight = sums.n / (sums.n + PRIOR_CELLS)
     scale = own
     for _ in range(ROUNDS):
-        _, linear = model.paths(sample, scale, present)
+        hidden, linear = model.paths(sample, scale, present)
         assert linear is not None
         # the hidden layers follow a wrong shift too readily to estimate it
         labels = softmax(linear.astype(np.float64) / model.temperature)
         mixture = np.zeros((len(sums.n), len(prior)))
         np.add.at(mixture, groups, labels)
-        added = PRIOR_LABELS + PRIOR_SHARE * sums.n
+        doubtful = np.bincount(groups, hidden.argmax(axis=1) != linear.argmax(axis=1), len(sums.n))
+        added = PRIOR_LABELS + PRIOR_DOUBT * doubtful[:, None]
         mixture = (mixture + added * prior) / (sums.n + added)
         shift = weight * (sums.total / np.maximum(sums.n, 1) - mixture @ means)
         centre = (model.mean + shift).astype(np.float32)
@@ -221,6 +227,22 @@ def _between(one: Scale, other: Scale, share: Doubles | float = 0.5) -> Scale:
     rate = first / one.deviation + (1 - first) / other.deviation
     centre = (first * one.centre / one.deviation + (1 - first) * other.centre / other.deviation) / rate
     return Scale(centre.astype(np.float32), (1 / rate).astype(np.float32), one.groups)
+
+
+def _share_of_own(calls: list[Codes], groups: Codes, n_groups: int, space: _Space) -> Doubles:
+    """Return for each batch how much of its own scale to use beside the shifted one: at most half.
+
+    The scale whose labels neighbours share more often is the better one: neighbours are found without the reference.
+    Where the batch's composition is not the reference's, its own scale tears them apart. That the shifted scale does
+    says less: values that are standardised by themselves keep their structure, whatever they are then called.
+    """
+    n = np.bincount(groups, minlength=n_groups)
+    own, shifted = (
+        np.bincount(groups, (one_hot * space.average(one_hot)).sum(axis=1), n_groups) / np.maximum(n, 1)
+        for one_hot in (np.eye(called.max() + 1)[called] for called in calls)
+    )
+    share: Doubles = np.clip(0.5 - TRUST * (shifted - own) * n / (n + PRIOR_CELLS), 0, 0.5)
+    return share
 
 
 def _mixed(
@@ -322,8 +344,8 @@ def _expected_accuracy(
     sample: sp.csr_matrix,
     groups: Codes,
     present: npt.NDArray[np.bool_],
-    scales: tuple[Scale, Scale],
-    between: Scale,
+    calls: list[Codes],
+    scale: Scale,
     raw: Doubles,
     mixed: Doubles,
 ) -> float:
@@ -332,17 +354,24 @@ def _expected_accuracy(
     Two classifiers that learnt the same reference agree on a new data set about as often as they are right on it
     (Jiang et al., Assessing generalization of SGD via disagreement, ICLR 2022). Here it is the mean of three: how often
     the two paths agree, how often the two ways to standardise the query agree, and the confidence itself. With few
-    cells, and for the second in batches of one type, the confidence decides.
+    cells, and for the second in batches of one type, the confidence decides. What cells are too noisy to show, both
+    classifiers miss alike: as far as there were held-out cells, the same mean is taken of those, and what it was wrong
+    by there is taken off.
     """
-    own, shifted = (model.logits(sample, scale, present).argmax(axis=1) for scale in scales)
-    hidden, linear = model.paths(sample, Scale(between.centre, between.deviation, groups), present)
+    hidden, linear = model.paths(sample, Scale(scale.centre, scale.deviation, groups), present)
     assert linear is not None
     confidence = float(raw.max(axis=1).mean())
     used = mixed[groups]
-    scales_agree = (used * (own == shifted) + (1 - used) * confidence).mean()
+    scales_agree = (used * (calls[0] == calls[1]) + (1 - used) * confidence).mean()
     paths_agree = (hidden.argmax(axis=1) == linear.argmax(axis=1)).mean()
     weight = len(groups) / (len(groups) + PRIOR_CELLS)
-    return float(weight * (scales_agree + paths_agree + confidence) / 3 + (1 - weight) * confidence)
+    expected = weight * (scales_agree + paths_agree + confidence) / 3 + (1 - weight) * confidence
+    held_out = model.training.get("held_out", {})
+    if "agreement" in held_out:  # there the scales are one, and the confidence is fitted to the accuracy
+        usual = (1 + held_out["agreement"] + held_out["accuracy"]) / 3
+        weight = held_out["n_cells"] / (held_out["n_cells"] + PRIOR_CELLS)
+        expected += weight * (held_out["accuracy"] - usual)
+    return float(min(expected, 1))
 
 
 def _sharpened(probabilities: Doubles, power: float) -> Doubles:

@@ -72,7 +72,7 @@ def fit(
         torch.manual_seed(network.seed)
         module, history, best = course.run(on_epoch)
     codes = reference.codes[held_out]
-    model, logits = _with_linear_path(course.model(module), course, learn, held_out)
+    model, hidden, linear = _with_linear_path(course.model(module), course, learn, held_out)
     counts = np.bincount(reference.codes, minlength=len(reference.labels)).tolist()
     facts = {
         "seed": network.seed,
@@ -80,7 +80,7 @@ def fit(
         "n_unlabelled": reference.n_unlabelled,
         "n_batches": len(course.scale.centre),
         "cells_per_label": dict(zip(reference.labels, counts, strict=True)),
-        "held_out": _held_out_facts(logits, codes),
+        "held_out": _held_out_facts(hidden, linear, codes),
         "epochs": course.epochs,
         "batch_size": course.batch_size,
         "best_epoch": best,
@@ -92,7 +92,7 @@ def fit(
     }
     return replace(  # a fold of the reference check may lack a label, and needs no profiles
         model,
-        temperature=fit_temperature(logits, codes),
+        temperature=fit_temperature(hidden + linear, codes),
         training=facts,
         profiles=profiles_of(reference.matrix, reference.codes) if all(counts) else None,
         lsi=_lsi(reference, network.seed) if all(counts) and reference.modality == "peaks" else None,
@@ -106,8 +106,8 @@ def _lsi(reference: Reference, seed: int) -> LSI | None:
     return fit_lsi(peaks, seed=seed) if min(peaks.shape) > 1 and peaks.nnz else None
 
 
-def _with_linear_path(model: Model, course: _Course, learn: Codes, held_out: Codes) -> tuple[Model, Floats]:
-    """Add the linear path; return the model and the logits of the held-out cells.
+def _with_linear_path(model: Model, course: _Course, learn: Codes, held_out: Codes) -> tuple[Model, Floats, Floats]:
+    """Add the linear path; return the model and what each path adds to the logits of the held-out cells.
 
     Each of the two is brought to its own best temperature, so that their shares of the sum mean something. The linear
     path, which cannot learn cells by heart, is then fitted once more on all cells: rare labels need every one.
@@ -133,19 +133,21 @@ def _with_linear_path(model: Model, course: _Course, learn: Codes, held_out: Cod
         layers=(*first, (weight * np.float32(share_hidden), bias * np.float32(share_hidden))),
         linear=(path[0] * np.float32(share_linear), path[1] * np.float32(share_linear)),
     )
-    return result, share_hidden * hidden + share_linear * linear
+    return result, share_hidden * hidden, share_linear * linear
 
 
-def _held_out_facts(logits: Floats, codes: Codes) -> dict[str, Any]:
+def _held_out_facts(hidden: Floats, linear: Floats, codes: Codes) -> dict[str, Any]:
     """Return figures of cells that neither training nor, for the calibration error, the calibration has seen."""
     if not len(codes):
         return {"n_cells": 0}
+    logits = hidden + linear
     calls = logits.argmax(axis=1)
     return {
         "n_cells": len(codes),
         "accuracy": accuracy(codes, calls),
         "macro_f1": macro_f1(codes, calls),
         "calibration_error": expected_calibration_error(cross_calibrated(logits, codes), codes),
+        "agreement": float((hidden.argmax(axis=1) == linear.argmax(axis=1)).mean()),
     }
 
 
