@@ -90,7 +90,7 @@ def slow_shift(model, x, groups, n_groups):
         for group in range(n_groups):
             n = (groups == group).sum()
             if n:
-                added = 5 + 2 * (deep != labels.argmax(axis=1))[groups == group].sum()
+                added = 5 + 8 * n * (deep != labels.argmax(axis=1))[groups == group].mean() ** 2
                 mixture = (labels[groups == group].sum(axis=0) + added * share) / (n + added)
                 centre[group] += n / (n + 50) * (dense[groups == group].mean(axis=0) - mixture @ np.array(means))
     return own, centre

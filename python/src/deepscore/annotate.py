@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from .blocks import CellBlocks, Names, overlapped
@@ -39,6 +42,8 @@ logger = logging.getLogger("deepscore")
 CELLS_PER_BATCH = 50
 # The network is called with at least this many cells, so that its thread seldom waits for the interpreter.
 CELLS_PER_CALL = 8192
+# So many of these are read while the query as a whole is still being looked at.
+BLOCKS_AHEAD = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +115,7 @@ def annotate_blocks(
     if peaks is not None and use_query:
         peaks = select_modality(peaks, "peaks")[0]
         raw_peaks = Peaks.of(peaks.in_order_of(query.cell_names, "The query and its peaks"))
-    view = _view(model, query, positions, values, samples, raw_peaks, own_scale=batch is not None, refine=use_query)
+    learnt = _view(model, query, positions, values, samples, raw_peaks, own_scale=batch is not None, refine=use_query)
     best, raw = np.empty(query.n_cells, np.intp), np.empty(query.n_cells, np.intp)
     scores, known = np.empty(query.n_cells), np.empty(query.n_cells)
     empty = np.empty(query.n_cells, np.bool_)
@@ -119,7 +124,7 @@ def annotate_blocks(
     def predict(item: tuple[int, sp.csr_matrix, sp.csr_matrix | None]) -> int:
         start, block, of_peaks = item
         rows = slice(start, start + block.shape[0])
-        alone, found, known[rows] = view.predict(block, samples[rows], start, of_peaks)
+        alone, found, known[rows] = view.result().predict(block, samples[rows], start, of_peaks)
         raw[rows], best[rows] = alone.argmax(axis=1), found.argmax(axis=1)
         empty[rows] = np.asarray(block.sum(axis=1)).ravel() == 0  # nothing to go by: no label
         scores[rows] = found.max(axis=1) * known[rows] * ~empty[rows]
@@ -127,10 +132,15 @@ def annotate_blocks(
             table[rows] = found
         return block.shape[0]
 
-    to_read = raw_peaks if view.peaks is not None and view.peaks.own is None else None
-    blocks = _with_peaks(gathered(model.normalization.blocks(query, positions, values)), to_read)
-    with tqdm(total=query.n_cells, desc="annotate", unit="cell", delay=2) as bar:
-        for n_cells in overlapped(predict, blocks):
+    with (
+        threadpool_limits(1, user_api="blas"),  # its threads wait busily for small products, beside the reader
+        ThreadPoolExecutor(1) as pool,
+        tqdm(total=query.n_cells, desc="annotate", unit="cell", delay=2) as bar,
+    ):
+        view = pool.submit(learnt)  # while the first cells are read
+        to_read = raw_peaks if raw_peaks and view.result().needs_peaks else None
+        blocks = _with_peaks(gathered(model.normalization.blocks(query, positions, values)), to_read)
+        for n_cells in overlapped(predict, blocks, ahead=BLOCKS_AHEAD):
             bar.update(n_cells)
     unclassified = (scores < least) | empty
     calls = model.label_names[best]
@@ -175,21 +185,22 @@ def _view(
     *,
     own_scale: bool,
     refine: bool,
-) -> View:
-    """Look at the query, or at a sample of a large one, as far as it is to be used."""
+) -> Callable[[], View]:
+    """Read the query, or a sample of a large one, as far as it is to be used; return what learns from it."""
     present = positions >= 0
     refine = refine and model.profiles is not None  # a file of version 1 has none
     if not refine and not own_scale:
-        return View(model, present, model.scale())
+        return partial(View, model, present, model.scale())
     rows = _sampled(query, samples)
     blocks = model.normalization.blocks(query.take(rows), positions, values)
     sample = sp.vstack([block for _, block in blocks], format="csr")
     n_samples = int(samples.max()) + 1
     if not refine:
         sums = GroupSums(n_samples, sample.shape[1]).add(sample, samples[rows])
-        return View(model, present, sums.by_group(samples[rows], model.scale()))
+        return partial(View, model, present, sums.by_group(samples[rows], model.scale()))
     of_peaks = None if peaks is None else peaks.rows(rows)
-    return look(model, sample, samples[rows], n_samples, present, whole=len(rows) == query.n_cells, peaks=of_peaks)
+    whole = len(rows) == query.n_cells
+    return partial(look, model, sample, samples[rows], n_samples, present, whole=whole, peaks=of_peaks)
 
 
 def _sampled(query: CellBlocks, samples: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:

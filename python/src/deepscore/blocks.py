@@ -6,7 +6,7 @@ memory, a store on disk, or an R object behind the bridge.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -166,20 +166,19 @@ def _with_room(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
     return larger
 
 
-def overlapped(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Yield ``function(item)`` for each item, computed by a second thread while this one fetches the next item.
+def overlapped(function: Callable[[Item], Result], items: Iterable[Item], ahead: int = 1) -> Iterator[Result]:
+    """Yield ``function(item)`` for each item, computed by a second thread while this one fetches up to `ahead` more.
 
     Items are fetched by the calling thread: R, and stores on disk, are read by the thread that opened them.
     """
+    pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(1) as pool:
-        pending: Future[Result] | None = None
         for item in items:
-            following = pool.submit(function, item)
-            if pending is not None:
-                yield pending.result()
-            pending = following
-        if pending is not None:
-            yield pending.result()
+            pending.append(pool.submit(function, item))
+            if len(pending) > ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 def _require_unique(names: Names, what: str) -> None:

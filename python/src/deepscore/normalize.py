@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from .blocks import CellBlocks
+from .blocks import CellBlocks, overlapped
 from .errors import InputError
 from .naming import Modality
 
@@ -175,21 +175,33 @@ class Normalization:
         ------
         The first row and the normalised block, cells x features of the model.
         """
-        place = np.flatnonzero(positions >= 0).astype(np.int32)
-        columns = positions[place]
-        for start, block in data:
-            totals = check_values(block, data.source)
-            chosen = block[:, columns]
-            arrays = (self._values(chosen, totals, values, place), place[chosen.indices], chosen.indptr)
-            yield start, sp.csr_matrix(arrays, shape=(block.shape[0], len(positions)))
+        place = np.full(data.n_features, -1, np.int32)
+        place[positions[positions >= 0]] = np.flatnonzero(positions >= 0)
+        kept = place >= 0
 
-    def _values(self, chosen: sp.csr_matrix, totals: Floats, values: Values, place: npt.NDArray[np.int32]) -> Floats:
-        x = chosen.data
+        def normalised(item: tuple[int, sp.csr_matrix]) -> tuple[int, sp.csr_matrix]:
+            start, block = item
+            totals = check_values(block, data.source)
+            found = np.flatnonzero(kept[block.indices[: block.nnz]])  # a third of the time of block[:, columns]
+            columns, indptr = place[block.indices[found]], np.searchsorted(found, block.indptr).astype(np.int32)
+            x = self._values(block.data[found], totals, values, columns, indptr)
+            return start, sp.csr_matrix((x, columns, indptr), shape=(block.shape[0], len(positions)))
+
+        yield from overlapped(normalised, data)
+
+    def _values(
+        self,
+        x: Floats,
+        totals: Floats,
+        values: Values,
+        columns: npt.NDArray[np.int32],
+        indptr: npt.NDArray[np.int32],
+    ) -> Floats:
         if values.kind == "lognorm":
             factor = values.factor * self.scale / SCALE
             return x if factor == 1.0 else np.log1p(np.expm1(x) * np.float32(factor))
         per_cell = np.float32(self.scale) / np.maximum(totals, np.float32(1e-12))
-        x = x * np.repeat(per_cell, np.diff(chosen.indptr))
+        x = x * np.repeat(per_cell, np.diff(indptr))
         if self.idf is not None:
-            x *= self.idf[place][chosen.indices]
+            x *= self.idf[columns]
         return np.log1p(x, out=x)

@@ -33,10 +33,10 @@ __all__ = ["SAMPLE", "WHOLE", "View", "look"]
 # Query cells that are looked at together; of a larger query, a sample.
 WHOLE, SAMPLE = 10_000, 5_000
 ROUNDS = 4
-# Cells of the reference that take part in the estimate of a batch's composition, and so many more for each cell of it
-# on which the two paths disagree: labels make the composition and the composition makes labels, which would run away
-# with a small or noisy batch.
-PRIOR_LABELS, PRIOR_DOUBT = 5, 2
+# Cells of the reference that take part in the estimate of a batch's composition, and so many more for each cell of it,
+# times the square of the share on which the two paths disagree: labels make the composition and the composition makes
+# labels, which would run away with a small or noisy batch.
+PRIOR_LABELS, PRIOR_DOUBT = 5, 8
 NEIGHBOURS = 15
 LEAST_CELLS = 20  # fewer have no neighbours to speak of
 CELLS_PER_CLUSTER = 20
@@ -94,6 +94,11 @@ class View:
         if self.sharpness != 1:
             found = _sharpened(found, self.sharpness)
         return alone, found, known
+
+    @property
+    def needs_peaks(self) -> bool:
+        """Whether the raw peaks of each cell have to be read again, because only a sample was looked at."""
+        return self.peaks is not None and self.peaks.own is None
 
     def raw(self, block: sp.csr_matrix, groups: Codes) -> Doubles:
         """Return the network's probabilities for each cell, on the query's scale."""
@@ -212,8 +217,8 @@ def _shifted(
         labels = softmax(linear.astype(np.float64) / model.temperature)
         mixture = np.zeros((len(sums.n), len(prior)))
         np.add.at(mixture, groups, labels)
-        doubtful = np.bincount(groups, hidden.argmax(axis=1) != linear.argmax(axis=1), len(sums.n))
-        added = PRIOR_LABELS + PRIOR_DOUBT * doubtful[:, None]
+        doubtful = np.bincount(groups, hidden.argmax(axis=1) != linear.argmax(axis=1), len(sums.n))[:, None]
+        added = PRIOR_LABELS + PRIOR_DOUBT * doubtful**2 / np.maximum(sums.n, 1)
         mixture = (mixture + added * prior) / (sums.n + added)
         shift = weight * (sums.total / np.maximum(sums.n, 1) - mixture @ means)
         centre = (model.mean + shift).astype(np.float32)
