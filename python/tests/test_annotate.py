@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
-from deepscore import annotate
+from deepscore import annotate, refine
 from deepscore.annotate import UNCLASSIFIED, align, annotate_blocks, vote
 from deepscore.chromatin.peaks import carried_over
 from deepscore.errors import DeepScoreError, InputError
@@ -100,6 +102,25 @@ def test_data_are_read_in_the_thread_of_the_caller(model, raw):
 
     same(annotate_blocks(model, replace(data, read=read)), annotate_blocks(model, data))
     assert readers == {threading.get_ident()}
+
+
+@pytest.mark.parametrize("error", [None, MemoryError("no room to look")])
+def test_the_query_is_looked_at_with_one_blas_thread(of_study, monkeypatch, error):
+    def threads():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    def look(*args, **kwargs):
+        seen.append(threads())
+        if error:
+            raise error
+        return refine.look(*args, **kwargs)
+
+    seen, before = [], threads()
+    monkeypatch.setattr(annotate, "look", look)
+    with nullcontext() if error is None else pytest.raises(MemoryError):
+        annotate_blocks(of_study, blocks_of(study(3, [30] * 5)[0]))
+    assert seen == [[1] * len(before)]
+    assert threads() == before
 
 
 def test_columns_in_another_order_and_spelling_are_aligned(model, raw, rng):

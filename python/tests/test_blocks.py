@@ -231,6 +231,15 @@ def test_overlapped_fetches_while_the_other_thread_computes():
     assert list(overlapped(lambda _: second_fetched.wait(5), items())) == [True, True]
 
 
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_overlapped_fetches_no_further_ahead_than_asked_for(ahead):
+    fetched = []
+    found = overlapped(lambda i: i, (fetched.append(i) or i for i in range(10)), ahead)
+    for result in range(10):
+        assert next(found) == result
+        assert len(fetched) == min(result + ahead + 1, 10)
+
+
 @pytest.mark.parametrize("bad", ["fetch", "compute"])
 def test_overlapped_hands_on_errors(bad):
     def items():

@@ -138,7 +138,7 @@ def annotate_blocks(
         tqdm(total=query.n_cells, desc="annotate", unit="cell", delay=2) as bar,
     ):
         view = pool.submit(learnt)  # while the first cells are read
-        to_read = raw_peaks if raw_peaks and view.result().needs_peaks else None
+        to_read = raw_peaks if raw_peaks is not None and view.result().needs_peaks else None
         blocks = _with_peaks(gathered(model.normalization.blocks(query, positions, values)), to_read)
         for n_cells in overlapped(predict, blocks, ahead=BLOCKS_AHEAD):
             bar.update(n_cells)
