@@ -165,12 +165,13 @@ def test_activity_counts_fragments_of_the_cells_in_a_file(multiome, folder):
         (("inspect", "query.h5ad"), "not_a_model"),
         (("annotate", "model.deepscore", "none.h5ad", "-o", "out.h5ad"), "file_not_found"),
         (("annotate", "model.deepscore", "query.h5ad", "-o", "out.h5ad", "--threshold", "2"), "bad_argument"),
-        (("annotate", "model.deepscore", "query.h5ad", "-o", "none/out.h5ad"), "os_error"),
+        (("annotate", "model.deepscore", "query.h5ad", "-o", "none/out.h5ad"), "path_not_writable"),
+        (("annotate", "model.deepscore", "query.h5ad", "-o", "o.h5ad", "--report", "none/r.html"), "path_not_writable"),
         (("check", "ref.h5ad", "--labels", "none"), "column_not_found"),
         (("check", "ref.h5ad", "--labels", "cell_type", "--folds", "1"), "bad_argument"),
         (("train", "ref.h5ad", "--labels", "none", "--n-features", "20", "-o", "m"), "column_not_found"),
         (("train", "ref.h5ad", "--labels", "cell_type", "--n-features", "0", "-o", "m"), "bad_argument"),
-        (("train", "ref.h5ad", "--labels", "cell_type", "--n-features", "20", "-o", "none/m"), "path_not_writable"),
+        (("train", "not read.h5ad", "--labels", "cell_type", "-o", "none/m"), "path_not_writable"),
     ],
 )
 def test_an_error_is_one_line_with_its_code(with_model, capsys, arguments, code):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .errors import DeepScoreError
+from .errors import DeepScoreError, InputError
 from .version import CREATED_WITH
 
 __all__ = ["main"]
@@ -21,11 +22,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.captureWarnings(capture=True)
     try:
+        for name in ("output", "report"):
+            _require_folder(getattr(arguments, name, None))
         arguments.run(arguments)
     except (DeepScoreError, OSError) as error:
         print(f"deepscore: {error} [{getattr(error, 'code', 'os_error')}]", file=sys.stderr)
         return 1
     return 0
+
+
+def _require_folder(path: str | None) -> None:
+    """Refuse a path that nothing can be written to before any work is done."""
+    if path is not None and not os.access(Path(path).parent, os.W_OK):
+        raise InputError("path_not_writable", f"The folder of {path} is not there, or nothing may be written to it.")
 
 
 def _parser() -> argparse.ArgumentParser:
