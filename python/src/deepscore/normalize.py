@@ -167,7 +167,7 @@ class Normalization:
         data
             The data set, all of its features.
         positions
-            For each feature of the model its column in `data`, or -1 where it is missing (such columns stay empty).
+            For each feature of the model its own column in `data`, or -1 where it is missing (such columns stay empty).
         values
             What the values of `data` are.
 
