@@ -38,7 +38,10 @@ def first_tfidf(data, columns: np.ndarray, counts: np.ndarray) -> normalize.Norm
 
 TRAINING = {
     "all parts": {},
-    "TF-IDF by Signac's first method": {(normalize.Normalization, "of_peaks"): first_tfidf},
+    "TF-IDF by Signac's first method": {
+        (normalize.Normalization, "of_peaks"): first_tfidf,
+        (training, "_lsi"): lambda *reference: None,  # annotation needs none
+    },
     "counts scaled to 10,000 per cell": {(reference, "typical_total"): lambda data, values: 10_000.0},
     "linear path alone": {(training, "HIDDEN_SHARE"): 1e-6},
     "hidden layers alone": {(training, "HIDDEN_SHARE"): 1 - 1e-6},
