@@ -3,6 +3,7 @@
 fragments_to_activity: gene activity counted from a fragments file, with tiles of 5,000 bases as the raw peaks. *_moved:
 a task of peaks whose query has another set of peaks: each is moved by up to 150 bases and three in ten are missing. The
 counts stay as they are, so that only what the peaks are called differs; methods that go by names cannot take part.
+snare_bridge_activity*: the bridge's query by its gene activity, without a bridge, with and without its raw peaks.
 """
 
 import json
@@ -79,6 +80,18 @@ def with_moved_peaks(data: Path, out: Path, entry: dict) -> dict:
     return entry | {"name": f"{entry['name']}_moved", "query": name}
 
 
+def without_bridge(data: Path, out: Path, bridge: dict, activity: dict) -> list[dict]:
+    """Return the task of reaching the bridge's query through gene activity, with its raw peaks and without."""
+    same = {key: bridge[key] for key in ("reference", "label", "reference_where", "query_where", "query_batch", "kind")}
+    same |= {"modality": "activity", "query": activity["query"]}
+    for file in (bridge["reference"], activity["query"], activity["query_peaks"]):
+        linked(data / file, out / file)
+    return [
+        {"name": "snare_bridge_activity", "query_peaks": activity["query_peaks"], **same},
+        {"name": "snare_bridge_activity_without_peaks", **same},
+    ]
+
+
 def linked(file: Path, name: Path) -> None:
     name.unlink(missing_ok=True)
     name.symlink_to(file.resolve())
@@ -95,6 +108,7 @@ def main(data: str = str(ROOT.parent / "shared" / "data"), out: str = str(ROOT /
     target.mkdir(parents=True, exist_ok=True)
     known = {entry["name"]: entry for entry in tomllib.loads((source / "tasks.toml").read_text())["task"]}
     entries = [from_fragments(source, target), *(with_moved_peaks(source, target, known[name]) for name in MOVED)]
+    entries += without_bridge(source, target, known["snare_bridge"], known["snare_rna_to_activity_12"])
     lines = ["\n".join(["[[task]]", *(f"{key} = {toml(value)}" for key, value in one.items())]) for one in entries]
     (target / "tasks.toml").write_text("\n\n".join(lines) + "\n")
     print(target / "tasks.toml")
