@@ -85,7 +85,7 @@ def annotated(model: deepscore.DeepScore, query: ad.AnnData, **options: object) 
 
 
 def raw_peaks(task: Task, query: ad.AnnData) -> dict[str, ad.AnnData]:
-    return {"peaks": task.query_peaks(query)} if task.modality == "activity" else {}
+    return {"peaks": task.query_peaks(query)} if "query_peaks" in task.entry else {}
 
 
 def figures(task: Task, labels: list[str], truth: list[str], found: ad.AnnData) -> dict[str, float]:

@@ -14,7 +14,7 @@ def transfer(reference, query, task, seed):
         features = deepscore.find_common_features(reference, query, n_features=n_features)
     model = deepscore.DeepScore(common_features=features, seed=seed)
     model = model.set_reference(reference, "label").train(progress=False)
-    peaks = task.query_peaks(query) if task.modality == "activity" else None
+    peaks = task.query_peaks(query) if "query_peaks" in task.entry else None
     return annotated(model, query, peaks=peaks)
 
 
