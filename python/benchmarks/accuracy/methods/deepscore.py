@@ -14,7 +14,8 @@ def transfer(reference, query, task, seed):
         features = deepscore.find_common_features(reference, query, n_features=n_features)
     model = deepscore.DeepScore(common_features=features, seed=seed)
     model = model.set_reference(reference, "label").train(progress=False)
-    peaks = task.query_peaks(query) if "query_peaks" in task.entry else None
+    has_peaks = task.modality == "activity" and "query_peaks" in task.entry
+    peaks = task.query_peaks(query) if has_peaks else None
     return annotated(model, query, peaks=peaks)
 
 
