@@ -1,7 +1,8 @@
 #' Find out what is wrong with the engine
 #'
-#' Says which R packages, Python, numpy, torch, bioframe and engine are found, and what to do about
-#' what is missing. Python is asked in a process of its own: this session does not start one.
+#' Says which R packages, Python, its shared library, numpy, torch, bioframe and engine are found, and
+#' what to do about what is missing. Python is asked in a process of its own: this session does not
+#' start one.
 #'
 #' @return An object of class `deepscore_doctor`: a list with the versions that were found and
 #'   `problems`, a character vector that is empty when all is well.
@@ -19,6 +20,7 @@ deepscore_doctor <- function() {
     BLAS = unname(extSoftVersion()["BLAS"]),
     python = python,
     python_version = probe$python,
+    python_library = python_library(python),
     engine = probe$deepscore,
     numpy = probe$numpy,
     torch = probe$torch,
@@ -64,6 +66,17 @@ probe_python <- function(python) {
   )
 }
 
+# The shared library through which R runs Python, as reticulate finds it without starting Python.
+python_library <- function(python) {
+  if (reticulate::py_available()) return(reticulate::py_config()$libpython)
+  before <- Sys.getenv("RETICULATE_PYTHON", unset = NA)
+  if (!is.null(python)) Sys.setenv(RETICULATE_PYTHON = python)
+  on.exit(
+    if (is.na(before)) Sys.unsetenv("RETICULATE_PYTHON") else Sys.setenv(RETICULATE_PYTHON = before)
+  )
+  tryCatch(reticulate::py_discover_config()$libpython, error = function(e) NULL)
+}
+
 find_problems <- function(found, probe) {
   ours <- series(found$deepscore)
   c(
@@ -75,6 +88,12 @@ find_problems <- function(found, probe) {
     },
     if (!is.null(probe$python) && utils::compareVersion(probe$python, "3.11") < 0) {
       paste0("Python ", probe$python, " is too old: 3.11 or newer is needed.")
+    },
+    if (!is.null(probe$python) && is.null(found$python_library)) {
+      paste(
+        "Python has no shared library, without which R cannot run it: install libpython3-dev",
+        "(Debian, Ubuntu), or use a Python that was built with --enable-shared."
+      )
     },
     if (!is.null(found$engine) && !identical(series(found$engine), ours)) {
       paste0("the engine is version ", found$engine, ", the R package ", found$deepscore, ".")

@@ -18,6 +18,7 @@ test_that("old Python, missing torch and another version are problems", {
   problems <- find_problems(found, list(python = "3.9.1"))
   expect_match(problems, "too old", all = FALSE)
   expect_match(problems, "torch is missing", all = FALSE)
+  expect_match(problems, "libpython3-dev", all = FALSE)
   expect_match(problems, "bioframe is missing", all = FALSE)
   expect_match(problems, "0.7.2", all = FALSE)
 })
@@ -27,4 +28,5 @@ test_that("with the engine all is well", {
   expect_identical(deepscore_doctor()$problems, NULL)
   expect_output(print(deepscore_doctor()), "All is well")
   expect_match(deepscore_doctor()$bioframe, "^0[.]")
+  expect_true(file.exists(deepscore_doctor()$python_library))
 })
