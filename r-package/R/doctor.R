@@ -1,8 +1,8 @@
 #' Find out what is wrong with the engine
 #'
-#' Says which R packages, Python, its shared library, numpy, torch, bioframe and engine are found, and
-#' what to do about what is missing. Python is asked in a process of its own: this session does not
-#' start one.
+#' Says which R packages, Python (with the shared library that R needs), numpy, torch, bioframe and
+#' engine are found, and what to do about what is missing. Python is asked in a process of its own:
+#' this session does not start one.
 #'
 #' @return An object of class `deepscore_doctor`: a list with the versions that were found and
 #'   `problems`, a character vector that is empty when all is well.
@@ -79,37 +79,40 @@ python_library <- function(python) {
 
 find_problems <- function(found, probe) {
   ours <- series(found$deepscore)
+  starts <- !is.null(probe$python)
   c(
-    if (!is.null(probe$problem)) {
-      paste0(
-        "the engine cannot be used: ", probe$problem, ". Run install_deepscore(), or set ",
-        "RETICULATE_PYTHON to a Python that has it, before the first verb in a new R session."
-      )
-    },
-    if (!is.null(probe$python) && utils::compareVersion(probe$python, "3.11") < 0) {
-      paste0("Python ", probe$python, " is too old: 3.11 or newer is needed.")
-    },
-    if (!is.null(probe$python) && is.null(found$python_library)) {
-      paste(
-        "Python has no shared library, without which R cannot run it: install libpython3-dev",
-        "(Debian, Ubuntu), or use a Python that was built with --enable-shared."
-      )
-    },
-    if (!is.null(found$engine) && !identical(series(found$engine), ours)) {
-      paste0("the engine is version ", found$engine, ", the R package ", found$deepscore, ".")
-    },
-    if (!is.null(probe$python) && is.null(found$torch)) "torch is missing: train() needs it.",
-    if (!is.null(probe$python) && is.null(found$bioframe)) {
+    problem_if(
+      !is.null(probe$problem),
+      "the engine cannot be used: ", probe$problem, ". Run install_deepscore(), or set ",
+      "RETICULATE_PYTHON to a Python that has it, before the first verb in a new R session."
+    ),
+    problem_if(
+      starts && utils::compareVersion(probe$python, "3.11") < 0,
+      "Python ", probe$python, " is too old: 3.11 or newer is needed."
+    ),
+    problem_if(
+      starts && is.null(found$python_library),
+      "Python has no shared library, without which R cannot run it: install libpython3-dev ",
+      "(Debian, Ubuntu), or use a Python that was built with --enable-shared."
+    ),
+    problem_if(
+      !is.null(found$engine) && !identical(series(found$engine), ours),
+      "the engine is version ", found$engine, ", the R package ", found$deepscore, "."
+    ),
+    problem_if(starts && is.null(found$torch), "torch is missing: train() needs it."),
+    problem_if(
+      starts && is.null(found$bioframe),
       "bioframe is missing: peaks and fragments need it. Run install_deepscore()."
-    },
-    if (torch_came_first()) {
-      paste(
-        "torch was loaded before deepscore, so training will be slow with R's own BLAS.",
-        "Start a new R session, or install OpenBLAS."
-      )
-    }
+    ),
+    problem_if(
+      torch_came_first(),
+      "torch was loaded before deepscore, so training will be slow with R's own BLAS. ",
+      "Start a new R session, or install OpenBLAS."
+    )
   )
 }
+
+problem_if <- function(is_one, ...) if (is_one) paste0(...)
 
 # torch must be loaded by the engine, which keeps it away from R's BLAS.
 torch_came_first <- function() {
