@@ -70,6 +70,11 @@ def log_cp10k(matrix: object, scale: float = 1e4) -> np.ndarray:
     return np.log1p(scale * dense / dense.sum(axis=1, keepdims=True).clip(1e-12))
 
 
+def normalised(model: Model, counts: object) -> sp.csr_matrix:
+    """Return counts of all of a model's features as the model reads them."""
+    return sp.csr_matrix(log_cp10k(counts, model.normalization.scale), dtype=np.float32)
+
+
 def random_model(seed: int = 3, n_features: int = 30, hidden: Sequence[int] = (9, 7), **changes: object) -> Model:
     """Return a model with random weights, of the same kind as a trained one."""
     rng = np.random.default_rng(seed)

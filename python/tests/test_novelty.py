@@ -8,11 +8,7 @@ from sklearn.metrics import roc_auc_score
 from deepscore import novelty
 from deepscore.novelty import WITHIN, p_known, profiles_of
 from deepscore.structure import components, group_moments, own_standardised
-from synthetic import log_cp10k, study
-
-
-def normalised(model, counts):
-    return sp.csr_matrix(log_cp10k(counts, model.normalization.scale), dtype=np.float32)
+from synthetic import log_cp10k, normalised, study
 
 
 def known(model, counts, groups=None, present=None):

@@ -10,18 +10,15 @@ import pytest
 import scipy.sparse as sp
 from scipy.special import softmax
 
-from deepscore import annotate, refine
+from deepscore import annotate, queryscale, refine
 from deepscore.adapters import open_source
 from deepscore.annotate import annotate_blocks
+from deepscore.queryscale import Sample
 from deepscore.refine import look
-from deepscore.scale import GroupSums, Scale
-from synthetic import blocks_of, log_cp10k, study, type_names
+from deepscore.scale import Scale
+from synthetic import blocks_of, normalised, study, type_names
 
 OTHER = [200, 5, 60, 30, 5]  # another composition than the reference's, with two rare types
-
-
-def normalised(model, counts):
-    return sp.csr_matrix(log_cp10k(counts, model.normalization.scale), dtype=np.float32)
 
 
 def view_of(model, counts, groups=None, n_groups=1, *, whole=True):
@@ -66,106 +63,20 @@ def test_two_samples_are_each_seen_by_themselves(of_study):
     assert each > 0.97 > alone + 0.05
 
 
-# ------------------------------------------------------------------------------------------------- the scales
-
-
-def slow_shift(model, x, groups, n_groups):
-    """Estimate composition and shift in turn, batch by batch, on dense arrays."""
-    own = GroupSums(n_groups, x.shape[1]).add(x, groups).by_group(groups, model.scale())
-    centre, deviation, dense = own.centre.astype(float), own.deviation.astype(float), x.toarray().astype(float)
-    profiles = model.profiles
-    share = np.array([profiles.cells[profiles.owner == i].sum() for i in range(len(model.labels))])
-    share = share / share.sum()
-    means = [
-        np.average(profiles.mean[profiles.owner == i], axis=0, weights=profiles.cells[profiles.owner == i])
-        for i in range(len(model.labels))
-    ]
-    for _ in range(4):
-        z = (dense - centre[groups]) / deviation[groups]
-        scale = Scale(centre.astype(np.float32), deviation.astype(np.float32), groups)
-        deep = replace(model, linear=None).logits(x, scale).argmax(axis=1)
-        labels = softmax((z @ model.linear[0] + model.linear[1]) / model.temperature, axis=1)
-        centre = np.tile(model.mean.astype(float), (n_groups, 1))
-        deviation = np.tile(model.deviation.astype(float), (n_groups, 1))
-        for group in range(n_groups):
-            n = (groups == group).sum()
-            if n:
-                added = 5 + 8 * n * (deep != labels.argmax(axis=1))[groups == group].mean() ** 2
-                mixture = (labels[groups == group].sum(axis=0) + added * share) / (n + added)
-                centre[group] += n / (n + 50) * (dense[groups == group].mean(axis=0) - mixture @ np.array(means))
-    return own, centre
-
-
-def slow_share(model, x, groups, n_groups, own, shifted):
-    """Count, cell by cell, how often neighbours have its label by each scale; the shifted one can only gain by it."""
-    weights = refine._Space.of(x, groups, n_groups, whole=True).weights.toarray()
-    alike = np.zeros((2, n_groups))
-    for i, scale in enumerate((own, shifted)):
-        called = model.logits(x, scale).argmax(axis=1)
-        for cell, group in enumerate(groups):
-            same = sum(w for w, label in zip(weights[cell], called, strict=True) if label == called[cell])
-            alike[i, group] += 1 if not weights[cell].any() else same
-    n = np.bincount(groups, minlength=n_groups)
-    gain = (alike[1] - alike[0]) / np.maximum(n, 1) * n / (n + 50)
-    return np.array([min(max(0.5 - 20 * g, 0), 0.5) for g in gain])
-
-
-@pytest.mark.parametrize("shift", [0.8, 1.3])
-@pytest.mark.parametrize(("groups", "n_groups"), [([0], 1), ([0, 1], 2), ([0, 2], 3)])
-def test_the_scale_lies_between_the_own_one_and_that_of_the_composition(of_study, groups, n_groups, shift):
-    counts, codes = study(3, OTHER, shift)
-    x, groups, view = view_of(of_study, counts, np.resize(groups, len(codes)), n_groups)
-    own, centre = slow_shift(of_study, x, groups, n_groups)
-    dense = x.toarray()
-    one = (dense - own.centre[groups]) / own.deviation[groups]
-    other = (dense - centre[groups]) / of_study.deviation
-    found = (dense - view.scale.centre[groups]) / view.scale.deviation[groups]
-    shifted = Scale(centre.astype(np.float32), np.tile(of_study.deviation, (n_groups, 1)), groups)
-    share = slow_share(of_study, x, groups, n_groups, own, shifted)[groups][:, None]
-    assert share.min() < 0.5  # the composition is another one
-    np.testing.assert_allclose(found, share * one + (1 - share) * other, atol=2e-3)
-
-
-def test_of_scales_that_neighbours_bear_out_alike_both_are_used(of_study):
-    counts, codes = study(3, [60] * 5, 0.8)
-    x, groups, _ = view_of(of_study, counts)
-    space = refine._Space.of(x, groups, 1, whole=True)
-    noise = np.where(np.arange(len(codes)) % 3, codes, (codes + 1) % 5)
-    for own, shifted, share in ((codes, codes, 0.5), (codes, noise, 0.5), (noise, codes, 0.0)):
-        assert refine._share_of_own([own, shifted], groups, 1, space) == share
-
-
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.8, 1.0])
-def test_between_two_scales_values_are_the_mean_of_both(rng, share):
-    one, other = (
-        Scale(rng.normal(0, 1, (2, 4)).astype(np.float32), rng.uniform(0.5, 2, (2, 4)).astype(np.float32))
-        for _ in range(2)
-    )
-    x, shares = rng.normal(0, 2, (2, 4)), np.array([share, 0.25])
-    found = refine._between(one, other, shares)
-    z, a, b = ((x - scale.centre) / scale.deviation for scale in (found, one, other))
-    np.testing.assert_allclose(z, shares[:, None] * a + (1 - shares[:, None]) * b, atol=1e-5)
-
-
 @pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("shift", [0.0, 0.5])
-def test_sorted_cells_keep_the_scale_of_the_reference(of_study, shift, whole):
+def test_sorted_cells_are_called_about_as_well_as_one_by_one(of_study, shift, whole):
     counts, codes = study(2, [0, 0, 300, 0, 0], shift)
     x, groups, view = view_of(of_study, counts, whole=whole)
-    np.testing.assert_allclose(view.scale.centre[0], of_study.mean, atol=1e-5)
-    np.testing.assert_allclose(view.scale.deviation[0], of_study.deviation, rtol=1e-5)
     alone = (of_study.predict_proba(x).argmax(axis=1) == codes).mean()
     assert (view.predict(x, groups)[1].argmax(axis=1) == codes).mean() >= alone - 0.01 > 0.9
 
 
-def test_each_sample_is_judged_by_itself(of_study):
+def test_sorted_cells_beside_a_mixture_are_called_well(of_study):
     (one, codes), (other, others) = study(2, [0, 0, 200, 0, 0], 0.5), study(4, [60] * 5, 0.5)
-    counts, groups = sp.vstack([one, other]), np.repeat([0, 1], [200, 300])
-    _, _, view = view_of(of_study, counts, groups, 2)
-    np.testing.assert_allclose(view.scale.centre[0], of_study.mean, atol=1e-5)
-    assert np.abs(view.scale.centre[1] - of_study.mean).max() > 0.1
-    batch = np.array(["sorted", "mixed"], object)[groups]
-    assert right(of_study, counts, np.concatenate([codes, others]), batch=batch).mean() > 0.97
+    counts, truth = sp.vstack([one, other]), np.concatenate([codes, others])
+    batch = np.repeat(["sorted", "mixed"], [200, 300]).astype(object)
+    assert right(of_study, counts, truth, batch=batch).mean() > 0.97
 
 
 # ------------------------------------------------------------------------------- expected accuracy, neighbours
@@ -187,8 +98,9 @@ def test_the_expected_accuracy_is_agreement_and_confidence(of_study, rng, mixed,
         for _ in range(3)
     )
     raw = of_study.predict_proba(x, between)
-    calls = [of_study.logits(x, scale).argmax(axis=1) for scale in (own, shifted)]
-    found = refine._expected_accuracy(of_study, x, groups, np.ones(150, bool), calls, between, raw, mixed)
+    calls = tuple(of_study.logits(x, scale).argmax(axis=1) for scale in (own, shifted))
+    paths = Sample(of_study, x, groups, 2, np.ones(150, bool)).paths(between)
+    found = refine._expected_accuracy(of_study, paths, calls, raw, mixed[groups])
 
     def hidden_and_linear(scale):
         z = (x.toarray() - scale.centre[groups]) / scale.deviation[groups]
@@ -232,12 +144,9 @@ def test_sharpening_has_limits(rng):
 def test_scores_are_as_high_as_accuracy_is_expected_to_be(of_study):
     counts, _ = study(3, [60] * 5, 0.5)
     x, groups, view = view_of(of_study, counts)
-    present, raw = np.ones(150, bool), view.raw(x, groups)
-    sums = GroupSums(1, 150).add(x, groups)
-    own = sums.by_group(groups, of_study.scale())
-    scales = own, refine._shifted(of_study, sums, own, x, groups, present)
-    calls = [of_study.logits(x, scale).argmax(axis=1) for scale in scales]
-    expected = refine._expected_accuracy(of_study, x, groups, present, calls, view.scale, raw, np.ones(1))
+    raw, sample = view.raw(x, groups), Sample(of_study, x, groups, 1, np.ones(150, bool))
+    _, calls = queryscale.own_and_shifted(sample)
+    expected = refine._expected_accuracy(of_study, sample.paths(view.scale), calls, raw, np.ones(len(raw)))
     alone, found, _ = view.predict(x, groups)
     assert found.max(axis=1).mean() == pytest.approx(expected, abs=0.005)
     np.testing.assert_array_equal(alone, raw)
@@ -246,14 +155,14 @@ def test_scores_are_as_high_as_accuracy_is_expected_to_be(of_study):
 def test_neighbours_lift_what_is_more_frequent_among_them(of_study):
     counts, codes = study(3, OTHER, 0.8)
     x, groups, view = view_of(of_study, counts)
-    raw, structure = view.raw(x, groups), view.structure
-    votes, known = structure.votes(x, groups, 0)
-    np.testing.assert_allclose(structure.overall, raw.mean(axis=0))
+    raw, neighbours = view.raw(x, groups), view.neighbours
+    votes, known = neighbours.votes(x, groups, 0)
+    np.testing.assert_allclose(neighbours.overall, raw.mean(axis=0))
     np.testing.assert_allclose(votes.sum(axis=1), 1)
     expected = raw * np.sqrt((votes + 0.02) / (raw.mean(axis=0) + 0.02))
     found = refine._sharpened(expected / expected.sum(axis=1, keepdims=True), view.sharpness)
     np.testing.assert_allclose(view.predict(x, groups)[1], found)
-    some = structure.votes(x[100:130], groups[100:130], 100)
+    some = neighbours.votes(x[100:130], groups[100:130], 100)
     np.testing.assert_array_equal(some[0], votes[100:130])
     np.testing.assert_array_equal(some[1], known[100:130])
     pure = votes[np.arange(len(codes)), codes]  # the neighbours of a cell are of its own type
@@ -263,7 +172,7 @@ def test_neighbours_lift_what_is_more_frequent_among_them(of_study):
 def test_neighbours_of_peaks_say_nothing_of_unknown_types(of_study):
     counts, _ = study(5, [80] * 6)
     for model, unknown in ((of_study, True), (replace(of_study, modality="peaks"), False)):
-        assert (view_of(model, counts)[2].structure.known < 0.5).any() == unknown
+        assert (view_of(model, counts)[2].neighbours.known < 0.5).any() == unknown
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "sample"])
@@ -272,9 +181,9 @@ def test_what_peaks_say_counts_beside_the_neighbours(of_study, rng, whole):
     peaks = sp.csr_matrix(np.log1p(rng.poisson(rng.gamma(0.5, 1, (6, 40))[codes])), dtype=np.float32)
     x, groups, plain = view_of(of_study, counts)
     view = look(of_study, x, groups, 1, np.ones(150, bool), whole=whole, peaks=peaks)
-    raw, (near, known) = view.raw(x, groups), view.structure.votes(x, groups, 0)
+    raw, (near, known) = view.raw(x, groups), view.neighbours.votes(x, groups, 0)
     np.testing.assert_allclose(known, 1)  # beside peaks, unknown types are not looked for
-    assert (plain.structure.known < 0.5).any()
+    assert (plain.neighbours.known < 0.5).any()
     expected = raw * np.sqrt((near + 0.02) / (raw.mean(axis=0) + 0.02))
     expected /= expected.sum(axis=1, keepdims=True)
     votes = view.peaks.votes(peaks, 0, len(codes))

@@ -18,13 +18,13 @@ from score import score
 from tasks import Task, read_tasks
 
 import deepscore
-from deepscore import normalize, reference, refine, training
+from deepscore import normalize, queryscale, reference, refine, training
 from deepscore.model import Model
 
 
 def share_of_own(share: float) -> Callable:
     """Take so much of the query's own scale, whatever its neighbours say."""
-    return lambda calls, groups, n_groups, space: np.full(n_groups, share)
+    return lambda sample, calls, space: np.full(sample.n_groups, share)
 
 
 def without_held_out(model: Model, *rest: object, expected: Callable = refine._expected_accuracy) -> float:
@@ -49,19 +49,20 @@ TRAINING = {
 ANNOTATION = {
     "no query: each cell by itself": {"refine": False, "batch": None},
     "own scale alone": {"refine": False},
-    "own scale without composition": {(refine, "_share_of_own"): share_of_own(1.0)},
-    "composition without own scale": {(refine, "_share_of_own"): share_of_own(0.0)},
-    "both scales alike": {(refine, "_share_of_own"): share_of_own(0.5)},
-    "composition without the reference's": {(refine, "PRIOR_DOUBT"): 0},
+    "own scale without composition": {(queryscale, "_share_of_own"): share_of_own(1.0)},
+    "composition without own scale": {(queryscale, "_share_of_own"): share_of_own(0.0)},
+    "both scales alike": {(queryscale, "_share_of_own"): share_of_own(0.5)},
+    "composition without the reference's": {(queryscale, "PRIOR_DOUBT"): 0},
     "no second round on raw peaks": {"peaks": None},
     "no neighbours": {(refine, "LIFT"): 0.0},
-    "no test for one type": {(refine, "_mixed"): lambda model, sample, groups, n_groups, *rest: np.ones(n_groups)},
+    "no test for one type": {(queryscale, "_mixed"): lambda sample, space: np.ones(sample.n_groups)},
     "no expected accuracy": {(refine, "_sharpness"): lambda probabilities, expected: 1.0},
     "expected accuracy without held-out cells": {(refine, "_expected_accuracy"): without_held_out},
     "no novelty": {(refine, "p_known"): lambda z, *rest: np.ones(z.shape[0])},
 }
-COLUMNS = ("rna", "activity", "peaks", "spatial", "closed", "one_type", "ece", "auroc", "unknown_below")
+COLUMNS = ("rna", "activity", "peaks", "spatial", "closed", "redrawn", "one_type", "ece", "auroc", "unknown_below")
 FEWEST = 30  # cells of a query of one type
+DRAWS, MOST = 3, 400  # queries of another composition, and cells in each
 
 
 def patched(parts: dict) -> ExitStack:
@@ -84,32 +85,45 @@ def annotated(model: deepscore.DeepScore, query: ad.AnnData, **options: object) 
     return model.annotate(query.copy(), **({"batch": batch, "probabilities": True} | options))
 
 
-def raw_peaks(task: Task, query: ad.AnnData) -> dict[str, ad.AnnData]:
-    return {"peaks": task.query_peaks(query)} if "query_peaks" in task.entry else {}
-
-
 def figures(task: Task, labels: list[str], truth: list[str], found: ad.AnnData) -> dict[str, float]:
     best = found.obsm["deepscore_probabilities"].idxmax(axis=1).astype(str)
     result = {"calls": found.obs["deepscore"], "confidence": found.obs["deepscore_score"], "best": best}
     return score(result | {"truth": truth, "labels": labels}, task.open_set)
 
 
-def one_type(task: Task, truth: list[str], model: deepscore.DeepScore, query: ad.AnnData, **options: object) -> dict:
-    """Return the mean accuracy over the labels, the cells of each being a query by themselves."""
-    if task.open_set or task.modality not in ("rna", "spatial"):
+def parts_of(task: Task, truth: np.ndarray) -> dict[str, list[np.ndarray]]:
+    """Return cells that are queries by themselves: of other compositions of labels, and of one label each."""
+    if task.open_set:
         return {}
-    labels, counts = np.unique(truth, return_counts=True)
-    shares = []
-    for label in labels[counts >= FEWEST]:
-        found = annotated(model, query[np.asarray(truth) == label], **options)
-        shares.append((found.obs["deepscore"] == label).mean())
-    return {"one_type": np.mean(shares)} if shares else {}
+    labels, codes, counts = np.unique(truth, return_inverse=True, return_counts=True)
+    rng = np.random.default_rng(0)
+    size = min(MOST, len(truth) // 2)
+    redrawn = []
+    for _ in range(DRAWS):
+        chance = (rng.dirichlet(np.full(len(labels), 0.5)) / counts)[codes] + 1e-9
+        redrawn.append(np.sort(rng.choice(len(truth), size, replace=False, p=chance / chance.sum())))
+    one_type = [np.flatnonzero(truth == label) for label in labels[counts >= FEWEST]]
+    return {"redrawn": redrawn} | ({"one_type": one_type} if one_type and task.modality in ("rna", "spatial") else {})
 
 
 def one_task(task: Task, add: Callable[[str, dict[str, float]], None]) -> None:
     data, (query, truth), bridge = task.reference(), task.query(), task.bridge()
-    for name, parts in TRAINING.items():
-        with patched(parts):
+    truth, labels = np.asarray(truth), sorted(set(data.obs["label"]))
+    peaks = task.query_peaks(query) if "query_peaks" in task.entry else None
+    parts = parts_of(task, truth)
+
+    def all_figures(model: deepscore.DeepScore, **options: object) -> dict[str, float]:
+        def on(cells: np.ndarray | slice) -> ad.AnnData:
+            beside = {} if peaks is None else {"peaks": peaks[cells]}
+            return annotated(model, query[cells], **(beside | options))
+
+        result = figures(task, labels, truth, on(slice(None)))
+        for column, queries in parts.items():
+            result[column] = np.mean([(on(cells).obs["deepscore"] == truth[cells]).mean() for cells in queries])
+        return result
+
+    for name, changed in TRAINING.items():
+        with patched(changed):
             known = data
             if bridge:
                 rna, atac = bridge
@@ -117,17 +131,13 @@ def one_task(task: Task, add: Callable[[str, dict[str, float]], None]) -> None:
                 known = atac[calls != "Unclassified"].copy()
                 known.obs["label"] = calls[calls != "Unclassified"]
             model = trained(known, query, task.modality)
-        labels = sorted(set(data.obs["label"]))
-        peaks = raw_peaks(task, query)
-        found = figures(task, labels, truth, annotated(model, query, **peaks))
-        add(name, found | one_type(task, truth, model, query))
+        add(name, all_figures(model))
         if name != "all parts":
             continue
         for part, change in ANNOTATION.items():
-            options = peaks | {key: value for key, value in change.items() if isinstance(key, str)}
+            options = {key: value for key, value in change.items() if isinstance(key, str)}
             with patched({key: value for key, value in change.items() if not isinstance(key, str)}):
-                found = figures(task, labels, truth, annotated(model, query, **options))
-                add(part, found | one_type(task, truth, model, query, **options))
+                add(part, all_figures(model, **options))
 
 
 def main(tasks: str, out: str) -> None:
@@ -141,7 +151,7 @@ def main(tasks: str, out: str) -> None:
                 for column in (task.group, "closed"):
                     values[part][column].append(found["macro_f1"])
                 values[part]["ece"].append(found["ece"])
-            for column in ("one_type", "auroc", "unknown_below"):
+            for column in ("redrawn", "one_type", "auroc", "unknown_below"):
                 if column in found:
                     values[part][column].append(found[column])
 

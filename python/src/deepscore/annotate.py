@@ -28,6 +28,7 @@ from .naming import Modality, is_peak, match_names, select_modality
 from .normalize import Values, detect
 from .refine import SAMPLE, WHOLE, View, look
 from .scale import GroupSums
+from .structure import Doubles
 from .taught import Peaks
 
 __all__ = ["UNCLASSIFIED", "Annotation", "annotate_blocks", "embed_blocks", "vote"]
@@ -73,14 +74,14 @@ class Annotation:
     """
 
     calls: Names
-    scores: npt.NDArray[np.float64]
+    scores: Doubles
     raw: Names
     reasons: Names
-    probabilities: npt.NDArray[np.float64] | None
+    probabilities: Doubles | None
     labels: tuple[str, ...]
     overlap: float
     group_calls: Names | None = None
-    group_shares: npt.NDArray[np.float64] | None = None
+    group_shares: Doubles | None = None
 
 
 def annotate_blocks(
@@ -107,7 +108,6 @@ def annotate_blocks(
         if vector is not None:
             require_length(query, vector, what)
     values = detect(query, model.modality)
-    present = positions >= 0
     samples = np.zeros(query.n_cells, np.intp)
     if batch is not None:
         samples = pd.factorize(batch, use_na_sentinel=False)[0].astype(np.intp)
@@ -115,41 +115,55 @@ def annotate_blocks(
     if peaks is not None and use_query:
         peaks = select_modality(peaks, "peaks")[0]
         raw_peaks = Peaks.of(peaks.in_order_of(query.cell_names, "The query and its peaks"))
-    learnt = _view(model, query, positions, values, samples, raw_peaks, own_scale=batch is not None, refine=use_query)
-    best, raw = np.empty(query.n_cells, np.intp), np.empty(query.n_cells, np.intp)
-    scores, known = np.empty(query.n_cells), np.empty(query.n_cells)
-    empty = np.empty(query.n_cells, np.bool_)
-    table = np.empty((query.n_cells, len(model.labels))) if probabilities else None
-
-    def predict(item: tuple[int, sp.csr_matrix, sp.csr_matrix | None]) -> int:
-        start, block, of_peaks = item
-        rows = slice(start, start + block.shape[0])
-        alone, found, known[rows] = view.result().predict(block, samples[rows], start, of_peaks)
-        raw[rows], best[rows] = alone.argmax(axis=1), found.argmax(axis=1)
-        empty[rows] = np.asarray(block.sum(axis=1)).ravel() == 0  # nothing to go by: no label
-        scores[rows] = found.max(axis=1) * known[rows] * ~empty[rows]
-        if table is not None:
-            table[rows] = found
-        return block.shape[0]
-
+    learn = _learner(model, query, positions, values, samples, raw_peaks, own_scale=batch is not None, refine=use_query)
+    found = _Answers(query.n_cells, len(model.labels), table=probabilities)
     with (
         threadpool_limits(1, user_api="blas"),  # its threads wait busily for small products, beside the reader
         ThreadPoolExecutor(1) as pool,
         tqdm(total=query.n_cells, desc="annotate", unit="cell", delay=2) as bar,
     ):
-        view = pool.submit(learnt)  # while the first cells are read
+        view = pool.submit(learn)  # while the first cells are read
+
+        def predict(item: tuple[int, sp.csr_matrix, sp.csr_matrix | None]) -> int:
+            start, block, of_peaks = item
+            rows = slice(start, start + block.shape[0])
+            found.put(rows, block, *view.result().predict(block, samples[rows], start, of_peaks))
+            return block.shape[0]
+
         to_read = raw_peaks if raw_peaks is not None and view.result().needs_peaks else None
         blocks = _with_peaks(gathered(model.normalization.blocks(query, positions, values)), to_read)
         for n_cells in overlapped(predict, blocks, ahead=BLOCKS_AHEAD):
             bar.update(n_cells)
-    unclassified = (scores < least) | empty
-    calls = model.label_names[best]
-    calls[unclassified] = UNCLASSIFIED
-    overlap = float(present.mean())
-    reasons = np.where(known < UNKNOWN, "outlier", "low overlap" if overlap < GOOD_OVERLAP else "low confidence")
-    reasons = np.where(unclassified, np.where(empty, "no counts", reasons), "").astype(object)
-    voted, shares = (None, None) if groups is None else vote(calls, groups)
-    return Annotation(calls, scores, model.label_names[raw], reasons, table, model.labels, overlap, voted, shares)
+    return found.annotation(model, least, float((positions >= 0).mean()), groups)
+
+
+class _Answers:
+    """What the network and the neighbours say of each cell of a query, filled in block by block."""
+
+    def __init__(self, n_cells: int, n_labels: int, *, table: bool) -> None:
+        self.best, self.raw = np.empty(n_cells, np.intp), np.empty(n_cells, np.intp)
+        self.scores, self.known = np.empty(n_cells), np.empty(n_cells)
+        self.empty = np.empty(n_cells, np.bool_)
+        self.table = np.empty((n_cells, n_labels)) if table else None
+
+    def put(self, rows: slice, block: sp.csr_matrix, alone: Doubles, found: Doubles, known: Doubles) -> None:
+        """Keep what :meth:`View.predict` says of a block."""
+        self.raw[rows], self.best[rows] = alone.argmax(axis=1), found.argmax(axis=1)
+        self.empty[rows] = np.asarray(block.sum(axis=1)).ravel() == 0  # nothing to go by: no label
+        self.known[rows], self.scores[rows] = known, found.max(axis=1) * known * ~self.empty[rows]
+        if self.table is not None:
+            self.table[rows] = found
+
+    def annotation(self, model: Model, least: float, overlap: float, groups: Names | None) -> Annotation:
+        """Call a label for each cell whose score is at least `least`, and say why the others have none."""
+        unclassified = (self.scores < least) | self.empty
+        calls = model.label_names[self.best]
+        calls[unclassified] = UNCLASSIFIED
+        doubt = "low overlap" if overlap < GOOD_OVERLAP else "low confidence"
+        reasons = np.where(self.known < UNKNOWN, "outlier", doubt)
+        reasons = np.where(unclassified, np.where(self.empty, "no counts", reasons), "").astype(object)
+        raw, voted = model.label_names[self.raw], (None, None) if groups is None else vote(calls, groups)
+        return Annotation(calls, self.scores, raw, reasons, self.table, model.labels, overlap, *voted)
 
 
 def _with_peaks(
@@ -160,9 +174,7 @@ def _with_peaks(
         yield start, block, None if peaks is None else peaks.rows(np.arange(start, start + block.shape[0]))
 
 
-def embed_blocks(
-    model: Model, query: CellBlocks, *, modality: str | None = None, min_overlap: float = 0.1
-) -> npt.NDArray[np.float64]:
+def embed_blocks(model: Model, query: CellBlocks, *, modality: str | None = None, min_overlap: float = 0.1) -> Doubles:
     """Project a query to the components of the reference; see :meth:`deepscore.DeepScore.embed`."""
     if model.lsi is None:
         raise InputError(
@@ -175,7 +187,7 @@ def embed_blocks(
     return np.concatenate([model.lsi.embed(signac_tfidf(block, model.normalization)) for _, block in blocks])
 
 
-def _view(
+def _learner(
     model: Model,
     query: CellBlocks,
     positions: npt.NDArray[np.intp],
@@ -186,7 +198,7 @@ def _view(
     own_scale: bool,
     refine: bool,
 ) -> Callable[[], View]:
-    """Read the query, or a sample of a large one, as far as it is to be used; return what learns from it."""
+    """Read the query, or a sample of a large one, as far as it is to be used; return a function that learns from it."""
     present = positions >= 0
     refine = refine and model.profiles is not None  # a file of version 1 has none
     if not refine and not own_scale:
@@ -210,7 +222,7 @@ def _sampled(query: CellBlocks, samples: npt.NDArray[np.intp]) -> npt.NDArray[np
     return np.unique(np.concatenate([rows, *(np.flatnonzero(samples == batch)[:CELLS_PER_BATCH] for batch in few)]))
 
 
-def vote(calls: Names, groups: Names) -> tuple[Names, npt.NDArray[np.float64]]:
+def vote(calls: Names, groups: Names) -> tuple[Names, Doubles]:
     """Return for each cell the most frequent call in its group and its share; of equal ones the first by name.
 
     A cell whose group is missing votes by itself.
@@ -270,7 +282,7 @@ def align(
             f"The query has only {n_found} of the model's {n} features ({n_found / n:.0%}): scores are less reliable. "
             "A model trained on the shared features would do better.",
             UserWarning,
-            stacklevel=2,
+            stacklevel=4,  # where the user called annotate or embed
         )
     return query, positions
 

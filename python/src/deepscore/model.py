@@ -135,7 +135,10 @@ class Model:
         self, block: sp.csr_matrix, scale: Scale | None = None, present: npt.NDArray[np.bool_] | None = None
     ) -> npt.NDArray[np.float64]:
         """Return calibrated probabilities, cells x labels; arguments as for :meth:`logits`."""
-        logits = self.logits(block, scale or self.scale(), present)
+        return self.probabilities(self.logits(block, scale or self.scale(), present))
+
+    def probabilities(self, logits: Floats) -> npt.NDArray[np.float64]:
+        """Return the probabilities of calibrated logits, cells x labels."""
         return softmax(logits.astype(np.float64) / self.temperature)
 
 

@@ -19,7 +19,7 @@ from scipy.special import expit
 from .labels import evenly
 from .normalize import Floats
 from .scale import LEAST_DEVIATION
-from .structure import COMPONENTS, Codes, Doubles, clusters_of, components, group_moments
+from .structure import COMPONENTS, Codes, Doubles, clusters_of, components, group_means, group_moments
 
 __all__ = ["WITHIN", "Profiles", "p_known", "profiles_of"]
 
@@ -91,7 +91,7 @@ def profiles_of(matrix: sp.csr_matrix, codes: Codes) -> Profiles:
         members = np.flatnonzero(codes == label)
         n = int(np.clip(len(members) // CELLS_PER_PROFILE, 1, PROFILES_PER_LABEL))
         parts = clusters_of(scores[members], n, 0)
-        means.append(group_moments(matrix[members], parts)[0])
+        means.append(group_means(matrix[members], parts))
         owner.append(np.full(len(means[-1]), label))
         sizes.append(np.rint(np.bincount(parts) * (counts[label] / len(members))))
     within = components(z, codes)[1]
@@ -137,7 +137,7 @@ def p_known(
     """
     if z.shape[0] < LEAST_CELLS or present.sum() < 2 * COMPONENTS:
         return np.ones(z.shape[0])
-    offset = group_moments(z, groups)[0]
+    offset = group_means(z, groups)
     labels, profiles = _as_the_query(groups, present, probabilities, reference)
     depth = np.bincount(groups) @ offset
     within = np.linalg.qr(np.column_stack([reference.within, depth]) * present[:, None])[0]

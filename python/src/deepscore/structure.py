@@ -12,6 +12,7 @@ __all__ = [
     "Doubles",
     "clusters_of",
     "components",
+    "group_means",
     "group_moments",
     "lifted",
     "nearest",
@@ -34,22 +35,28 @@ def own_standardised(x: sp.csr_matrix, groups: Codes, deviation: Doubles) -> sp.
     return sp.csr_array((data, x.indices, x.indptr), shape=x.shape)
 
 
+def group_means(x: sp.sparray | sp.csr_matrix | Doubles, groups: Codes, n_groups: int | None = None) -> Doubles:
+    """Return the mean of each group of cells, groups x features; that of all cells for an empty group."""
+    n = np.bincount(groups, minlength=n_groups or 0)
+    member = sp.csr_array((1 / n[groups], (groups, np.arange(len(groups)))), shape=(len(n), len(groups)))
+    product = member @ x
+    mean: Doubles = (product.toarray() if sp.issparse(product) else product).astype(np.float64)
+    if not n.all():
+        mean[n == 0] = n @ mean / n.sum()
+    return mean
+
+
 def group_moments(
     x: sp.csr_matrix | sp.csr_array, groups: Codes, n_groups: int | None = None
 ) -> tuple[Doubles, Doubles]:
     """Return mean and variance of each group of cells, groups x features; those of all cells for an empty group."""
-    n = np.bincount(groups, minlength=n_groups or 0)
-    shape = (len(n), len(groups))
-    member = sp.csr_array((1 / n[groups], (groups, np.arange(len(groups)))), shape=shape)
-    mean, squares = ((member @ y).toarray().astype(np.float64) for y in (x, x.power(2)))
-    if not n.all():
-        mean[n == 0], squares[n == 0] = (n @ mean / n.sum(), n @ squares / n.sum())
+    mean, squares = (group_means(y, groups, n_groups) for y in (x, x.power(2)))
     return mean, np.maximum(squares - mean**2, 0)
 
 
 def components(z: sp.csr_array, groups: Codes) -> tuple[Doubles, Doubles]:
     """Scores and loadings of the cells after centring each group: randomised SVD, never dense."""
-    centre = group_moments(z, groups)[0]
+    centre = group_means(z, groups)
     count = min(COMPONENTS, z.shape[0] // 5, z.shape[1])
     basis = np.random.default_rng(0).normal(size=(z.shape[1], min(count + 10, *z.shape)))
     for _ in range(4):

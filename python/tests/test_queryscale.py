@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy.special import softmax
+
+from deepscore import queryscale
+from deepscore.neighbours import Space
+from deepscore.queryscale import Sample, own_and_shifted, settled
+from deepscore.scale import GroupSums, Scale
+from synthetic import normalised, study
+
+OTHER = [200, 5, 60, 30, 5]  # another composition than the reference's, with two rare types
+
+
+def looked_at(model, counts, groups=None, n_groups=1, *, whole=True):
+    """Return the sample, its neighbourhoods, its scale, and which batches are mixtures of types."""
+    x = normalised(model, counts)
+    groups = np.zeros(x.shape[0], np.intp) if groups is None else groups
+    sample, space = Sample(model, x, groups, n_groups, np.ones(150, bool)), Space.of(x, groups, n_groups, whole=whole)
+    return sample, space, *settled(sample, *own_and_shifted(sample), space)
+
+
+def slow_shift(model, x, groups, n_groups):
+    """Estimate composition and shift in turn, batch by batch, on dense arrays."""
+    own = GroupSums(n_groups, x.shape[1]).add(x, groups).by_group(groups, model.scale())
+    centre, deviation, dense = own.centre.astype(float), own.deviation.astype(float), x.toarray().astype(float)
+    profiles = model.profiles
+    share = np.array([profiles.cells[profiles.owner == i].sum() for i in range(len(model.labels))])
+    share = share / share.sum()
+    means = [
+        np.average(profiles.mean[profiles.owner == i], axis=0, weights=profiles.cells[profiles.owner == i])
+        for i in range(len(model.labels))
+    ]
+    for _ in range(4):
+        z = (dense - centre[groups]) / deviation[groups]
+        scale = Scale(centre.astype(np.float32), deviation.astype(np.float32), groups)
+        deep = replace(model, linear=None).logits(x, scale).argmax(axis=1)
+        labels = softmax((z @ model.linear[0] + model.linear[1]) / model.temperature, axis=1)
+        centre = np.tile(model.mean.astype(float), (n_groups, 1))
+        deviation = np.tile(model.deviation.astype(float), (n_groups, 1))
+        for group in range(n_groups):
+            n = (groups == group).sum()
+            if n:
+                added = 5 + 8 * n * (deep != labels.argmax(axis=1))[groups == group].mean() ** 2
+                mixture = (labels[groups == group].sum(axis=0) + added * share) / (n + added)
+                centre[group] += n / (n + 50) * (dense[groups == group].mean(axis=0) - mixture @ np.array(means))
+    return own, centre
+
+
+def slow_share(model, x, groups, n_groups, own, shifted):
+    """Count, cell by cell, how often neighbours have its label by each scale; the shifted one can only gain by it."""
+    weights = Space.of(x, groups, n_groups, whole=True).weights.toarray()
+    alike = np.zeros((2, n_groups))
+    for i, scale in enumerate((own, shifted)):
+        called = model.logits(x, scale).argmax(axis=1)
+        for cell, group in enumerate(groups):
+            same = sum(w for w, label in zip(weights[cell], called, strict=True) if label == called[cell])
+            alike[i, group] += 1 if not weights[cell].any() else same
+    n = np.bincount(groups, minlength=n_groups)
+    gain = (alike[1] - alike[0]) / np.maximum(n, 1) * n / (n + 50)
+    return np.array([min(max(0.5 - 20 * g, 0), 0.5) for g in gain])
+
+
+@pytest.mark.parametrize("shift", [0.8, 1.3])
+@pytest.mark.parametrize(("groups", "n_groups"), [([0], 1), ([0, 1], 2), ([0, 2], 3)])
+def test_the_scale_lies_between_the_own_one_and_that_of_the_composition(of_study, groups, n_groups, shift):
+    counts, codes = study(3, OTHER, shift)
+    sample, _, scale, mixed = looked_at(of_study, counts, np.resize(groups, len(codes)), n_groups)
+    x, groups = sample.x, sample.groups
+    own, centre = slow_shift(of_study, x, groups, n_groups)
+    dense = x.toarray()
+    one = (dense - own.centre[groups]) / own.deviation[groups]
+    other = (dense - centre[groups]) / of_study.deviation
+    found = (dense - scale.centre[groups]) / scale.deviation[groups]
+    shifted = Scale(centre.astype(np.float32), np.tile(of_study.deviation, (n_groups, 1)), groups)
+    share = slow_share(of_study, x, groups, n_groups, own, shifted)[groups][:, None]
+    assert share.min() < 0.5  # the composition is another one
+    np.testing.assert_array_equal(mixed, 1)
+    np.testing.assert_allclose(found, share * one + (1 - share) * other, atol=2e-3)
+
+
+def test_of_scales_that_neighbours_bear_out_alike_both_are_used(of_study):
+    counts, codes = study(3, [60] * 5, 0.8)
+    sample, space, *_ = looked_at(of_study, counts)
+    noise = np.where(np.arange(len(codes)) % 3, codes, (codes + 1) % 5)
+    for own, shifted, share in ((codes, codes, 0.5), (codes, noise, 0.5), (noise, codes, 0.0)):
+        assert queryscale._share_of_own(sample, (own, shifted), space) == share
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.8, 1.0])
+def test_between_two_scales_values_are_the_mean_of_both(rng, share):
+    one, other = (
+        Scale(rng.normal(0, 1, (2, 4)).astype(np.float32), rng.uniform(0.5, 2, (2, 4)).astype(np.float32))
+        for _ in range(2)
+    )
+    x, shares = rng.normal(0, 2, (2, 4)), np.array([share, 0.25])
+    found = queryscale._between(one, other, shares)
+    z, a, b = ((x - scale.centre) / scale.deviation for scale in (found, one, other))
+    np.testing.assert_allclose(z, shares[:, None] * a + (1 - shares[:, None]) * b, atol=1e-5)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_sorted_cells_keep_the_scale_of_the_reference(of_study, shift, whole):
+    *_, scale, mixed = looked_at(of_study, study(2, [0, 0, 300, 0, 0], shift)[0], whole=whole)
+    assert mixed.tolist() == [0]
+    np.testing.assert_allclose(scale.centre[0], of_study.mean, atol=1e-5)
+    np.testing.assert_allclose(scale.deviation[0], of_study.deviation, rtol=1e-5)
+
+
+def test_each_batch_is_judged_by_itself(of_study):
+    counts = sp.vstack([study(2, [0, 0, 200, 0, 0], 0.5)[0], study(4, [60] * 5, 0.5)[0]])
+    *_, scale, mixed = looked_at(of_study, counts, np.repeat([0, 1], [200, 300]), 2)
+    assert mixed.tolist() == [0, 1]
+    np.testing.assert_allclose(scale.centre[0], of_study.mean, atol=1e-5)
+    assert np.abs(scale.centre[1] - of_study.mean).max() > 0.1
+
+
+def test_without_neighbours_both_scales_count_alike(of_study):
+    sample, *_ = looked_at(of_study, study(3, OTHER, 0.8)[0])
+    scales, calls = own_and_shifted(sample)
+    scale, mixed = settled(sample, scales, calls, None)
+    z, a, b = ((1 - each.centre) / each.deviation for each in (scale, *scales))
+    np.testing.assert_allclose(z, (a + b) / 2, atol=1e-4)
+    assert mixed.tolist() == [1]
+
+
+def test_calls_are_those_of_the_network_by_each_scale(of_study):
+    sample, *_ = looked_at(of_study, study(3, OTHER, 0.8)[0], np.resize([0, 2], 300), 3)
+    scales, calls = own_and_shifted(sample)
+    for scale, called in zip(scales, calls, strict=True):
+        np.testing.assert_array_equal(called, of_study.logits(sample.x, scale).argmax(axis=1))
