@@ -362,6 +362,16 @@ def test_joined_blocks_hold_all_cells_in_order(raw, cells_per_call, monkeypatch)
     assert min((b.shape[0] for _, b in joined[:-1]), default=cells_per_call) >= cells_per_call
 
 
+def test_joined_blocks_of_dense_cells_stay_small(raw, monkeypatch):
+    monkeypatch.setattr(annotate, "VALUES_PER_BLOCK", 100)
+    parts = [(start, sp.csr_matrix(raw[start : start + 1])) for start in range(N_CELLS)]
+    joined = list(annotate.gathered(iter(parts)))
+    assert (sp.vstack([block for _, block in joined]).toarray() == raw).all()
+    for (_, block), (after, _) in zip(joined, joined[1:], strict=False):
+        assert block[:-1].nnz < 100 <= block.nnz
+        assert after < N_CELLS
+
+
 # ------------------------------------------------------------------------------------------ raw peaks of a query
 
 

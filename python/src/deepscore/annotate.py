@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from .blocks import CellBlocks, Names, overlapped
+from .blocks import VALUES_PER_BLOCK, CellBlocks, Names, overlapped
 from .chromatin.lsi import signac_tfidf
 from .chromatin.peaks import carried_over
 from .config import flag, number
@@ -298,16 +298,16 @@ def _of_modality(query: CellBlocks, modality: Modality, *, strict: bool) -> Cell
 
 
 def gathered(blocks: Iterable[tuple[int, sp.csr_matrix]]) -> Iterator[tuple[int, sp.csr_matrix]]:
-    """Join normalised blocks until a network call has enough to do."""
+    """Join normalised blocks until a network call has enough to do, or they hold as many values as a block may."""
     parts: list[sp.csr_matrix] = []
-    first = n = 0
+    first = n = n_values = 0
     for start, block in blocks:
         if not parts:
             first = start
         parts.append(block)
-        n += block.shape[0]
-        if n >= CELLS_PER_CALL:
+        n, n_values = n + block.shape[0], n_values + block.nnz
+        if n >= CELLS_PER_CALL or n_values >= VALUES_PER_BLOCK:
             yield first, sp.vstack(parts, format="csr")
-            parts, n = [], 0
+            parts, n, n_values = [], 0, 0
     if parts:
         yield first, sp.vstack(parts, format="csr")

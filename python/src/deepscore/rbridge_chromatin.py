@@ -19,10 +19,11 @@ from .blocks import CellBlocks, Names
 from .chromatin.activity import activity_blocks, activity_from_fragments
 from .chromatin.bridge import Bridge, rna_model_of, train_through
 from .chromatin.fragments import count_fragments as count
+from .chromatin.fragments import count_over
 from .chromatin.genes import read_annotation
 from .chromatin.intervals import peak_names, read_bed
-from .chromatin.linked import linked_genes
-from .chromatin.peaks import common_peaks, match, matched_blocks, peaks_among, wanted_intervals
+from .chromatin.linked import best_linked
+from .chromatin.peaks import common_peaks, peaks_among, wanted_intervals
 from .config import NetworkConfig, TrainConfig, whole
 from .errors import InputError
 from .rbridge import Answer, Kwargs, _answers, _labels, _only, _strings, load_torch
@@ -45,14 +46,8 @@ def find_common_peaks(datasets: Sequence[Peaks], kwargs: Kwargs) -> list[str]:
 @_answers
 def match_peaks(query: CellBlocks, peaks: Peaks, fragments: str | None, kwargs: Kwargs) -> Answer:
     """Twin of :func:`deepscore.match_peaks`."""
-    options, wanted = _only(kwargs, "min_overlap", "counting"), _peaks(peaks)
-    counting = options.pop("counting", "fragments")
-    if fragments is None:
-        found = match(query.feature_names, wanted, **options)
-        counts, covered = matched_blocks(query, found, wanted).to_csr(), found.covered
-    else:
-        counts = count(fragments, wanted_intervals(wanted), query.cell_names.tolist(), count=counting)
-        covered = np.diff(counts.tocsc().indptr) > 0
+    wanted = _peaks(peaks)
+    counts, covered = count_over(query, wanted, fragments, **_only(kwargs, "min_overlap", "counting"))
     return matrix(counts, wanted) | {"covered": covered.tolist()}
 
 
@@ -80,10 +75,8 @@ def gene_activity(x: CellBlocks | str, annotation: Table, cells: Sequence[str] |
 def find_linked_genes(rna: CellBlocks, atac: CellBlocks, annotation: Table | None, kwargs: Kwargs) -> list[str]:
     """Twin of :func:`deepscore.find_linked_genes`."""
     options = _only(kwargs, "n_features", "upstream")
-    n = whole("n_features", options.get("n_features"), 1, optional=True)
     halves = Bridge.of(rna, atac, "activity", _optional_genes(annotation), _upstream(options))
-    names, correlations = linked_genes(halves.rna, halves.atac)
-    return names[: min(n or len(names), int((correlations > 0).sum()))]
+    return best_linked(halves.rna, halves.atac, options.get("n_features"))
 
 
 @_answers

@@ -23,11 +23,13 @@ import pandas as pd
 import scipy.sparse as sp
 from tqdm import tqdm
 
+from ..blocks import CellBlocks, Names
 from ..config import choice
 from ..errors import InputError
 from .intervals import overlaps, require_common_chromosomes
+from .peaks import match, matched_blocks, wanted_intervals
 
-__all__ = ["count_fragments"]
+__all__ = ["count_fragments", "count_over"]
 
 # About 700,000 lines of text, which are held at once.
 BLOCK_BYTES = 2**25
@@ -99,6 +101,27 @@ def count_fragments(
     counts = sp.csr_matrix((values, (rows, columns)), shape=(len(wanted), len(intervals)), dtype=np.float32)
     counts.sum_duplicates()
     return counts
+
+
+def count_over(
+    query: CellBlocks,
+    wanted: Names,
+    fragments: str | os.PathLike[str] | None,
+    *,
+    min_overlap: float = 0.1,
+    counting: str = "fragments",
+) -> tuple[sp.csr_matrix, npt.NDArray[np.bool_]]:
+    """Count a query over another set of peaks: from a fragments file, or by overlap from its own peaks.
+
+    Returns
+    -------
+    Cells x peaks, and which of the peaks the query's own cover (of fragments: which have any count).
+    """
+    if fragments is None:
+        found = match(query.feature_names, wanted, min_overlap)
+        return matched_blocks(query, found, wanted).to_csr(), found.covered
+    counts = count_fragments(fragments, wanted_intervals(wanted), query.cell_names.tolist(), count=counting)
+    return counts, np.diff(counts.tocsc().indptr) > 0
 
 
 def _check_arguments(path: Path, intervals: pd.DataFrame, cells: pd.Index) -> None:

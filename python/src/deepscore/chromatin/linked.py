@@ -9,13 +9,14 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from ..blocks import CellBlocks
+from ..config import whole
 from ..features import no_shared_features
 from ..naming import match_names
 from ..normalize import Normalization, detect, typical_total
 from ..scale import LEAST_DEVIATION
 from ..structure import clusters_of, components, group_moments, own_standardised
 
-__all__ = ["linked_genes"]
+__all__ = ["best_linked", "linked_genes"]
 
 CELLS_PER_POOL = 50
 MOST_CELLS = 10_000
@@ -58,6 +59,13 @@ def linked_genes(rna: CellBlocks, activity: CellBlocks) -> tuple[list[str], Doub
     names = rna.feature_names[shared][order].tolist()
     logger.info("%d of %d genes have an activity that follows their expression", (correlation > 0).sum(), len(names))
     return names, correlation[order]
+
+
+def best_linked(rna: CellBlocks, activity: CellBlocks, n_features: int | None = None) -> list[str]:
+    """Return the best `n_features` of :func:`linked_genes`, or all, of those whose correlation is above 0."""
+    most = whole("n_features", n_features, 1, optional=True)
+    names, correlations = linked_genes(rna, activity)
+    return names[: (correlations > 0).sum()][:most]
 
 
 def _pools(rna: CellBlocks, columns: npt.NDArray[np.intp]) -> sp.csr_array:

@@ -13,15 +13,16 @@ import pandas as pd
 from ..adapters import as_anndata, labels_of, open_halves, open_source
 from ..api import DeepScore, load
 from ..blocks import Names
-from ..config import NetworkConfig, TrainConfig, whole
+from ..config import NetworkConfig, TrainConfig
 from ..errors import InputError
 from .activity import activity_blocks, activity_from_fragments
 from .bridge import Bridge, rna_model_of, train_through
 from .fragments import count_fragments as count
+from .fragments import count_over
 from .genes import read_annotation
 from .intervals import peak_names, read_bed
-from .linked import linked_genes
-from .peaks import common_peaks, match, matched_blocks, peaks_among, wanted_intervals
+from .linked import best_linked
+from .peaks import common_peaks, peaks_among, wanted_intervals
 
 __all__ = [
     "count_fragments",
@@ -122,12 +123,7 @@ def match_peaks(
     """
     source = open_source(query, layer, modality)
     wanted = peaks_of(peaks)
-    if fragments is not None:
-        counts = count(fragments, wanted_intervals(wanted), list(source.blocks.cell_names), count=counting)
-        covered = np.diff(counts.tocsc().indptr) > 0
-    else:
-        found = match(source.blocks.feature_names, wanted, min_overlap)
-        counts, covered = matched_blocks(source.blocks, found, wanted).to_csr(), found.covered
+    counts, covered = count_over(source.blocks, wanted, fragments, min_overlap=min_overlap, counting=counting)
     return as_anndata(counts, wanted, source.obs, pd.DataFrame({"covered": covered}))
 
 
@@ -271,8 +267,7 @@ def find_linked_genes(
     """
     rna, atac = open_halves(multiome, layer)
     halves = Bridge.of(rna.blocks, atac.blocks, "activity", _genes(annotation), upstream)
-    names, correlations = linked_genes(halves.rna, halves.atac)
-    return names[: min(whole("n_features", n_features, 1, optional=True) or len(names), int((correlations > 0).sum()))]
+    return best_linked(halves.rna, halves.atac, n_features)
 
 
 def train_bridge(
