@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import threading
 import warnings
 from contextlib import nullcontext
@@ -367,7 +368,7 @@ def test_joined_blocks_of_dense_cells_stay_small(raw, monkeypatch):
     parts = [(start, sp.csr_matrix(raw[start : start + 1])) for start in range(N_CELLS)]
     joined = list(annotate.gathered(iter(parts)))
     assert (sp.vstack([block for _, block in joined]).toarray() == raw).all()
-    for (_, block), (after, _) in zip(joined, joined[1:], strict=False):
+    for (_, block), (after, _) in itertools.pairwise(joined):
         assert block[:-1].nnz < 100 <= block.nnz
         assert after < N_CELLS
 

@@ -161,7 +161,7 @@ def _count_calls(
         learn = reference.subset(np.flatnonzero(fold != left_out))
         if len(np.unique(learn.codes)) < 2:
             continue  # nothing to tell apart
-        model = fit(learn, _brief(len(learn.codes), config), TrainConfig(progress=False))
+        model = fit(learn, _brief(len(learn.codes), config), TrainConfig(progress=False), cell_by_cell=True)
         block, scale = reference.matrix[test], model.scale()
         if present is not None:
             block = block @ sp.diags(present.astype(np.float32), format="csr")

@@ -49,6 +49,8 @@ def fit(
     network: NetworkConfig,
     train: TrainConfig,
     on_epoch: Callable[[int, Model], None] | None = None,
+    *,
+    cell_by_cell: bool = False,
 ) -> Model:
     """Train on a prepared reference.
 
@@ -56,6 +58,9 @@ def fit(
     ----------
     on_epoch
         Called after every epoch with its number (from 1) and the model as it is.
+    cell_by_cell
+        Leave out what only a query as a whole needs: profiles and LSI. A fold of the reference check, which may lack a
+        label, has neither.
 
     Returns
     -------
@@ -90,13 +95,11 @@ def fit(
         "test_prop": reference.test_prop,
         "history": history,
     }
-    return replace(  # a fold of the reference check may lack a label, and needs no profiles
-        model,
-        temperature=fit_temperature(hidden + linear, codes),
-        training=facts,
-        profiles=profiles_of(reference.matrix, reference.codes) if all(counts) else None,
-        lsi=_lsi(reference, network.seed) if all(counts) and reference.modality == "peaks" else None,
-    )
+    model = replace(model, temperature=fit_temperature(hidden + linear, codes), training=facts)
+    if cell_by_cell:
+        return model
+    lsi = _lsi(reference, network.seed) if reference.modality == "peaks" else None
+    return replace(model, profiles=profiles_of(reference.matrix, reference.codes), lsi=lsi)
 
 
 def _lsi(reference: Reference, seed: int) -> LSI | None:
