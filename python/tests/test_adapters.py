@@ -7,12 +7,14 @@ from pathlib import Path
 
 import anndata as ad
 import dask.array as da
+import h5py
 import mudata
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+import deepscore
 from deepscore.adapters import as_anndata, open_halves, open_source, write_h5ad
 from deepscore.errors import EngineError, InputError
 from synthetic import dataset, digest
@@ -435,3 +437,42 @@ def test_a_failure_while_writing_leaves_the_old_output(query, trained, tmp_path,
     assert output.read_text() == "old"
     assert sorted(item.name for item in tmp_path.iterdir()) == ["out.h5ad", "query.h5ad"]
     found.file.close()
+
+
+@pytest.mark.parametrize("kind", ["h5ad", "zarr"])
+def test_nothing_of_a_store_is_lost_and_no_layer_is_read(trained, tmp_path, kind):
+    data = dataset(2, n_cells=150)
+    data.layers["counts"], data.raw = data.X.copy(), data.copy()
+    data.obsp["graph"], data.varm["loadings"] = sp.eye_array(150, format="csr"), np.ones((data.n_vars, 2))
+    data.obsm["pca"], data.uns["source"] = np.ones((150, 2)), "made up"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        getattr(data, f"write_{kind}")(tmp_path / f"q.{kind}")
+    expected = trained.annotate(data.copy()).obs["deepscore"].tolist()
+    for layer in (None, "counts"):
+        found = trained.annotate(tmp_path / f"q.{kind}", layer=layer)
+        assert found.obs["deepscore"].tolist() == expected
+        assert not sp.issparse(found.layers["counts"])  # still on disk
+    memory = found.to_memory()
+    assert (memory.X != data.X).nnz == (memory.layers["counts"] != data.X).nnz == (memory.raw.X != data.X).nnz == 0
+    assert (list(memory.obsp), list(memory.varm), memory.uns["source"]) == (["graph"], ["loadings"], "made up")
+    write_h5ad(found, f"q.{kind}" if kind == "zarr" else str(tmp_path / "q.h5ad"), str(tmp_path / "out.h5ad"))
+    out = ad.read_h5ad(tmp_path / "out.h5ad")
+    assert out.obs["deepscore"].tolist() == expected
+    assert (list(out.obsp), list(out.varm), list(out.obsm)) == (["graph"], ["loadings"], ["pca"])
+    assert out.raw.shape == data.shape
+
+
+def test_a_file_that_is_no_anndata_is_refused(trained, tmp_path):
+    with h5py.File(tmp_path / "other.h5ad", "w") as file:
+        file["layers/x"] = np.ones(3)
+    with pytest.raises(InputError) as caught:
+        trained.annotate(tmp_path / "other.h5ad")
+    assert caught.value.code == "unknown_data"
+
+
+@pytest.mark.parametrize("labels", [5, {"a": "b"}, b"cell_type", np.array([["a"], ["b"]])], ids=str)
+def test_labels_that_are_no_list_are_refused(trained, labels):
+    with pytest.raises(InputError) as caught:
+        deepscore.DeepScore().set_reference(dataset(1), labels)
+    assert caught.value.code == "labels_length"

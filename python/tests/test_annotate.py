@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from deepscore import annotate, refine
 from deepscore.annotate import UNCLASSIFIED, align, annotate_blocks, vote
@@ -567,3 +568,14 @@ def test_little_overlap_of_peaks_is_told(of_peaks, cells):
         found = annotate_blocks(of_peaks, blocks_of(cells[0], features), 0.99)
     assert found.overlap == 0.3
     assert "low overlap" in found.reasons
+
+
+def test_blas_has_its_threads_back_after_two_queries_at_once(model, raw):
+    def threads():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda _: annotate_blocks(model, blocks_of(raw)), range(6)))
+        assert threads() == before

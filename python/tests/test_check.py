@@ -11,7 +11,7 @@ import deepscore
 from deepscore import check
 from deepscore.check import whole_batches, within_labels
 from deepscore.errors import ConfigError, InputError
-from synthetic import LABELS, counts, dataset, digest, log_cp10k
+from synthetic import LABELS, counts, dataset, digest, log_cp10k, multiome, sites
 
 
 @pytest.fixture
@@ -259,3 +259,11 @@ def test_a_query_that_annotation_would_refuse_is_refused(reference, query):
         with pytest.raises(InputError) as caught:
             deepscore.check_reference(reference, "cell_type", bad)
         assert caught.value.code == code
+
+
+def test_a_query_with_other_peaks_is_judged_as_it_is_annotated():
+    reference, query = multiome(1)[1], multiome(2)[1]
+    query.var_names = sites(shift=20)
+    assert not query.var_names.isin(reference.var_names).any()
+    found = deepscore.check_reference(reference, "cell_type", query, folds=2)
+    assert found.overlap["share"] > 0.9

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import re
@@ -190,3 +191,29 @@ def test_help_and_wrong_use(arguments, status, capsys):
     assert left.value.code == status
     told = capsys.readouterr()
     assert "deepscore" in (told.out if status == 0 else told.err)
+
+
+def test_barcodes_may_be_packed(folder):
+    (folder / "fragments.tsv").write_text("chr1\t100\t200\tAAA-1\t1\nchr1\t120\t220\tCCC-1\t1\n")
+    (folder / "genes.bed").write_text("chr1\t50\t300\tCD3E\t0\t+\n")
+    (folder / "barcodes.tsv.gz").write_bytes(gzip.compress(b"AAA-1\n"))
+    assert run("activity", "fragments.tsv", "genes.bed", "--cells", "barcodes.tsv.gz", "-o", "out.h5ad") == 0
+    assert ad.read_h5ad("out.h5ad").obs_names.tolist() == ["AAA-1"]
+
+
+def test_a_file_survives_a_failed_write(folder, monkeypatch):
+    (folder / "genes.bed").write_text("chr1\t50\t300\tCD3E\t0\t+\n")
+    peaks = dataset(1)[:, :2].copy()
+    peaks.var_names = ["chr1:60-90", "chr1:100-200"]
+    peaks.write_h5ad("peaks.h5ad")
+    (folder / "out.h5ad").write_text("before")
+
+    def fails(self, path):
+        with open(path, "w") as file:
+            file.write("half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(ad.AnnData, "write_h5ad", fails)
+    assert run("activity", "peaks.h5ad", "genes.bed", "-o", "out.h5ad") == 1
+    assert (folder / "out.h5ad").read_text() == "before"
+    assert not (folder / "out.h5ad.part").exists()

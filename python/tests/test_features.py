@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deepscore.errors import ConfigError
 from deepscore.features import common_features
 from deepscore.markers import marker_scores
 from deepscore.variable import variability
@@ -172,3 +173,10 @@ def test_names_come_back_as_the_reference_spells_them():
 def test_without_a_query_the_reference_alone_is_ranked():
     task = Task(4, n_queries=0)
     assert task.search(10, "variable") == task.rankings()[0][:10]
+
+
+def test_variable_features_of_no_query_have_no_markers(reference):
+    labels = reference.obs["cell_type"].to_numpy(object)
+    with pytest.raises(ConfigError) as caught:
+        common_features(blocks_of(reference.X), [], 10, "markers_in_variable", "rna", labels)
+    assert caught.value.code == "bad_argument"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+import deepscore
 from deepscore import modelfile
 from deepscore.errors import ModelFileError
 from forgery import (
@@ -379,3 +380,26 @@ def test_replaced_pieces_are_refused_or_harmless(position, length, piece):
 @given(st.binary(max_size=300))
 def test_random_bytes_are_refused(content):
     assert code_of(content) in {"not_a_model", "truncated"}
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (put("network", "lr", -1), "invalid_manifest"),
+        (put("training", "seed", -1), "invalid_manifest"),
+        (put("format_version", 2.0), "invalid_manifest"),
+    ],
+)
+def test_settings_that_no_network_has_are_refused_by_load(tmp_path, change, code):
+    (tmp_path / "m").write_bytes(repacked(change, seal=True))
+    with pytest.raises(ModelFileError) as caught:
+        deepscore.load(tmp_path / "m")
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    "change", [put("network", "seed", 5), put("network", "n_labels", 9), put("training", "held_out", {"n_cells": 5})]
+)
+def test_further_facts_in_a_manifest_do_no_harm(tmp_path, change):
+    (tmp_path / "m").write_bytes(repacked(change, seal=True))
+    assert "labels" in repr(deepscore.load(tmp_path / "m"))

@@ -100,7 +100,7 @@ def test_an_empty_batch_changes_nothing(of_study):
     np.testing.assert_allclose(known(of_study, counts, 2 * groups), known(of_study, counts, groups), atol=1e-9)
 
 
-@pytest.mark.parametrize(("n_cells", "n_features", "judged"), [(99, 150, False), (400, 39, False), (400, 40, True)])
+@pytest.mark.parametrize(("n_cells", "n_features", "judged"), [(99, 150, False), (400, 99, False), (400, 100, True)])
 def test_small_queries_are_not_judged(of_study, n_cells, n_features, judged):
     counts, _ = study(5, [0, 0, 0, 0, 200, 200])
     present = np.arange(150) < n_features

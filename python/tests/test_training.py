@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -419,3 +420,12 @@ def test_very_few_cells_can_be_trained_on(n_cells):
     data = dataset(8, n_cells=n_cells, labels=("B cell", "T cell"))
     reference = prepare(blocks_of(data.X), data.obs["cell_type"].to_numpy(object), quick(common_features=("GENE001",)))
     assert fit(reference, quick(epochs=2), silent(early_stopping=True)).labels == ("B cell", "T cell")
+
+
+def test_two_trainings_at_once_are_those_of_one_after_the_other(prepared):
+    alone = fit(prepared, quick(), silent())
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda seed: fit(prepared, quick(seed=seed), silent()), [0, 0]))
+    for model in both:
+        for (weight, _), (expected, _) in zip(model.layers, alone.layers, strict=True):
+            np.testing.assert_array_equal(weight, expected)

@@ -89,12 +89,7 @@ matrix_blocks <- function(x, source) {
   if (is.matrix(x) && !is.numeric(x) && !is.logical(x)) {
     abort("InputError", "unknown_data", "The matrix holds ", typeof(x), " values, not numbers.")
   }
-  if (is.null(rownames(x)) && nrow(x)) {
-    abort(
-      "InputError", "unknown_data",
-      "The matrix has no row names. Rows are features and columns are cells: name the features."
-    )
-  }
+  require_names(x)
   sparse <- methods::is(x, "sparseMatrix")
   if (sparse) x <- as_csc(x)
   structure(
@@ -107,6 +102,15 @@ matrix_blocks <- function(x, source) {
     ),
     class = "deepscore_blocks"
   )
+}
+
+require_names <- function(x) {
+  wrong <- if (is.null(rownames(x)) && nrow(x)) {
+    "The matrix has no row names. Rows are features and columns are cells: name the features."
+  } else if (anyNA(rownames(x)) || anyNA(colnames(x))) {
+    "Some names of rows or columns are missing: name all features and cells."
+  }
+  if (!is.null(wrong)) abort("InputError", "unknown_data", wrong)
 }
 
 # A dgCMatrix of any matrix of numbers.

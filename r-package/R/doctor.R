@@ -26,7 +26,8 @@ deepscore_doctor <- function() {
     torch = probe$torch,
     bioframe = probe$bioframe
   )
-  structure(c(found, list(problems = find_problems(found, probe))), class = "deepscore_doctor")
+  problems <- find_problems(found, probe) %||% character()
+  structure(c(found, list(problems = problems)), class = "deepscore_doctor")
 }
 
 #' @export
@@ -116,7 +117,8 @@ problem_if <- function(is_one, ...) if (is_one) paste0(...)
 
 # torch must be loaded by the engine, which keeps it away from R's BLAS.
 torch_came_first <- function() {
-  if (!reticulate::py_available() || !is.null(started$engine)) return(FALSE)
+  if (!reticulate::py_available()) return(FALSE)
+  if (!is.null(started$engine)) return(reticulate::py_to_r(started$engine$torch_came_first()))
   modules <- reticulate::import("sys", convert = FALSE)$modules
   reticulate::py_to_r(modules$`__contains__`("torch"))
 }

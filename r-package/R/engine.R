@@ -7,7 +7,15 @@ started <- new.env(parent = emptyenv())
 bridge_version <- 3L
 
 engine <- function() {
-  if (is.null(started$engine)) started$engine <- start_engine()
+  if (is.null(started$engine)) {
+    started$engine <- start_engine()
+    started$process <- Sys.getpid()
+  }
+  # A fork has none of the threads that torch would wait for.
+  if (!identical(started$process, Sys.getpid())) {
+    started$engine$one_thread()
+    started$process <- Sys.getpid()
+  }
   started$engine
 }
 
@@ -22,8 +30,13 @@ engine_available <- function() {
 }
 
 start_engine <- function() {
-  choose_python()
-  bridge <- tryCatch(import_bridge(), error = function(e) abort_no_engine(conditionMessage(e)))
+  bridge <- tryCatch(
+    {
+      choose_python()
+      import_bridge()
+    },
+    error = function(e) abort_no_engine(conditionMessage(e))
+  )
   check_handshake(reticulate::py_to_r(bridge$handshake()))
   bridge
 }

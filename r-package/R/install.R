@@ -25,17 +25,33 @@ install_deepscore <- function(engine = NULL, envname = "r-deepscore", python = N
       "Say what to install: install_deepscore(\"path/to/deepscore\")."
     )
   }
+  check_install(engine, envname)
   if (dir.exists(engine)) engine <- normalizePath(engine)
   create <- list(envname = envname)
   create$python <- python
+  is_new <- !reticulate::virtualenv_exists(envname)
+  done <- FALSE
+  # Half an environment would hide a working one.
+  on.exit(if (is_new && !done) reticulate::virtualenv_remove(envname, confirm = FALSE))
   without_library_path({
-    if (!reticulate::virtualenv_exists(envname)) do.call(reticulate::virtualenv_create, create)
+    if (is_new) do.call(reticulate::virtualenv_create, create)
     reticulate::py_install(
       c(torch, with_extra(engine)),
       envname = envname, method = "virtualenv", pip = TRUE
     )
   })
+  done <- TRUE
   invisible(reticulate::virtualenv_python(envname))
+}
+
+check_install <- function(engine, envname) {
+  are_strings <- is_string(engine) && is_string(envname)
+  if (!are_strings || anyNA(c(engine, envname)) || !nzchar(envname)) {
+    abort("ConfigError", "bad_argument", "`engine` and `envname` must be one string each.")
+  }
+  if (grepl("[/\\\\]", engine) && !grepl("://", engine) && !file.exists(engine)) {
+    abort("ConfigError", "bad_argument", "There is no folder or file '", engine, "'.")
+  }
 }
 
 # With the packages that peaks and fragments need; a requirement that names extras keeps its own.

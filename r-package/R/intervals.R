@@ -38,7 +38,10 @@ as_peaks.data.frame <- function(x) {
       "start and end (from 0, half open)."
     )
   }
-  strings(paste0(x$chrom, ":", as_text(x$start), "-", as_text(x$end)))
+  if (anyNA(x[c("chrom", "start", "end")])) {
+    abort("InputError", "invalid_peaks", "Some chromosomes, starts or ends of peaks are missing.")
+  }
+  strings(paste0(x$chrom, ":", as_text(x$start), "-", as_text(x$end), recycle0 = TRUE))
 }
 
 # One string that is no peak, or the name of a file.
@@ -132,7 +135,7 @@ as_cell_names <- function(cells) {
   if (is.factor(cells)) cells <- as.character(cells)
   names <- if (is.data.frame(cells)) rownames(cells) else colnames(cells)
   if (is.character(cells)) names <- cells
-  if (!is.null(names)) return(names)
+  if (!is.null(names) && !anyNA(names)) return(names)
   abort(
     "InputError", "unknown_data",
     "`cells` must be the names of cells, or a data set whose cells have names."

@@ -6,6 +6,12 @@ cell_values <- function(values, x, what) {
   if (is.data.frame(values) && ncol(values) == 1) {
     values <- stats::setNames(values[[1]], rownames(values))
   }
+  if (!is.atomic(values) && !is.list(values)) {
+    abort(
+      "InputError", paste0(what, "_length"),
+      "`", what, "` must name a column or hold one value per cell; it is a ", class(values)[1], "."
+    )
+  }
   if (is_column_name(values, x)) values <- column_values(values, x, what)
   strings(as_text(align_to_cells(values, colnames(x), what)))
 }
@@ -13,7 +19,7 @@ cell_values <- function(values, x, what) {
 # Whole numbers without exponent (100000, not 1e+05); an empty label is a missing one.
 as_text <- function(values) {
   text <- as.character(values)
-  if (is.double(values)) {
+  if (is.double(values) && !is.object(values)) { # dates are numbers, too
     whole <- is.finite(values) & values == round(values)
     text[whole] <- sprintf("%.0f", values[whole])
   }
@@ -45,7 +51,7 @@ cell_data <- function(x) UseMethod("cell_data")
 cell_data.default <- function(x) NULL
 
 #' @export
-cell_data.Seurat <- function(x) x[[]]
+cell_data.Seurat <- function(x) x[[]][colnames(x), , drop = FALSE]
 
 #' @export
 cell_data.SummarizedExperiment <- function(x) SummarizedExperiment::colData(x)

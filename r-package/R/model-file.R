@@ -39,6 +39,9 @@ largest_header <- 100 * 2^20
 save_model <- function(ds, path) {
   if (!inherits(ds, "DeepScore")) abort_foreign("save_model", ds)
   bytes <- model_bytes(ds)
+  if (!is_string(path) || is.na(path)) {
+    abort("ModelFileError", "path_not_writable", "`path` must be the path of one file.")
+  }
   # Beside the target, so that the rename is within one file system and atomic.
   beside <- tempfile(paste0(".", basename(path), "-"), tmpdir = dirname(path))
   on.exit(unlink(beside))
@@ -65,7 +68,17 @@ load_model <- function(path) {
   inspect_model(path)
   bytes <- readBin(path, "raw", n = file.size(path))
   call_engine("check_model", bytes, verb = "load_model")
-  new_deepscore(model = bytes)
+  trained_deepscore(bytes)
+}
+
+# A model that comes without the object that described it: the manifest does.
+trained_deepscore <- function(model) {
+  ds <- new_deepscore(model = model)
+  about <- ds$manifest
+  config <- c(about$network, list(common_features = about$features, seed = about$training$seed))
+  config <- Filter(Negate(is.null), config[intersect(names(formals(DeepScore)), names(config))])
+  ds$config <- Map(plain_value, config, names(config))
+  ds
 }
 
 #' @rdname save_model
@@ -109,16 +122,25 @@ parse_json <- function(bytes) {
   text <- rawToChar(bytes[bytes != 0])
   Encoding(text) <- "UTF-8"
   tryCatch(
-    jsonlite::parse_json(
-      text, simplifyVector = TRUE, simplifyDataFrame = FALSE, simplifyMatrix = FALSE
-    ),
+    simplified(jsonlite::parse_json(text, simplifyVector = FALSE)),
     error = function(e) NULL
   )
+}
+
+# Lists of strings or of numbers as vectors. jsonlite would make numbers of labels such as "NA".
+simplified <- function(x) {
+  if (!is.list(x)) return(x)
+  x <- lapply(x, simplified)
+  is_vector <- is.null(names(x)) && length(x) && all(lengths(x) == 1) &&
+    (all(vapply(x, is.character, NA)) || all(vapply(x, is.numeric, NA)))
+  if (is_vector) unlist(x) else x
 }
 
 # The checks of the format's schema that matter for reading a manifest; the engine runs all of them.
 check_manifest <- function(manifest) {
   version <- manifest$format_version
+  parts <- c("network", "normalization", "calibration", "thresholds", "training", "self_check")
+  manifest[parts] <- lapply(manifest[parts], function(part) if (is.list(part)) part else list())
   if (is.numeric(version) && version[1] > format_version) {
     abort(
       "ModelFileError", "newer_version", "The file has format version ", version,

@@ -47,7 +47,10 @@ is_peak <- function(names) grepl("^.+[:_-][0-9]+[-_][0-9]+$", names)
 # Peaks: the part that `modality` names, else of a Seurat object the default assay if it holds
 # peaks, or the first that does.
 peaks_blocks <- function(x, layer = NULL, modality = NULL) {
-  if (!is.null(modality) && modality %in% part_names(x)) return(part_blocks(x, modality, layer))
+  names_part <- !is.null(modality) && length(part_names(x)) && !identical(modality, "peaks")
+  if (names_part || is_string(modality) && modality %in% part_names(x)) {
+    return(part_blocks(x, modality, layer))
+  }
   found <- if (inherits(x, "Seurat")) first_part(x, holds_peaks)
   if (is.null(found)) as_blocks(x, layer) else part_blocks(x, found, layer)
 }
@@ -72,7 +75,13 @@ multiome_halves <- function(x, layer, rna_assay, atac_assay) {
       "A multiome is a Seurat object with two assays, or list(rna = , atac = ) of two data sets."
     )
   }
-  if (!all(c("rna", "atac") %in% names(x))) names(x) <- c("rna", "atac")
+  names(x) <- tolower(names(x) %||% c("rna", "atac"))
+  if (!setequal(names(x), c("rna", "atac"))) {
+    abort(
+      "InputError", "unknown_data", "The halves of a multiome are named rna and atac, not ",
+      paste(names(x), collapse = " and "), "."
+    )
+  }
   list(rna = as_blocks(x$rna, layer), atac = as_blocks(x$atac), cells = x$rna)
 }
 

@@ -18,10 +18,11 @@
 #' @param ... Not used.
 #'
 #' @return A new `DeepScore` object with a reference, ready for [train()].
-#' @section Errors: `labels_length`, `labels_cells`, `no_labels`, `one_label`,
+#' @section Errors: `labels_length`, `labels_cells`, `no_labels`, `one_label`, `reserved_label`,
 #'   `n_labels_mismatch`, `column_not_found`, `layer_not_found`, `empty_data`,
 #'   `features_not_found`, `no_shared_features`, `duplicate_features`, `duplicate_cells`,
-#'   `non_finite`, `negative_values`, `scaled_data`, `wrong_orientation`, `unknown_data`.
+#'   `non_finite`, `negative_values`, `scaled_data`, `wrong_orientation`, `unknown_data`,
+#'   `invalid_text`.
 #' @examplesIf deepscore:::engine_available()
 #' pbmc <- SeuratObject::pbmc_small
 #' DeepScore() %>% set_reference(reference = pbmc, labels = pbmc$RNA_snn_res.1)

@@ -46,6 +46,8 @@ train.DeepScore <- function(ds, early_stopping = FALSE, patience = 5, lr_schedul
       if (!is.null(ds$model)) "; a trained object no longer holds the one it was trained on", "."
     )
   }
+  if (!is.null(tensorboard)) tensorboard <- one_path(tensorboard, "tensorboard")
+  if (!is.null(gif)) gif <- one_path(gif, "gif")
   model <- call_engine(
     "train", ds$config, ds$prepared,
     given(c("early_stopping", "patience", "lr_schedule", "tensorboard", "gif", "progress")),

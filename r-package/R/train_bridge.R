@@ -51,5 +51,5 @@ train_bridge <- function(rna_model, multiome, modality = "peaks", labels = NULL,
     halves$atac, as_annotation(annotation), cell_values(batch, halves$cells, "batch"),
     given(c("modality", "upstream", "common_features", "threshold", "seed", "progress"))
   )
-  new_deepscore(model = as_raw(model))
+  trained_deepscore(as_raw(model))
 }

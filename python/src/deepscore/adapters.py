@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,17 @@ from .blocks import CellBlocks, Names, rows_per_block
 from .errors import EngineError, InputError
 from .naming import select_modality
 
-__all__ = ["Source", "add_annotation", "add_embedding", "as_anndata", "labels_of", "open_halves", "open_source"]
+__all__ = [
+    "Source",
+    "add_annotation",
+    "add_embedding",
+    "as_anndata",
+    "labels_of",
+    "open_halves",
+    "open_source",
+    "replacing",
+    "write_h5ad",
+]
 
 # What a modality may be called in a MuData.
 MODALITY_KEYS = {
@@ -121,8 +132,8 @@ def open_path(path: Path) -> Any:
     try:
         if path.suffix == ".h5mu":
             return _open_mudata(path)
-        return ad.read_h5ad(path, backed="r") if path.suffix == ".h5ad" else _open_zarr(path)
-    except OSError as error:  # zarr's own error for a missing group is one, too
+        return _open_h5ad(path) if path.suffix == ".h5ad" else _open_zarr(path)
+    except (OSError, KeyError) as error:  # zarr's own error for a missing group is an OSError, too
         raise InputError("unknown_data", f"{path} cannot be read as {path.suffix}: {error}") from None
 
 
@@ -135,13 +146,29 @@ def _open_mudata(path: Path) -> Any:
         return mudata.read_h5mu(path, backed="r")
 
 
+def _open_h5ad(path: Path) -> ad.AnnData:
+    file = h5py.File(path, "r")
+    if not len(file.get("layers", ())):
+        file.close()
+        return ad.read_h5ad(path, backed="r")
+    return ad.AnnData(filename=path, filemode="r", **_parts(file))  # anndata reads all layers of a backed file
+
+
 def _open_zarr(path: Path) -> ad.AnnData:
     import zarr
 
     store: Any = zarr.open_group(path, mode="r")
-    parts = {name: read_elem(store[name]) for name in ("obs", "var", "obsm", "uns") if name in store}
-    layers = {name: _on_disk(store["layers"][name]) for name in store["layers"]} if "layers" in store else {}
-    return ad.AnnData(X=_on_disk(store["X"]) if "X" in store else None, layers=layers, **parts)
+    return ad.AnnData(X=_on_disk(store["X"]) if "X" in store else None, **_parts(store))
+
+
+def _parts(store: Any) -> dict[str, Any]:
+    """Read everything of a store but X; layers stay on disk."""
+    names = ("obs", "var", "obsm", "varm", "obsp", "varp", "uns")
+    parts = {name: read_elem(store[name]) for name in names if name in store or name in ("obs", "var")}
+    if "raw" in store:
+        of_raw = ("var", "varm") if isinstance(store, h5py.File) else ("X", "var", "varm")  # a backed one finds its X
+        parts["raw"] = {name: read_elem(store["raw"][name]) for name in of_raw if name in store["raw"]}
+    return parts | {"layers": {name: _on_disk(store["layers"][name]) for name in store.get("layers", ())}}
 
 
 def _on_disk(element: Any) -> Any:
@@ -153,8 +180,7 @@ def write_h5ad(data: ad.AnnData, query: str, output: str) -> None:
 
     The output appears only when it is complete.
     """
-    temporary = f"{output}.part"
-    try:
+    with replacing(output) as temporary:
         if Path(query).suffix == ".h5ad":  # values, layers and all else are copied as they are
             shutil.copyfile(query, temporary)
             with h5py.File(temporary, "r+") as file:
@@ -164,6 +190,14 @@ def write_h5ad(data: ad.AnnData, query: str, output: str) -> None:
                     write_elem(file, "obsm/deepscore_probabilities", data.obsm["deepscore_probabilities"])
         else:
             data.to_memory().write_h5ad(temporary)
+
+
+@contextmanager
+def replacing(output: str) -> Iterator[str]:
+    """Give a path to write to; what is there becomes `output` only when it is complete."""
+    temporary = f"{output}.part"
+    try:
+        yield temporary
         os.replace(temporary, output)
     finally:
         Path(temporary).unlink(missing_ok=True)
@@ -245,6 +279,10 @@ def labels_of(source: Source, values: Any, what: str) -> Names:
         values = table[values]
     elif isinstance(values, pd.Series) and not isinstance(values.index, pd.RangeIndex):
         values = _in_cell_order(source, values, what)
+    if isinstance(values, (Mapping, bytes)) or np.ndim(values) != 1:
+        raise InputError(
+            f"{what}_length", f"{what} is the name of a column or one value per cell, not a {type(values).__name__}."
+        )
     return np.array([_as_label(value) for value in values], dtype=object)
 
 

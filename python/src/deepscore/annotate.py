@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +23,9 @@ from .blocks import VALUES_PER_BLOCK, CellBlocks, Names, overlapped
 from .chromatin.lsi import signac_tfidf
 from .chromatin.peaks import carried_over
 from .config import flag, number
-from .errors import InputError
+from .errors import ConfigError, InputError
 from .features import no_shared_features
-from .labels import require_length
+from .labels import UNCLASSIFIED, require_length
 from .model import Model
 from .naming import Modality, is_peak, match_names, select_modality
 from .normalize import Values, detect
@@ -33,7 +36,6 @@ from .taught import Peaks
 
 __all__ = ["UNCLASSIFIED", "Annotation", "annotate_blocks", "embed_blocks", "vote"]
 
-UNCLASSIFIED = "Unclassified"
 # Between this share of the model's features and `min_overlap`, annotation goes on with a warning.
 GOOD_OVERLAP = 0.5
 # Cells whose type is known with less than this chance are outliers.
@@ -102,7 +104,7 @@ def annotate_blocks(
     floor = number("min_overlap", min_overlap, 0, 1)
     assert least is not None
     assert floor is not None
-    use_query = flag("refine", refine)
+    use_query, with_table = flag("refine", refine), flag("probabilities", probabilities)
     query, positions = align(model.feature_names, model.modality, query, modality, floor)
     for what, vector in (("batch", batch), ("groups", groups)):
         if vector is not None:
@@ -116,9 +118,9 @@ def annotate_blocks(
         peaks = select_modality(peaks, "peaks")[0]
         raw_peaks = Peaks.of(peaks.in_order_of(query.cell_names, "The query and its peaks"))
     learn = _learner(model, query, positions, values, samples, raw_peaks, own_scale=batch is not None, refine=use_query)
-    found = _Answers(query.n_cells, len(model.labels), table=probabilities)
+    found = _Answers(query.n_cells, len(model.labels), table=with_table)
     with (
-        threadpool_limits(1, user_api="blas"),  # its threads wait busily for small products, beside the reader
+        _one_blas_thread(),
         ThreadPoolExecutor(1) as pool,
         tqdm(total=query.n_cells, desc="annotate", unit="cell", delay=2) as bar,
     ):
@@ -135,6 +137,33 @@ def annotate_blocks(
         for n_cells in overlapped(predict, blocks, ahead=BLOCKS_AHEAD):
             bar.update(n_cells)
     return found.annotation(model, least, float((positions >= 0).mean()), groups)
+
+
+class _OneBlasThread:
+    """While any query is annotated, BLAS has one thread: its others wait busily for small products.
+
+    The limit is the process's, so that the last of several queries at once lifts it, and not the first.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.users = threading.Lock(), 0
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self.lock:
+            if not self.users:
+                self.limits = threadpool_limits(1, user_api="blas")
+            self.users += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.users -= 1
+                if not self.users:
+                    self.limits.restore_original_limits()
+
+
+_one_blas_thread = _OneBlasThread()
 
 
 class _Answers:
@@ -260,16 +289,8 @@ def align(
         ``modality_mismatch``, ``no_shared_features``, ``wrong_orientation`` or ``low_overlap``; of peaks also
         ``no_common_chromosomes`` or ``genome_build``.
     """
-    if modality is not None and modality != kind:
-        raise InputError("modality_mismatch", f"modality={modality!r} was given, but the model was trained on {kind}.")
-    query = _of_modality(query, kind, strict=modality is not None)
-    positions = match_names(features, query.feature_names)
-    another_set = kind == "peaks" and (positions >= 0).mean() < GOOD_OVERLAP
-    if another_set and any(map(is_peak, query.feature_names)):
-        query, positions = carried_over(query, features, floor)
+    query, positions = found_in(query, features, kind, modality, floor)
     n_found, n = int((positions >= 0).sum()), len(positions)
-    if not n_found:
-        raise no_shared_features(features, query)
     if n_found < floor * n:
         raise InputError(
             "low_overlap",
@@ -282,8 +303,26 @@ def align(
             f"The query has only {n_found} of the model's {n} features ({n_found / n:.0%}): scores are less reliable. "
             "A model trained on the shared features would do better.",
             UserWarning,
-            stacklevel=4,  # where the user called annotate or embed
+            stacklevel=5,  # where the user called annotate or embed
         )
+    return query, positions
+
+
+def found_in(
+    query: CellBlocks, features: Names, kind: Modality, modality: str | None = None, floor: float = 0.0
+) -> tuple[CellBlocks, npt.NDArray[np.intp]]:
+    """Find features of a kind in a query, as :func:`align` does it; refuse a query that has none of them."""
+    if modality is not None and modality not in get_args(Modality):
+        raise ConfigError("bad_argument", f"modality must be one of {', '.join(get_args(Modality))}, not {modality!r}.")
+    if modality is not None and modality != kind:
+        raise InputError("modality_mismatch", f"modality={modality!r} was given, but the model was trained on {kind}.")
+    query = _of_modality(query, kind, strict=modality is not None)
+    positions = match_names(features, query.feature_names)
+    another_set = kind == "peaks" and (positions >= 0).mean() < GOOD_OVERLAP
+    if another_set and any(map(is_peak, query.feature_names)):
+        query, positions = carried_over(query, features, floor)
+    if not (positions >= 0).any():
+        raise no_shared_features(features, query)
     return query, positions
 
 

@@ -12,7 +12,7 @@ from .adapters import Source, add_annotation, add_embedding, labels_of, open_sou
 from .annotate import Annotation, annotate_blocks, embed_blocks
 from .check import ReferenceCheck, check_blocks
 from .config import NetworkConfig, TrainConfig, whole
-from .errors import InputError
+from .errors import ConfigError, InputError, ModelFileError
 from .features import Strategy, common_features
 from .markers import MarkerTest
 from .model import Model
@@ -290,8 +290,8 @@ class DeepScore:
         Raises
         ------
         deepscore.errors.InputError
-            ``labels_length``, ``n_labels_mismatch``, ``one_label``, ``no_labels``, ``column_not_found``,
-            ``layer_not_found``, ``features_not_found``, or any other that says what is wrong with the data.
+            ``labels_length``, ``n_labels_mismatch``, ``one_label``, ``no_labels``, ``reserved_label`` (a label
+            "Unclassified"), ``column_not_found``, ``empty_data`` (no counts), ``layer_not_found``, ``features_not_found``, or any other that says what is wrong with the data.
         """
         opened = open_source(reference, layer, modality)
         self._reference = prepare(
@@ -542,16 +542,16 @@ class DeepScore:
     def __repr__(self) -> str:
         """Say what state the model is in."""
         if self._model is not None:
-            held_out = self._model.training["held_out"]
-            quality = f", held-out accuracy {held_out['accuracy']:.3f}" if held_out["n_cells"] else ""
+            accuracy = self._model.training["held_out"].get("accuracy")
+            quality = f", held-out accuracy {accuracy:.3f}" if isinstance(accuracy, float) else ""
             return f"<DeepScore: {len(self._model.labels)} labels, {len(self._model.features)} features{quality}>"
         return f"<DeepScore: not trained, {'with' if self._reference else 'without'} a reference>"
 
     @classmethod
     def _of(cls, model: Model) -> Self:
-        known = {field.name for field in fields(NetworkConfig)}
+        known = {field.name for field in fields(NetworkConfig)} - {"common_features", "n_labels", "seed"}
         options = {name: value for name, value in model.network.items() if name in known}
-        self = cls(common_features=model.features, n_labels=len(model.labels), seed=model.training["seed"], **options)
+        self = cls(common_features=model.features, seed=model.training["seed"], **options)
         self._model = model
         return self
 
@@ -574,4 +574,8 @@ def load(path: str | os.PathLike[str]) -> DeepScore:
         ``file_not_found``, ``not_a_model``, ``truncated``, ``newer_version``, ``invalid_manifest``,
         ``invalid_tensors`` or ``edited``.
     """
-    return DeepScore._of(modelfile.from_bytes(modelfile.load(path)))
+    model = modelfile.from_bytes(modelfile.load(path))
+    try:
+        return DeepScore._of(model)
+    except ConfigError as error:
+        raise ModelFileError("invalid_manifest", f"The settings of the network cannot be used: {error}") from None

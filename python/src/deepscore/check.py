@@ -12,11 +12,9 @@ import pandas as pd
 import scipy.sparse as sp
 from tqdm import tqdm
 
-from .annotate import GOOD_OVERLAP, UNCLASSIFIED
+from .annotate import GOOD_OVERLAP, UNCLASSIFIED, found_in
 from .blocks import CellBlocks, Names
 from .config import NetworkConfig, TrainConfig, whole
-from .features import no_shared_features
-from .naming import match_names, select_modality
 from .normalize import detect
 from .reference import Reference, prepare
 from .scale import GroupSums
@@ -109,13 +107,9 @@ def check_blocks(
 
 def _features_of(query: CellBlocks, reference: Reference) -> npt.NDArray[np.bool_]:
     """Tell which features of the reference a query has; refuse a query that annotation would refuse."""
-    query, kind = select_modality(query, reference.modality)
-    features = np.array(reference.features, dtype=object)
-    present: npt.NDArray[np.bool_] = match_names(features, query.feature_names) >= 0
-    if not present.any():
-        raise no_shared_features(features, query)
-    detect(query, kind)
-    return present
+    query, positions = found_in(query, np.array(reference.features, dtype=object), reference.modality)
+    detect(query, reference.modality)
+    return positions >= 0
 
 
 def within_labels(codes: Positions, n_folds: int, rng: np.random.Generator) -> Positions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import logging
 import os
@@ -150,17 +151,22 @@ def _bridge(arguments: argparse.Namespace) -> None:
 
 
 def _activity(arguments: argparse.Namespace) -> None:
+    from .adapters import replacing
     from .chromatin.verbs import gene_activity
 
-    cells = None if arguments.cells is None else Path(arguments.cells).read_text(encoding="utf-8").split()
+    cells = None
+    if arguments.cells is not None:  # plain, or gzip as Cell Ranger writes it
+        content = Path(arguments.cells).read_bytes()
+        cells = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode().split()
     options = {"upstream": arguments.upstream, "weighting": arguments.weighting}
     found = gene_activity(arguments.x, arguments.annotation, cells=cells, **options)
-    found.write_h5ad(arguments.output)
+    with replacing(arguments.output) as temporary:
+        found.write_h5ad(temporary)
     print(f"{found.n_obs} cells x {found.n_vars} genes -> {arguments.output}")
 
 
 def _annotate(arguments: argparse.Namespace) -> None:
-    from .adapters import add_annotation, write_h5ad
+    from .adapters import add_annotation, replacing, write_h5ad
     from .annotate import UNCLASSIFIED
     from .api import load
     from .report import annotation_report
@@ -179,7 +185,8 @@ def _annotate(arguments: argparse.Namespace) -> None:
     write_h5ad(add_annotation(source, found), arguments.query, arguments.output)
     if arguments.report:
         page = annotation_report(found, model.manifest, Path(arguments.query).name)
-        Path(arguments.report).write_text(page, encoding="utf-8")
+        with replacing(arguments.report) as temporary:
+            Path(temporary).write_text(page, encoding="utf-8")
     print(f"{len(found.calls)} cells, {(found.calls == UNCLASSIFIED).sum()} {UNCLASSIFIED} -> {arguments.output}")
 
 

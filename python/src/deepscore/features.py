@@ -62,6 +62,8 @@ def common_features(
     else:
         if labels is None:
             raise InputError("no_labels", f"strategy={strategy!r} needs the labels of the reference: give labels=.")
+        if strategy == "markers_in_variable" and not queries:
+            raise ConfigError("bad_argument", "strategy='markers_in_variable' needs a query.")
         scores, _ = marker_scores(reference, labels, modality, test)
         scores = scores[:, where[0]]
         entry = np.zeros(where.shape[1], dtype=np.intp)

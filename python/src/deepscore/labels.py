@@ -8,7 +8,12 @@ import numpy.typing as npt
 from .blocks import CellBlocks, Names
 from .errors import InputError
 
-__all__ = ["check_labels", "evenly", "require_length"]
+__all__ = ["UNCLASSIFIED", "check_labels", "evenly", "require_length"]
+
+
+# What a cell without a confident call is called: no label of a reference may be named so.
+UNCLASSIFIED = "Unclassified"
+LONGEST = 1000  # characters of a name in a model file
 
 
 def check_labels(data: CellBlocks, labels: Names, n_labels: int | None = None) -> list[str]:
@@ -21,6 +26,15 @@ def check_labels(data: CellBlocks, labels: Names, n_labels: int | None = None) -
         raise InputError(
             "one_label",
             f"The reference has one label only ({categories[0]!r}). Training needs at least two.",
+        )
+    longest = max(categories, key=len)
+    if len(longest) > LONGEST:
+        raise InputError("invalid_text", f"A label has more than {LONGEST:,} characters ({longest[:20]!r}...).")
+    if UNCLASSIFIED in categories:
+        raise InputError(
+            "reserved_label",
+            f"A label of the reference is {UNCLASSIFIED!r}, which is what cells without a confident call are called. "
+            "Rename it, or set these labels to missing.",
         )
     if n_labels is not None and n_labels != len(categories):
         raise InputError(

@@ -208,7 +208,9 @@ def _manifest(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
         version = manifest["format_version"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise wrong from None
-    if isinstance(version, int) and version > FORMAT_VERSION:
+    if type(version) is not int:
+        raise ModelFileError("invalid_manifest", f"The format version is no whole number but {version!r}.")
+    if version > FORMAT_VERSION:
         raise ModelFileError(
             "newer_version",
             f"The file has format version {version}, written by {manifest.get('created_with', 'a newer version')}; "

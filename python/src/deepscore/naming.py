@@ -19,7 +19,7 @@ Modality = Literal["rna", "peaks", "protein"]
 
 logger = logging.getLogger("deepscore")
 
-_PEAK = re.compile(r"(.+?)[:_-](\d+)[-_](\d+)")
+_PEAK = re.compile(r"(.*?[^:_-])[:_-](\d+)[-_](\d+)")
 _ENSEMBL = re.compile(r"(ENS[A-Z]*\d{6,})\.\d+", re.IGNORECASE)
 
 

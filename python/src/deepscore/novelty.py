@@ -19,7 +19,7 @@ from scipy.special import expit
 from .labels import evenly
 from .normalize import Floats
 from .scale import LEAST_DEVIATION
-from .structure import COMPONENTS, Codes, Doubles, clusters_of, components, group_means, group_moments
+from .structure import Codes, Doubles, clusters_of, components, group_means, group_moments
 
 __all__ = ["WITHIN", "Profiles", "p_known", "profiles_of"]
 
@@ -29,7 +29,7 @@ CELLS_PER_CLUSTER, MOST_CLUSTERS = (20, 35, 70), 120
 # Where half of the cells count as unknown: above the share that the query's median cell has (a change of technology
 # raises all shares; few cells make few clusters, whose shares vary more). Chosen on tasks with labels withheld.
 BASE, SLOPE, SMALL, WIDTH = 0.32, 0.65, 10.0, 0.04
-LEAST_CELLS = 100
+LEAST_CELLS = LEAST_FEATURES = 100
 MOST_CELLS = 6_000  # of a reference: more change next to nothing
 CERTAIN = 0.9
 
@@ -133,9 +133,9 @@ def p_known(
 
     Returns
     -------
-    One value per cell; 1 for queries of fewer than 100 cells or 40 features, which show no structure of their own.
+    One value per cell; 1 for queries of fewer than 100 cells or features, which show too little structure of their own.
     """
-    if z.shape[0] < LEAST_CELLS or present.sum() < 2 * COMPONENTS:
+    if z.shape[0] < LEAST_CELLS or present.sum() < LEAST_FEATURES:
         return np.ones(z.shape[0])
     offset = group_means(z, groups)
     labels, profiles = _as_the_query(groups, present, probabilities, reference)

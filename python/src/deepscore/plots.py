@@ -15,7 +15,7 @@ from scipy.sparse.linalg import svds
 
 from .annotate import UNCLASSIFIED, align
 from .blocks import CellBlocks
-from .errors import EngineError, InputError
+from .errors import ConfigError, EngineError, InputError
 from .model import Model
 from .normalize import detect
 from .reference import Reference
@@ -48,6 +48,8 @@ def watching(
         raise _missing() from None
     if not Path(path).resolve().parent.is_dir():
         raise InputError("path_not_writable", f"The folder of {path} does not exist.")
+    if Path(path).suffix.lower() != ".gif":
+        raise ConfigError("bad_argument", f"gif must be the path of a file ending in .gif, not {path!r}.")
     matrix, present = _shown(reference, query, np.random.default_rng(seed))
     points = principal_components(matrix)
     frames: list[Any] = []

@@ -91,12 +91,36 @@ def handshake() -> dict[str, Any]:
     }
 
 
+_torch_came_first: bool | None = None  # not known before torch is needed
+
+
+def torch_came_first() -> bool:
+    """Tell whether something else has loaded torch, which then uses R's BLAS."""
+    return "torch" in sys.modules if _torch_came_first is None else _torch_came_first
+
+
+def one_thread() -> None:
+    """Keep torch to one thread: a forked process has lost the others, and would wait for them for ever."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
 def load_torch() -> None:
     """Import torch so that it finds its own BLAS inside R.
 
     libtorch exports ``sgemm_``; inside R the symbol would be taken from R's reference BLAS, which is 16 times as slow.
     RTLD_DEEPBIND makes the library prefer its own.
     """
+    global _torch_came_first
+    if _torch_came_first is None:
+        _torch_came_first = "torch" in sys.modules
+    if _torch_came_first:
+        warnings.warn(
+            "torch was loaded before deepscore: with R's own BLAS, training is slow. Start a new R session, and use "
+            "deepscore before anything else that loads torch.",
+            UserWarning,
+            stacklevel=2,
+        )
     if "torch" in sys.modules or not hasattr(os, "RTLD_DEEPBIND"):
         import torch
 

@@ -153,6 +153,13 @@ def prepare(
     blocks = [
         block[kept[start : start + block.shape[0]]] for start, block in normalization.blocks(data, positions, values)
     ]
+    matrix = sp.vstack(blocks, format="csr")
+    if not matrix.data.any():
+        raise InputError(
+            "empty_data",
+            f"The labelled cells of {data.source} have no counts in the {len(features)} features: there is nothing to "
+            "learn. Check the layer, and the filter that made the data.",
+        )
     groups = np.zeros(len(codes), np.intp)
     if batch is not None:
         groups = pd.factorize(batch, use_na_sentinel=False)[0].astype(np.intp)
@@ -160,7 +167,7 @@ def prepare(
     if n_unlabelled:
         logger.info("%d of %d reference cells have no label and are left out", n_unlabelled, data.n_cells)
     return Reference(
-        matrix=sp.vstack(blocks, format="csr"),
+        matrix=matrix,
         features=features,
         labels=tuple(categories),
         codes=codes[kept],

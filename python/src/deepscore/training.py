@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -42,6 +43,8 @@ HIDDEN_SHARE = 0.25
 LINEAR_TEMPERATURE = 0.37
 # Components of peaks are those of at most so many cells, dealt out evenly over the labels.
 LSI_CELLS = 10_000
+# Torch has one generator for all threads: two that train at once would disturb each other's seed.
+_one_at_a_time = threading.RLock()
 
 
 def fit(
@@ -73,7 +76,7 @@ def fit(
         kept, chosen = stratified_split(reference.codes[learn], 0.1, rng)
         learn, watched = learn[kept], learn[chosen]
     course = _Course(reference, network, train, learn, watched, rng)
-    with torch.random.fork_rng(devices=[]):
+    with _one_at_a_time, torch.random.fork_rng(devices=[]):
         torch.manual_seed(network.seed)
         module, history, best = course.run(on_epoch)
     codes = reference.codes[held_out]

@@ -104,3 +104,12 @@ test_that("Seurat V5 assays give their layers, joined where they were split", {
   expect_identical(as_blocks_assay(joined, NULL)$source, "layer 'counts'")
   expect_code("layer_not_found", as_blocks_assay(halves, "data"))
 })
+
+test_that("names that are missing are told before anything is done", {
+  counts <- multiome_small()$rna
+  for (side in 1:2) {
+    unnamed <- counts
+    dimnames(unnamed)[[side]][2] <- NA
+    expect_code("unknown_data", as_blocks(unnamed))
+  }
+})

@@ -25,7 +25,7 @@ test_that("old Python, missing torch and another version are problems", {
 
 test_that("with the engine all is well", {
   skip_if_no_engine()
-  expect_identical(deepscore_doctor()$problems, NULL)
+  expect_identical(deepscore_doctor()$problems, character())
   expect_output(print(deepscore_doctor()), "All is well")
   expect_match(deepscore_doctor()$bioframe, "^0[.]")
   expect_true(file.exists(deepscore_doctor()$python_library))

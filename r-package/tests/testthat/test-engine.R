@@ -52,3 +52,31 @@ test_that("values survive the way to Python and back", {
   expect_identical(reticulate::py_to_r(builtins$repr(named_list(list()))), "{}")
   expect_identical(as_raw(builtins$bytes(as.raw(0:3))), as.raw(0:3))
 })
+
+test_that("a Python that is not there is an error of deepscore", {
+  script <- "library(deepscore)
+    cat(tryCatch(DeepScore(), deepscore_engine_error = function(e) 'told'))"
+  told <- run_r(script, c(RETICULATE_PYTHON = "", DEEPSCORE_PYTHON = "/no/python"))
+  expect_match(told, "told$", all = FALSE)
+})
+
+test_that("forked processes annotate, too", {
+  skip_if_no_engine()
+  skip_on_os("windows")
+  query <- multiome_small(seed = 4)$rna
+  expected <- quietly(annotate(rna_model(), query))
+  found <- parallel::mclapply(1:2, function(i) quietly(annotate(rna_model(), query)), mc.cores = 2)
+  expect_identical(found, list(expected, expected))
+})
+
+test_that("torch that came first is told when it is needed, and by the doctor", {
+  skip_if_no_engine()
+  script <- "suppressMessages(library(deepscore)); reticulate::import('torch')
+    x <- Matrix::rsparsematrix(30, 40, 0.3, rand.x = function(n) rpois(n, 3) + 1)
+    dimnames(x) <- list(paste0('G', 1:30), paste0('c', 1:40))
+    ds <- suppressMessages(DeepScore(epochs = 1) %>% set_reference(x, rep(c('a', 'b'), 20)))
+    tryCatch(train(ds, progress = FALSE), warning = function(w) cat(conditionMessage(w), '\\n'))
+    cat(deepscore_doctor()$problems)"
+  told <- run_r(script)
+  expect_length(grep("torch was loaded before deepscore", told), 2)
+})

@@ -19,3 +19,14 @@ test_that("the library path is left out of calls and put back", {
   expect_identical(inside, "")
   expect_identical(Sys.getenv("LD_LIBRARY_PATH"), before)
 })
+
+test_that("what cannot be installed makes no environment", {
+  before <- reticulate::virtualenv_list()
+  for (engine in list("/no/such/folder", 123, NA_character_, c("a", "b"))) {
+    expect_code("bad_argument", install_deepscore(engine))
+  }
+  for (envname in list(5, NA_character_, "")) {
+    expect_code("bad_argument", install_deepscore(tempdir(), envname = envname))
+  }
+  expect_identical(reticulate::virtualenv_list(), before)
+})

@@ -105,3 +105,10 @@ test_that("cells are names or those of a data set", {
   expect_null(as_cell_names(NULL))
   expect_code("unknown_data", as_cell_names(1:3))
 })
+
+test_that("tables of peaks hold no missing values and may be empty", {
+  table <- data.frame(chrom = c("chr1", NA), start = 1, end = 5)
+  expect_code("invalid_peaks", as_peaks(table))
+  expect_identical(as_peaks(table[0, ]), list())
+  expect_code("unknown_data", as_cell_names(c("a", NA)))
+})

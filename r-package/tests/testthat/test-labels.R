@@ -49,3 +49,19 @@ test_that("a column that is not there is named", {
 test_that("the label of the only cell is a label", {
   expect_identical(resolve("T cell", counts_small()[, 1, drop = FALSE]), list("T cell"))
 })
+
+test_that("what is no vector is refused, and dates stay dates", {
+  counts <- multiome_small()$rna
+  for (labels in list(mean, new.env(), quote(type))) {
+    expect_code("labels_length", cell_values(labels, counts, "labels"))
+  }
+  dates <- as.Date("2020-01-01") + seq_len(ncol(counts)) %% 2
+  expect_identical(cell_values(dates, counts, "labels")[[1]], "2020-01-02")
+})
+
+test_that("a table of cells in another order is read by their names", {
+  object <- multiome_seurat()
+  expected <- cell_values("type", object, "labels")
+  object@meta.data <- object@meta.data[rev(colnames(object)), ]
+  expect_identical(cell_values("type", object, "labels"), expected)
+})

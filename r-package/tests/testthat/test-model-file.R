@@ -106,3 +106,35 @@ test_that("a loaded model is the saved one and edits are found", {
   expect_code("edited", load_model(model_file(bytes)))
   expect_code("truncated", load_model(model_file(utils::head(loaded$model, -20))))
 })
+
+test_that("a part of a manifest that is no list is refused", {
+  for (part in c("network", "normalization", "calibration", "thresholds", "training")) {
+    wrong <- example_manifest()
+    wrong[[part]] <- "x"
+    expect_code("invalid_manifest", inspect_model(model_file(model_bytes_of(wrong))))
+  }
+})
+
+test_that("labels that look like missing values stay labels", {
+  manifest <- example_manifest(labels = c("NA", "Inf"))
+  expect_identical(inspect_model(model_file(model_bytes_of(manifest)))$labels, c("NA", "Inf"))
+})
+
+test_that("a path that is none is refused", {
+  skip_if_no_engine()
+  for (path in list(1, NULL, character(), list(), c("a", "b"), NA_character_)) {
+    expect_code("path_not_writable", save_model(rna_model(), path))
+  }
+})
+
+test_that("a model that was loaded is trained anew as it was described", {
+  skip_if_no_engine()
+  path <- tempfile(fileext = ".deepscore")
+  save_model(rna_model(), path)
+  other <- multiome_small(seed = 3)$rna
+  again <- quietly(
+    load_model(path) %>% set_reference(other, types_of(colnames(other))) %>% train(progress = FALSE)
+  )
+  expect_equal(again$manifest$network, rna_model()$manifest$network)
+  expect_identical(again$manifest$features, rna_model()$manifest$features)
+})

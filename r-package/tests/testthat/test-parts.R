@@ -70,3 +70,19 @@ test_that("two data sets are a multiome, by name or in turn", {
     expect_code("unknown_data", multiome_halves(wrong, NULL, NULL, NULL))
   }
 })
+
+test_that("the names of the halves are used, whatever their order, or refused", {
+  halves <- multiome_small()
+  found <- multiome_halves(list(ATAC = halves$atac, RNA = halves$rna), NULL, NULL, NULL)
+  expect_identical(found$rna$features, rownames(halves$rna))
+  expect_identical(found$atac$features, rownames(halves$atac))
+  halves <- list(activity = halves$atac, rna = halves$rna)
+  expect_code("unknown_data", multiome_halves(halves, NULL, NULL, NULL))
+})
+
+test_that("an assay that is not there is told", {
+  object <- multiome_seurat()
+  expect_code("layer_not_found", peaks_blocks(object, modality = "atac"))
+  expect_code("layer_not_found", peaks_blocks(object, modality = NA))
+  expect_identical(peaks_blocks(object, modality = "peaks")$nnz, peaks_blocks(object)$nnz)
+})

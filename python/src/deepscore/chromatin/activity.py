@@ -16,6 +16,7 @@ from ..errors import ConfigError, InputError
 from ..naming import is_peak
 from .fragments import count_fragments
 from .intervals import overlaps, parse_peaks, require_common_chromosomes
+from .peaks import of_counts
 
 __all__ = ["WEIGHTINGS", "activity_blocks", "activity_from_fragments", "gene_regions", "region_weights"]
 
@@ -141,6 +142,7 @@ def activity_blocks(
             f"None of the {len(regions)} genes (such as {regions['gene'].iloc[0]!r}) has a peak in {data.source}. "
             "Check that peaks and annotation are of the same species and genome build.",
         )
+    data = of_counts(data)
     logger.info("%d of %d genes have a peak; the others are left out", has_peak.sum(), len(regions))
     weights = weights[:, np.flatnonzero(has_peak)]
 

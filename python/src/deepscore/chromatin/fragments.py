@@ -24,7 +24,7 @@ import scipy.sparse as sp
 from tqdm import tqdm
 
 from ..blocks import CellBlocks, Names
-from ..config import choice
+from ..config import choice, flag
 from ..errors import InputError
 from .intervals import overlaps, require_common_chromosomes
 from .peaks import match, matched_blocks, wanted_intervals
@@ -78,7 +78,8 @@ def count_fragments(
         ``file_not_found``, ``fragments_format``, ``fragments_unsorted``, ``fragments_truncated``, ``empty_data``,
         ``duplicate_cells``, ``no_barcodes_matched`` or ``no_common_chromosomes``.
     """
-    choice("count", count, ("fragments", "insertions"))
+    flag("progress", progress)
+    choice("counting", count, ("fragments", "insertions"))
     path, wanted = Path(path), pd.Index(list(cells), dtype=object)
     _check_arguments(path, intervals, wanted)
     order, found, example = _Order(path), np.zeros(len(wanted), dtype=np.bool_), ""

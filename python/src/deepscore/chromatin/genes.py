@@ -30,7 +30,7 @@ EXPECTED = "GTF or GFF3 (nine columns with tabs between) or BED (chromosome, sta
 
 
 def read_annotation(
-    path_or_table: str | os.PathLike[str] | pd.DataFrame, *, biotypes: Sequence[str] | None = None
+    path_or_table: str | os.PathLike[str] | pd.DataFrame | None, *, biotypes: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """Read where the genes are.
 
@@ -60,9 +60,11 @@ def read_annotation(
     Raises
     ------
     InputError
-        ``file_not_found``; ``annotation_format`` for other files and for positions that are no numbers;
-        ``annotation_without_genes`` where no gene is left.
+        ``no_annotation`` for None; ``file_not_found``; ``annotation_format`` for other files and for positions that are
+        no numbers; ``annotation_without_genes`` where no gene is left.
     """
+    if path_or_table is None:
+        raise InputError("no_annotation", "There is no annotation: give a GTF, GFF3 or BED file of genes, or a table.")
     if isinstance(path_or_table, pd.DataFrame):
         loci, source = _from_table(path_or_table), "The table"
     else:

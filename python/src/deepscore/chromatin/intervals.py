@@ -37,7 +37,7 @@ __all__ = [
 
 BUILDS = ("hg19", "hg38", "hs1", "mm9", "mm10", "mm39")
 # No chromosome is longer than 12 digits can say.
-_PEAK = re.compile(r"(.+?)[:_-](\d{1,12})[-_](\d{1,12})", re.ASCII)
+_PEAK = re.compile(r"(.*?[^:_-])[:_-](\d{1,12})[-_](\d{1,12})", re.ASCII)
 _PREFIX = re.compile(r"^CHR(?=.)")
 _MITOCHONDRIAL = ("M", "MITO", "MTDNA", "MITOCHONDRION_GENOME")
 _ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII", "XIII", "XIV", "XV", "XVI")
@@ -74,9 +74,11 @@ def parse_peaks(names: Sequence[str] | Names) -> pd.DataFrame:
     InputError
         ``invalid_peaks`` lists up to five names that are no peaks, and says how many there are.
     """
-    matches = [_PEAK.fullmatch(name) for name in names]
+    matches = [_PEAK.fullmatch(name) if isinstance(name, str) else None for name in names]
     invalid = [
-        name for name, match in zip(names, matches, strict=True) if match is None or not int(match[2]) < int(match[3])
+        str(name)
+        for name, match in zip(names, matches, strict=True)
+        if match is None or not int(match[2]) < int(match[3])
     ]
     if invalid:
         raise InputError(
@@ -101,7 +103,10 @@ def peak_names(intervals: pd.DataFrame) -> Names:
         raise InputError(
             "invalid_peaks", f"A table of peaks has the columns chrom, start and end; without: {', '.join(missing)}."
         )
-    columns = (intervals[column].tolist() for column in ("chrom", "start", "end"))
+    bounds = intervals[["start", "end"]]
+    if intervals["chrom"].isna().any() or bounds.isna().any(axis=None) or (bounds % 1 != 0).any(axis=None):
+        raise InputError("invalid_peaks", "Peaks have a chromosome, and whole numbers as start and end.")
+    columns = (intervals["chrom"].tolist(), *(bounds[name].astype(np.int64).tolist() for name in bounds))
     return np.array([f"{chrom}:{start}-{end}" for chrom, start, end in zip(*columns, strict=True)], dtype=object)
 
 
@@ -119,7 +124,7 @@ def read_bed(path: Path) -> pd.DataFrame:
         with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
             n_header = next((i for i, line in enumerate(file) if not line.startswith(("#", "track", "browser"))), 0)
         table = pd.read_csv(path, sep="\t", header=None, usecols=[0, 1, 2], skiprows=n_header, dtype={0: str})
-        found = table.set_axis(["chrom", "start", "end"], axis=1).astype({"start": np.int64, "end": np.int64})
+        found = table.set_axis(["chrom", "start", "end"], axis=1)
     except (ValueError, OSError, EOFError) as error:
         raise InputError("invalid_peaks", f"{path} is no BED file of peaks: {error}.") from error
     return parse_peaks(peak_names(found)) if len(found) else found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from ..structure import clusters_of, components, group_moments, own_standardised
 __all__ = ["best_linked", "linked_genes"]
 
 CELLS_PER_POOL = 50
+FEW_POOLS = 4  # of fewer, a correlation says next to nothing
 MOST_CELLS = 10_000
 logger = logging.getLogger("deepscore")
 
@@ -57,6 +59,12 @@ def linked_genes(rna: CellBlocks, activity: CellBlocks) -> tuple[list[str], Doub
     correlation = _correlation(expression, opened)
     order = np.argsort(-correlation, kind="stable")
     names = rna.feature_names[shared][order].tolist()
+    if pools.shape[0] < FEW_POOLS:
+        warnings.warn(
+            f"{rna.n_cells} cells make {pools.shape[0]} pools of similar cells: their correlations are mostly chance.",
+            UserWarning,
+            stacklevel=5,
+        )
     logger.info("%d of %d genes have an activity that follows their expression", (correlation > 0).sum(), len(names))
     return names, correlation[order]
 

@@ -17,9 +17,10 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..blocks import CellBlocks, Names
-from ..config import choice, number, whole
+from ..config import choice, flag, number, whole
 from ..errors import ConfigError, InputError
 from ..naming import is_peak
+from ..normalize import check_values, detect
 from .intervals import (
     is_standard,
     merge,
@@ -78,6 +79,7 @@ def common_peaks(
         Where few peaks of two data sets overlap (intersection only).
     """
     choice("how", how, ("intersection", "union"))
+    flag("standard_chromosomes", standard_chromosomes)
     narrowest, widest = whole("min_width", min_width, 1, True) or 0, whole("max_width", max_width, 1, True)
     if widest is not None and widest < narrowest:
         raise ConfigError("bad_argument", f"max_width ({widest}) must not be below min_width ({narrowest}).")
@@ -247,8 +249,26 @@ def matched_blocks(data: CellBlocks, match: PeakMatch, wanted: Names) -> CellBlo
     -------
     Cells x wanted peaks.
     """
-    read = data.read
-    return replace(data, feature_names=wanted, read=lambda start, stop: matched_counts(read(start, stop), match))
+    data = of_counts(data)
+    return replace(data, feature_names=wanted, read=lambda start, stop: matched_counts(data.read(start, stop), match))
+
+
+def of_counts(data: CellBlocks) -> CellBlocks:
+    """Return a data set of peaks whose values are checked as they are read.
+
+    Raises
+    ------
+    InputError
+        As :func:`~deepscore.normalize.detect`, at once; as :func:`~deepscore.normalize.check_values`, while reading.
+    """
+    detect(data, "peaks")
+
+    def read(start: int, stop: int) -> sp.csr_matrix:
+        block = data.read(start, stop)
+        check_values(block, data.source)
+        return block
+
+    return replace(data, read=read)
 
 
 def matched_counts(block: sp.csr_matrix, match: PeakMatch) -> sp.csr_matrix:

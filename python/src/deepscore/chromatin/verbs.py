@@ -14,7 +14,7 @@ from ..adapters import as_anndata, labels_of, open_halves, open_source
 from ..api import DeepScore, load
 from ..blocks import Names
 from ..config import NetworkConfig, TrainConfig
-from ..errors import InputError
+from ..errors import ConfigError, InputError
 from .activity import activity_blocks, activity_from_fragments
 from .bridge import Bridge, rna_model_of, train_through
 from .fragments import count_fragments as count
@@ -73,6 +73,8 @@ def find_common_peaks(
     deepscore.errors.EngineError
         ``missing_package`` without bioframe.
     """
+    if hasattr(datasets, "obs_names") or isinstance(datasets, (str, os.PathLike, pd.DataFrame)):
+        raise ConfigError("bad_argument", "find_common_peaks takes a list of data sets, not one.")
     options = {"min_width": min_width, "max_width": max_width, "standard_chromosomes": standard_chromosomes}
     return common_peaks([peaks_of(one) for one in datasets], how, **options).tolist()  # type: ignore[arg-type]
 
