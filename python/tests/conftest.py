@@ -13,11 +13,13 @@ from hypothesis import settings
 
 import deepscore
 import synthetic
+from deepscore import rbridge
 from deepscore.model import Model
 from deepscore.reference import Reference, prepare
 
 settings.register_profile("suite", database=None, deadline=None, derandomize=True)
 settings.load_profile("suite")
+rbridge._torch_came_first = False  # else R would be warned of the torch that these tests have loaded
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ def test_an_empty_batch_changes_nothing(of_study):
 
 @pytest.mark.parametrize(("n_cells", "n_features", "judged"), [(99, 150, False), (400, 99, False), (400, 100, True)])
 def test_small_queries_are_not_judged(of_study, n_cells, n_features, judged):
-    counts, _ = study(5, [0, 0, 0, 0, 200, 200])
+    counts, _ = study(5, [80, 80, 80, 80, 20, 60])
     present = np.arange(150) < n_features
     found = known(of_study, (counts @ sp.diags(present.astype(np.float32)))[:n_cells], present=present)
     assert len(found) == n_cells

@@ -165,6 +165,17 @@ def test_a_model_is_checked_in_full(model):
     assert error(rbridge.check_model(damaged))["code"] == "edited"
 
 
+def test_that_torch_came_first_is_told_once(model, query, monkeypatch):
+    monkeypatch.setattr(rbridge, "_torch_came_first", None)
+    assert rbridge.torch_came_first()  # these tests have loaded it
+    told = [
+        [note["text"] for note in rbridge.annotate(model, handle(query), None, None, {})["notes"]] for _ in range(2)
+    ]
+    assert [sum(text.startswith("torch was loaded before deepscore") for text in texts) for texts in told] == [1, 0]
+    monkeypatch.setattr(rbridge, "_torch_came_first", False)
+    assert not rbridge.torch_came_first()
+
+
 def test_log_lines_and_warnings_are_handed_over_as_notes(model, query):
     answer = rbridge.annotate(model, handle(query[:, :30].copy()), None, None, {})
     levels = [note["level"] for note in answer["notes"]]

@@ -291,7 +291,8 @@ class DeepScore:
         ------
         deepscore.errors.InputError
             ``labels_length``, ``n_labels_mismatch``, ``one_label``, ``no_labels``, ``reserved_label`` (a label
-            "Unclassified"), ``column_not_found``, ``empty_data`` (no counts), ``layer_not_found``, ``features_not_found``, or any other that says what is wrong with the data.
+            "Unclassified"), ``column_not_found``, ``empty_data`` (no counts), ``layer_not_found``,
+            ``features_not_found``, or any other that says what is wrong with the data.
         """
         opened = open_source(reference, layer, modality)
         self._reference = prepare(

@@ -114,13 +114,13 @@ def load_torch() -> None:
     global _torch_came_first
     if _torch_came_first is None:
         _torch_came_first = "torch" in sys.modules
-    if _torch_came_first:
-        warnings.warn(
-            "torch was loaded before deepscore: with R's own BLAS, training is slow. Start a new R session, and use "
-            "deepscore before anything else that loads torch.",
-            UserWarning,
-            stacklevel=2,
-        )
+        if _torch_came_first:
+            warnings.warn(
+                "torch was loaded before deepscore: with R's own BLAS, training is slow. Start a new R session, and "
+                "use deepscore before anything else that loads torch.",
+                UserWarning,
+                stacklevel=2,
+            )
     if "torch" in sys.modules or not hasattr(os, "RTLD_DEEPBIND"):
         import torch
 
