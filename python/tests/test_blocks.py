@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from deepscore.blocks import CellBlocks, overlapped, rows_per_block
+from deepscore.blocks import CellBlocks, overlapped, rows_per_block, watched
 from deepscore.errors import InputError
 from synthetic import blocks_of
 
@@ -250,3 +250,13 @@ def test_overlapped_hands_on_errors(bad):
 
     with pytest.raises(InputError if bad == "fetch" else ZeroDivisionError):
         list(overlapped(lambda i: 1 / i, items()))
+
+
+def test_long_reads_show_how_far_they_are(monkeypatch, capsys):
+    data, now = blocks_of(np.eye(300), rows=100), iter(range(0, 10_000, 2))
+    monkeypatch.setattr("tqdm.std.time", lambda: float(next(now)))
+    assert [start for start, _ in watched(data, data.n_cells, "read")] == [0, 100, 200]
+    assert "read: 100%" in capsys.readouterr().err
+    monkeypatch.setattr("tqdm.std.time", lambda: 0.0)
+    list(watched(data, data.n_cells, "read"))
+    assert not capsys.readouterr().err

@@ -19,7 +19,7 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from .blocks import VALUES_PER_BLOCK, CellBlocks, Names, overlapped
+from .blocks import VALUES_PER_BLOCK, CellBlocks, Names, overlapped, watched
 from .chromatin.lsi import signac_tfidf
 from .chromatin.peaks import carried_over
 from .config import flag, number
@@ -213,7 +213,8 @@ def embed_blocks(model: Model, query: CellBlocks, *, modality: str | None = None
     assert floor is not None
     query, positions = align(model.feature_names, model.modality, query, modality, floor)
     blocks = model.normalization.blocks(query, positions, detect(query, model.modality))
-    return np.concatenate([model.lsi.embed(signac_tfidf(block, model.normalization)) for _, block in blocks])
+    parts = (signac_tfidf(block, model.normalization) for _, block in watched(blocks, query.n_cells, "embed"))
+    return np.concatenate([model.lsi.embed(part) for part in parts])
 
 
 def _learner(

@@ -15,10 +15,11 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from tqdm import tqdm
 
 from .errors import InputError
 
-__all__ = ["CellBlocks", "Names", "overlapped", "rows_per_block"]
+__all__ = ["VALUES_PER_BLOCK", "CellBlocks", "Names", "overlapped", "rows_per_block", "watched"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -118,7 +119,7 @@ class CellBlocks:
         """Return all cells as one CSR matrix of float32; its arrays have room for it from the start, and no copies."""
         data, indices, used = np.empty(0, np.float32), np.empty(0, np.int32), 0
         indptr = np.zeros(self.n_cells + 1, np.int64)
-        for start, block in self:
+        for start, block in watched(self, self.n_cells, "read"):
             after = used + block.nnz
             if after > len(data):  # memory that is not written to yet costs nothing
                 size = max(after, int(1.5 * after * self.n_cells / (start + block.shape[0])))
@@ -158,6 +159,16 @@ class CellBlocks:
             return self.read(0, self.n_cells)
         starts = (0, self.n_cells // 2 - third // 2, self.n_cells - third)
         return sp.vstack([self.read(s, s + third) for s in starts], format="csr")
+
+
+def watched(
+    blocks: Iterable[tuple[int, sp.csr_matrix]], n_cells: int, what: str
+) -> Iterator[tuple[int, sp.csr_matrix]]:
+    """Yield blocks of cells, with a bar where they take more than two seconds."""
+    with tqdm(total=n_cells, desc=what, unit="cell", delay=2) as bar:
+        for start, block in blocks:
+            yield start, block
+            bar.update(block.shape[0])
 
 
 def _with_room(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:

@@ -9,7 +9,7 @@ import pandas as pd
 import scipy.sparse as sp
 from scipy import stats
 
-from .blocks import CellBlocks, Names
+from .blocks import CellBlocks, Names, watched
 from .errors import ConfigError
 from .labels import check_labels
 from .naming import Modality
@@ -46,6 +46,7 @@ def marker_scores(
     codes = pd.Categorical(labels, categories=categories).codes
     everything = np.arange(data.n_features)
     blocks = Normalization("lognorm").blocks(data, everything, detect(data, modality))
+    blocks = watched(blocks, data.n_cells, "markers")
     if test == "wilcoxon":
         known = codes >= 0
         matrix = sp.vstack([block for _, block in blocks], format="csr")[known].tocsc()

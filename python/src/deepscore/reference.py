@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
 
-from .blocks import CellBlocks, Names
+from .blocks import CellBlocks, Names, watched
 from .config import NetworkConfig, number
 from .errors import InputError
 from .features import common_features, no_shared_features
@@ -151,7 +151,8 @@ def prepare(
     codes = pd.Categorical(labels, categories=categories).codes.astype(np.intp)
     kept = codes >= 0
     blocks = [
-        block[kept[start : start + block.shape[0]]] for start, block in normalization.blocks(data, positions, values)
+        block[kept[start : start + block.shape[0]]]
+        for start, block in watched(normalization.blocks(data, positions, values), data.n_cells, "reference")
     ]
     matrix = sp.vstack(blocks, format="csr")
     if not matrix.data.any():

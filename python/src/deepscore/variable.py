@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .blocks import CellBlocks
+from .blocks import CellBlocks, watched
 from .naming import Modality
 from .normalize import Values, check_values, detect
 
@@ -47,7 +47,7 @@ class Moments:
 def moments(data: CellBlocks, values: Values) -> Moments:
     """Gather the moments in one stream, on the linear scale (counts, or ``expm1`` of log-normalised values)."""
     sums = np.zeros((3, data.n_features))
-    for _, block in data:
+    for _, block in watched(data, data.n_cells, "variable features"):
         check_values(block, data.source)
         x = block.data.astype(np.float64)
         if values.kind == "lognorm":
@@ -78,7 +78,7 @@ def _standardized_variance(data: CellBlocks, found: Moments) -> Doubles:
     expected = _expected_deviation(mean, variance)
     clip = mean + expected * np.sqrt(n)
     total, squares = np.zeros(data.n_features), np.zeros(data.n_features)
-    for _, block in data:
+    for _, block in watched(data, data.n_cells, "variable features"):
         x = np.minimum(block.data, clip[block.indices])
         total += np.bincount(block.indices, x, minlength=data.n_features)
         squares += np.bincount(block.indices, x * x, minlength=data.n_features)
