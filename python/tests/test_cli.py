@@ -217,3 +217,21 @@ def test_a_file_survives_a_failed_write(folder, monkeypatch):
     assert run("activity", "peaks.h5ad", "genes.bed", "-o", "out.h5ad") == 1
     assert (folder / "out.h5ad").read_text() == "before"
     assert not (folder / "out.h5ad.part").exists()
+
+
+def test_a_modality_of_a_mudata_is_trained_on_and_annotated(folder):
+    with mudata.set_options(pull_on_update=False):
+        for name in ("ref", "query"):
+            data = ad.read_h5ad(f"{name}.h5ad")
+            other = data[:, :3].copy()
+            other.var_names = ["tag1", "tag2", "tag3"]
+            mudata.MuData({"rna": data, "other": other}).write_h5mu(f"{name}.h5mu")
+    assert run("train", "ref.h5mu", "--labels", "cell_type", "-o", "m") == 1  # which one?
+    assert run("train", "ref.h5mu", "--labels", "cell_type", "--modality", "rna", "-o", "m") == 0
+    assert deepscore.inspect_model("m")["features"] == deepscore.load("m").manifest["features"]
+    assert run("annotate", "m", "query.h5mu", "--modality", "rna", "-o", "out.h5ad") == 0
+    found = ad.read_h5ad("out.h5ad")
+    assert found.n_vars == 80
+    assert (found.obs["deepscore"] == found.obs["cell_type"]).mean() > 0.9
+    assert run("annotate", "m", "query.h5ad", "-o", "out.zarr") == 1
+    assert not (folder / "out.zarr").exists()

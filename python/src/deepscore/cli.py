@@ -25,6 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         for name in ("output", "report"):
             _require_folder(getattr(arguments, name, None))
+        if arguments.run in (_annotate, _activity) and Path(arguments.output).suffix != ".h5ad":
+            raise InputError(
+                "path_not_writable", f"The output is an AnnData file: {arguments.output} must end in .h5ad."
+            )
         arguments.run(arguments)
     except (DeepScoreError, OSError) as error:
         print(f"deepscore: {error} [{getattr(error, 'code', 'os_error')}]", file=sys.stderr)
@@ -47,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("reference", metavar="REF", help=".h5ad or .zarr, cells x features")
     check.add_argument("--labels", required=True, metavar="COL", help="column of obs with the labels")
     check.add_argument("--query", help="the data set to annotate: tell which features it has, too")
-    check.add_argument("--layer", help="layer to read in place of X")
+    _add_matrix(check)
     check.add_argument("--batch", metavar="COL", help="column of obs with the samples: leave out whole ones")
     check.add_argument("--folds", type=int, default=5, metavar="N", help="times to leave cells out (default: 5)")
     check.add_argument("--seed", type=int, default=0)
@@ -61,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         "--n-features", type=int, metavar="N", help="features to use (default: 2000 genes or 10000 peaks)"
     )
     train.add_argument("--strategy", default="variable", help="variable, markers_in_variable or markers")
-    train.add_argument("--layer", help="layer to read in place of X")
+    _add_matrix(train)
     train.add_argument("--batch", metavar="COL", help="column of obs with the samples of the reference")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("-o", "--output", required=True, metavar="MODEL", help="model file to write")
@@ -82,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     activity = verbs.add_parser("activity", help="compute gene activity from peaks or fragments")
     activity.add_argument("x", metavar="X", help=".h5ad or .zarr of peaks, or a fragments file")
     activity.add_argument("annotation", metavar="GENES", help="GTF, GFF3 or BED file")
+    _add_matrix(activity)
     activity.add_argument("--cells", metavar="FILE", help="barcodes to count in fragments, one in a line")
     activity.add_argument("--upstream", type=int, default=2000, metavar="N", help="bases of promoter (default: 2000)")
     activity.add_argument("--weighting", default="none", help="none, or distance (of peaks)")
@@ -93,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     annotate.add_argument("query", metavar="QUERY", help=".h5ad, cells x features")
     annotate.add_argument("-o", "--output", required=True, metavar="OUT", help=".h5ad to write: the query with columns")
     annotate.add_argument("--threshold", type=float, default=0.5, help="lowest score of a label (default: 0.5)")
-    annotate.add_argument("--layer", help="layer to read in place of X")
+    _add_matrix(annotate)
     annotate.add_argument("--batch", metavar="COL", help="column of obs with the samples of the query")
     annotate.add_argument("--groups", metavar="COL", help="column of obs with clusters: a call for each, by vote")
     annotate.add_argument("--peaks", help="for gene activity: .h5ad with the raw peaks of the same cells")
@@ -108,10 +113,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_matrix(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--layer", help="layer to read in place of X")
+    command.add_argument("--modality", help="modality of an .h5mu file, or of a matrix of genes and peaks")
+
+
 def _check(arguments: argparse.Namespace) -> None:
     from .api import check_reference
 
-    options = {name: getattr(arguments, name) for name in ("query", "layer", "batch", "folds", "seed")}
+    options = {name: getattr(arguments, name) for name in ("query", "layer", "batch", "modality", "folds", "seed")}
     print(check_reference(arguments.reference, arguments.labels, **options))
 
 
@@ -123,9 +133,9 @@ def _train(arguments: argparse.Namespace) -> None:
 
     n_features = arguments.n_features
     if n_features is None:
-        n_features = DEFAULT_FEATURES[
-            select_modality(open_source(arguments.reference, arguments.layer).blocks, None)[1]
-        ]
+        source = open_source(arguments.reference, arguments.layer, arguments.modality)
+        blocks, kind = select_modality(source.blocks, source.modality)
+        n_features = min(DEFAULT_FEATURES[kind], blocks.n_features)
     features = find_common_features(
         arguments.reference,
         arguments.query,
@@ -133,9 +143,14 @@ def _train(arguments: argparse.Namespace) -> None:
         arguments.strategy,
         labels=None if arguments.strategy == "variable" else arguments.labels,
         layer=arguments.layer,
+        modality=arguments.modality,
     )
     model = DeepScore(common_features=features, seed=arguments.seed).set_reference(
-        arguments.reference, arguments.labels, layer=arguments.layer, batch=arguments.batch
+        arguments.reference,
+        arguments.labels,
+        layer=arguments.layer,
+        batch=arguments.batch,
+        modality=arguments.modality,
     )
     model.train().save(arguments.output)
     print(f"{model!r} -> {arguments.output}")
@@ -158,7 +173,7 @@ def _activity(arguments: argparse.Namespace) -> None:
     if arguments.cells is not None:  # plain, or gzip as Cell Ranger writes it
         content = Path(arguments.cells).read_bytes()
         cells = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode().split()
-    options = {"upstream": arguments.upstream, "weighting": arguments.weighting}
+    options = {name: getattr(arguments, name) for name in ("upstream", "weighting", "layer", "modality")}
     found = gene_activity(arguments.x, arguments.annotation, cells=cells, **options)
     with replacing(arguments.output) as temporary:
         found.write_h5ad(temporary)
@@ -177,12 +192,14 @@ def _annotate(arguments: argparse.Namespace) -> None:
         arguments.threshold,
         arguments.batch,
         layer=arguments.layer,
+        modality=arguments.modality,
         probabilities=arguments.probabilities,
         refine=not arguments.no_refine,
         groups=arguments.groups,
         peaks=arguments.peaks,
     )
-    write_h5ad(add_annotation(source, found), arguments.query, arguments.output)
+    annotated = add_annotation(source, found)
+    write_h5ad(annotated if source.key is None else annotated.mod[source.key], arguments.query, arguments.output)
     if arguments.report:
         page = annotation_report(found, model.manifest, Path(arguments.query).name)
         with replacing(arguments.report) as temporary:

@@ -159,12 +159,16 @@ def load(path: str | os.PathLike[str]) -> bytes:
     ModelFileError
         ``file_not_found`` or ``not_a_model``.
     """
+    return _existing(path).read_bytes()
+
+
+def _existing(path: str | os.PathLike[str]) -> Path:
     source = Path(path)
     if not source.is_file():
         raise ModelFileError("file_not_found", f"There is no file {source}.")
     if source.stat().st_size > MAX_FILE:
         raise ModelFileError("not_a_model", f"{source} is larger than any model file (8 GiB).")
-    return source.read_bytes()
+    return source
 
 
 def inspect_model(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -184,7 +188,12 @@ def inspect_model(path: str | os.PathLike[str]) -> dict[str, Any]:
     ModelFileError
         ``file_not_found``, ``not_a_model``, ``truncated``, ``newer_version`` or ``invalid_manifest``.
     """
-    return manifest_of(load(path))
+    source = _existing(path)
+    with source.open("rb") as file:
+        start = file.read(10)
+        if len(start) == 10 and start[8:9] == b"{":
+            start += file.read(min(struct.unpack("<Q", start[:8])[0], MAX_HEADER))
+    return _manifest(start, source.stat().st_size)[0]
 
 
 def manifest_of(content: bytes) -> dict[str, Any]:
@@ -192,15 +201,18 @@ def manifest_of(content: bytes) -> dict[str, Any]:
     return _manifest(content)[0]
 
 
-def _manifest(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return manifest and safetensors header, after the checks that need no tensor."""
+def _manifest(content: bytes, size: int | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return manifest and safetensors header, after the checks that need no tensor.
+
+    `content` is that of a file, or of its beginning; then `size` is the file's.
+    """
     wrong = ModelFileError("not_a_model", "This is not a DeepScore model file.")
     if len(content) < 10:
         raise wrong
     (length,) = struct.unpack("<Q", content[:8])
     if length > MAX_HEADER or content[8:9] != b"{":
         raise wrong
-    if 8 + length > len(content):
+    if 8 + length > (size or len(content)):
         raise _truncated()
     try:
         header = _json(content[8 : 8 + length])
