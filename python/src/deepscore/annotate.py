@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +22,11 @@ from .blocks import VALUES_PER_BLOCK, CellBlocks, Names, overlapped, watched
 from .chromatin.lsi import signac_tfidf
 from .chromatin.peaks import carried_over
 from .config import flag, number
-from .errors import ConfigError, InputError
+from .errors import InputError
 from .features import no_shared_features
 from .labels import UNCLASSIFIED, require_length
 from .model import Model
-from .naming import Modality, is_peak, match_names, select_modality
+from .naming import Modality, check_modality, is_peak, match_names, select_modality
 from .normalize import Values, detect
 from .refine import SAMPLE, WHOLE, View, look
 from .scale import GroupSums
@@ -313,8 +312,7 @@ def found_in(
     query: CellBlocks, features: Names, kind: Modality, modality: str | None = None, floor: float = 0.0
 ) -> tuple[CellBlocks, npt.NDArray[np.intp]]:
     """Find features of a kind in a query, as :func:`align` does it; refuse a query that has none of them."""
-    if modality is not None and modality not in get_args(Modality):
-        raise ConfigError("bad_argument", f"modality must be one of {', '.join(get_args(Modality))}, not {modality!r}.")
+    check_modality(modality)
     if modality is not None and modality != kind:
         raise InputError("modality_mismatch", f"modality={modality!r} was given, but the model was trained on {kind}.")
     query = _of_modality(query, kind, strict=modality is not None)

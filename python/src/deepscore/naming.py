@@ -13,7 +13,7 @@ import numpy.typing as npt
 from .blocks import CellBlocks, Names
 from .errors import ConfigError, InputError
 
-__all__ = ["Modality", "canonical", "is_peak", "match_names", "select_modality"]
+__all__ = ["Modality", "canonical", "check_modality", "is_peak", "match_names", "select_modality"]
 
 Modality = Literal["rna", "peaks", "protein"]
 
@@ -72,6 +72,12 @@ def match_names(wanted: Names, available: Names) -> npt.NDArray[np.intp]:
     return found
 
 
+def check_modality(modality: str | None) -> None:
+    """Refuse what is neither None nor a modality, with ``bad_argument``."""
+    if modality is not None and modality not in get_args(Modality):
+        raise ConfigError("bad_argument", f"modality must be one of {', '.join(get_args(Modality))}, not {modality!r}.")
+
+
 def select_modality(blocks: CellBlocks, modality: str | None) -> tuple[CellBlocks, Modality]:
     """Tell genes from peaks by name and keep those of the wanted modality.
 
@@ -87,8 +93,7 @@ def select_modality(blocks: CellBlocks, modality: str | None) -> tuple[CellBlock
         ``modality_required`` where both kinds are there and none is named; ``modality_mismatch`` where the named kind
         is not there.
     """
-    if modality is not None and modality not in get_args(Modality):
-        raise ConfigError("bad_argument", f"modality must be one of {', '.join(get_args(Modality))}, not {modality!r}.")
+    check_modality(modality)
     peaks = np.fromiter((is_peak(name) for name in blocks.feature_names), bool, blocks.n_features)
     share = peaks.mean()
     mixed = 0.05 < share < 0.95
