@@ -44,6 +44,9 @@ demo: setup ## train, annotate and compare in Python and R on real cells; result
 
 test: setup lint test-python test-shared check-r ## everything: lint, types, tests of both languages, R CMD check
 
+# Tests are many small jobs: two threads wait for each other longer than they work.
+test-python test-shared check-r: export OMP_NUM_THREADS := 1
+
 lint: setup ## ruff, mypy (strict) and lintr
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .

@@ -63,10 +63,17 @@ test_that("a Python that is not there is an error of deepscore", {
 test_that("forked processes annotate, too", {
   skip_if_no_engine()
   skip_on_os("windows")
-  query <- multiome_small(seed = 4)$rna
-  expected <- quietly(annotate(rna_model(), query))
-  found <- parallel::mclapply(1:2, function(i) quietly(annotate(rna_model(), query)), mc.cores = 2)
-  expect_identical(found, list(expected, expected))
+  path <- tempfile(fileext = ".deepscore")
+  save_model(rna_model(), path)
+  query <- tempfile(fileext = ".rds")
+  saveRDS(multiome_small(seed = 4)$rna, query)
+  script <- sprintf("suppressMessages(library(deepscore))
+    once <- function(i) suppressMessages(annotate(load_model('%s'), readRDS('%s')))
+    expected <- once(0)
+    found <- parallel::mclapply(1:2, once, mc.cores = 2)
+    cat(identical(found, list(expected, expected)))", path, query)
+  told <- run_r(script, c(OMP_NUM_THREADS = "2")) # a fork would wait for the second thread
+  expect_identical(utils::tail(told, 1), "TRUE")
 })
 
 test_that("torch that came first is told when it is needed, and by the doctor", {
