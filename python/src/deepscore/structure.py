@@ -75,12 +75,12 @@ def clusters_of(scores: Doubles, k: int, seed: int) -> Codes:
         return np.zeros(len(s), np.intp)
     rng = np.random.default_rng(seed)
     centres = s[[rng.integers(len(s))]]
-    away = ((s - centres[0]) ** 2).sum(axis=1)
+    away = np.full(len(s), 2.0)  # cosine distance from the nearest centre
     for _ in range(k - 1):
+        away = np.clip(1 - s @ centres[-1], 0, away)
         total = away.sum()
         chosen = rng.choice(len(s), p=away / total) if total > 0 else 0
         centres = np.vstack([centres, s[chosen]])
-        away = np.minimum(away, ((s - s[chosen]) ** 2).sum(axis=1))
     codes = np.full(len(s), -1)
     for _ in range(21):
         before, codes = codes, nearest(s, centres, 1)[:, 0]
