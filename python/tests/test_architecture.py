@@ -12,6 +12,7 @@ SOURCE = Path(str(files("deepscore")))
 ORDER = [
     "version",
     "errors",
+    "files",
     "blocks",
     "labels",
     "naming",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from anndata.io import read_elem, sparse_dataset, write_elem
 from .annotate import Annotation
 from .blocks import CellBlocks, Names, rows_per_block
 from .errors import EngineError, InputError
+from .files import replacing
 from .naming import select_modality
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "labels_of",
     "open_halves",
     "open_source",
-    "replacing",
     "write_h5ad",
 ]
 
@@ -190,17 +189,6 @@ def write_h5ad(data: ad.AnnData, query: str, output: str) -> None:
                     write_elem(file, "obsm/deepscore_probabilities", data.obsm["deepscore_probabilities"])
         else:
             data.to_memory().write_h5ad(temporary)
-
-
-@contextmanager
-def replacing(output: str) -> Iterator[str]:
-    """Give a path to write to; what is there becomes `output` only when it is complete."""
-    temporary = f"{output}.part"
-    try:
-        yield temporary
-        os.replace(temporary, output)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def _modality_key(mod: Mapping[str, Any], modality: str | None) -> str:

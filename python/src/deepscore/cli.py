@@ -166,8 +166,8 @@ def _bridge(arguments: argparse.Namespace) -> None:
 
 
 def _activity(arguments: argparse.Namespace) -> None:
-    from .adapters import replacing
     from .chromatin.verbs import gene_activity
+    from .files import replacing
 
     cells = None
     if arguments.cells is not None:  # plain, or gzip as Cell Ranger writes it
@@ -181,9 +181,10 @@ def _activity(arguments: argparse.Namespace) -> None:
 
 
 def _annotate(arguments: argparse.Namespace) -> None:
-    from .adapters import add_annotation, replacing, write_h5ad
+    from .adapters import add_annotation, write_h5ad
     from .annotate import UNCLASSIFIED
     from .api import load
+    from .files import replacing
     from .report import annotation_report
 
     model = load(arguments.model)
@@ -203,7 +204,7 @@ def _annotate(arguments: argparse.Namespace) -> None:
     if arguments.report:
         page = annotation_report(found, model.manifest, Path(arguments.query).name)
         with replacing(arguments.report) as temporary:
-            Path(temporary).write_text(page, encoding="utf-8")
+            temporary.write_text(page, encoding="utf-8")
     print(f"{len(found.calls)} cells, {(found.calls == UNCLASSIFIED).sum()} {UNCLASSIFIED} -> {arguments.output}")
 
 

@@ -10,7 +10,6 @@ import itertools
 import json
 import os
 import struct
-import tempfile
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -22,6 +21,7 @@ import scipy.sparse as sp
 
 from .chromatin.lsi import LSI
 from .errors import ModelFileError
+from .files import replacing
 from .model import Model
 from .normalize import Normalization
 from .novelty import WITHIN, Profiles
@@ -94,29 +94,14 @@ def save(content: bytes, path: str | os.PathLike[str]) -> None:
     ModelFileError
         ``path_not_writable``.
     """
-    target = Path(path)
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
-            temporary = file.name
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise ModelFileError(
             "path_not_writable",
-            f"The model cannot be written to {target}: {error.strerror}. Whatever was there is unchanged.",
+            f"The model cannot be written to {path}: {error.strerror}. Whatever was there is unchanged.",
         ) from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _synthetic_rows(n_features: int) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from scipy.sparse.linalg import svds
 from .annotate import UNCLASSIFIED, align
 from .blocks import CellBlocks
 from .errors import ConfigError, EngineError, InputError
+from .files import replacing
 from .model import Model
 from .normalize import detect
 from .reference import Reference
@@ -63,7 +64,8 @@ def watching(
 
     yield add
     if frames:
-        frames[0].save(path, save_all=True, append_images=frames[1:], duration=400, loop=0)
+        with replacing(path) as temporary:
+            frames[0].save(temporary, "GIF", save_all=True, append_images=frames[1:], duration=400, loop=0)
 
 
 def _missing() -> EngineError:

@@ -1,0 +1,42 @@
+"""A file is replaced as a whole or not at all."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from deepscore.files import replacing
+
+
+def test_the_old_file_is_there_until_the_new_one_is_complete(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def fail():
+        with replacing(str(path)) as temporary:
+            temporary.write_text("ha")
+            raise ValueError("half way")
+
+    with pytest.raises(ValueError, match="half way"):
+        fail()
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_two_writers_do_not_meet(tmp_path):
+    path = tmp_path / "file"
+    with replacing(path) as one, replacing(path) as other:
+        one.write_text("one")
+        other.write_text("other")
+    assert path.read_text() == "one"
