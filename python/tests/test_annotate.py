@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from deepscore import annotate, refine
-from deepscore.annotate import UNCLASSIFIED, align, annotate_blocks, vote
+from deepscore.annotate import align, annotate_blocks, vote
 from deepscore.chromatin.peaks import carried_over
 from deepscore.errors import DeepScoreError, InputError
+from deepscore.labels import UNCLASSIFIED
 from deepscore.reference import prepare
 from deepscore.scale import GroupSums, Scale
 from deepscore.training import fit

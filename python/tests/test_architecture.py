@@ -13,6 +13,7 @@ ORDER = [
     "version",
     "errors",
     "files",
+    "threads",
     "blocks",
     "labels",
     "naming",

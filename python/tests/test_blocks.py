@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 import tracemalloc
 
 import numpy as np
@@ -11,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from deepscore.blocks import CellBlocks, overlapped, rows_per_block, watched
+from deepscore.blocks import CellBlocks, rows_per_block, watched
 from deepscore.errors import InputError
 from synthetic import blocks_of
 
@@ -197,59 +196,6 @@ def test_different_cells_are_refused(names, told):
     with pytest.raises(InputError, match=f"The one and the other must hold the same cells: .*{told}") as caught:
         data.in_order_of(np.array(names, object), "The one and the other")
     assert caught.value.code == "different_cells"
-
-
-# ------------------------------------------------------------------------------------------------- overlapped
-
-
-@pytest.mark.parametrize("n", [0, 1, 2, 50])
-def test_overlapped_keeps_the_order(n):
-    assert list(overlapped(lambda i: i * i, range(n))) == [i * i for i in range(n)]
-
-
-def test_overlapped_fetches_here_and_computes_there():
-    fetched = []
-
-    def items():
-        for _ in range(3):
-            fetched.append(threading.get_ident())
-            yield None
-
-    computed = set(overlapped(lambda _: threading.get_ident(), items()))
-    assert set(fetched) == {threading.get_ident()}
-    assert threading.get_ident() not in computed
-
-
-def test_overlapped_fetches_while_the_other_thread_computes():
-    second_fetched = threading.Event()
-
-    def items():
-        yield 0
-        second_fetched.set()
-        yield 1
-
-    assert list(overlapped(lambda _: second_fetched.wait(5), items())) == [True, True]
-
-
-@pytest.mark.parametrize("ahead", [1, 3])
-def test_overlapped_fetches_no_further_ahead_than_asked_for(ahead):
-    fetched = []
-    found = overlapped(lambda i: i, (fetched.append(i) or i for i in range(10)), ahead)
-    for result in range(10):
-        assert next(found) == result
-        assert len(fetched) == min(result + ahead + 1, 10)
-
-
-@pytest.mark.parametrize("bad", ["fetch", "compute"])
-def test_overlapped_hands_on_errors(bad):
-    def items():
-        yield 1
-        if bad == "fetch":
-            raise InputError("non_finite", "a bad block")
-        yield 0
-
-    with pytest.raises(InputError if bad == "fetch" else ZeroDivisionError):
-        list(overlapped(lambda i: 1 / i, items()))
 
 
 def test_long_reads_show_how_far_they_are(monkeypatch, capsys):

@@ -6,8 +6,8 @@ import scipy.sparse as sp
 from sklearn.metrics import roc_auc_score
 
 from deepscore import novelty
+from deepscore.neighbours import Space
 from deepscore.novelty import WITHIN, p_known, profiles_of
-from deepscore.structure import components, group_moments, own_standardised
 from synthetic import log_cp10k, normalised, study
 
 
@@ -16,9 +16,8 @@ def known(model, counts, groups=None, present=None):
     x = normalised(model, counts)
     groups = np.zeros(x.shape[0], np.intp) if groups is None else groups
     present = np.ones(x.shape[1], bool) if present is None else present
-    z = own_standardised(x, groups, np.sqrt(group_moments(x, groups)[1] + 0.01))
-    probabilities = model.predict_proba(x, present=present)
-    return p_known(z, components(z, groups)[0], groups, present, probabilities, model.profiles)
+    space = Space.of(x, groups, int(groups.max()) + 1, whole=True)
+    return p_known(space, groups, present, model.predict_proba(x, present=present), model.profiles)
 
 
 # ------------------------------------------------------------------------------------------------ profiles

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from .blocks import VALUES_PER_BLOCK, CellBlocks, Names, overlapped, watched
+from .blocks import VALUES_PER_BLOCK, CellBlocks, Names, watched
 from .chromatin.lsi import signac_tfidf
 from .chromatin.peaks import carried_over
 from .config import flag, number
@@ -32,8 +29,9 @@ from .refine import SAMPLE, WHOLE, View, look
 from .scale import GroupSums
 from .structure import Doubles
 from .taught import Peaks
+from .threads import one_blas_thread, overlapped
 
-__all__ = ["UNCLASSIFIED", "Annotation", "annotate_blocks", "embed_blocks", "vote"]
+__all__ = ["Annotation", "annotate_blocks", "embed_blocks", "vote"]
 
 # Between this share of the model's features and `min_overlap`, annotation goes on with a warning.
 GOOD_OVERLAP = 0.5
@@ -119,7 +117,7 @@ def annotate_blocks(
     learn = _learner(model, query, positions, values, samples, raw_peaks, own_scale=batch is not None, refine=use_query)
     found = _Answers(query.n_cells, len(model.labels), table=with_table)
     with (
-        _one_blas_thread(),
+        one_blas_thread(),
         ThreadPoolExecutor(1) as pool,
         tqdm(total=query.n_cells, desc="annotate", unit="cell", delay=2) as bar,
     ):
@@ -136,33 +134,6 @@ def annotate_blocks(
         for n_cells in overlapped(predict, blocks, ahead=BLOCKS_AHEAD):
             bar.update(n_cells)
     return found.annotation(model, least, float((positions >= 0).mean()), groups)
-
-
-class _OneBlasThread:
-    """While any query is annotated, BLAS has one thread: its others wait busily for small products.
-
-    The limit is the process's, so that the last of several queries at once lifts it, and not the first.
-    """
-
-    def __init__(self) -> None:
-        self.lock, self.users = threading.Lock(), 0
-
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
-        with self.lock:
-            if not self.users:
-                self.limits = threadpool_limits(1, user_api="blas")
-            self.users += 1
-        try:
-            yield
-        finally:
-            with self.lock:
-                self.users -= 1
-                if not self.users:
-                    self.limits.restore_original_limits()
-
-
-_one_blas_thread = _OneBlasThread()
 
 
 class _Answers:

@@ -6,11 +6,10 @@ memory, a store on disk, or an R object behind the bridge.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +18,7 @@ from tqdm import tqdm
 
 from .errors import InputError
 
-__all__ = ["VALUES_PER_BLOCK", "CellBlocks", "Names", "overlapped", "rows_per_block", "watched"]
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+__all__ = ["VALUES_PER_BLOCK", "CellBlocks", "Names", "rows_per_block", "watched"]
 
 Names = npt.NDArray[np.object_]  # one Python string per row or column
 
@@ -175,21 +171,6 @@ def _with_room(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
     larger = np.empty(size, array.dtype)
     larger[: len(array)] = array
     return larger
-
-
-def overlapped(function: Callable[[Item], Result], items: Iterable[Item], ahead: int = 1) -> Iterator[Result]:
-    """Yield ``function(item)`` for each item, computed by a second thread while this one fetches up to `ahead` more.
-
-    Items are fetched by the calling thread: R, and stores on disk, are read by the thread that opened them.
-    """
-    pending: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(1) as pool:
-        for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) > ahead:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
 
 
 def _require_unique(names: Names, what: str) -> None:

@@ -12,9 +12,10 @@ import pandas as pd
 import scipy.sparse as sp
 from tqdm import tqdm
 
-from .annotate import GOOD_OVERLAP, UNCLASSIFIED, found_in
+from .annotate import GOOD_OVERLAP, found_in
 from .blocks import CellBlocks, Names
 from .config import NetworkConfig, TrainConfig, whole
+from .labels import UNCLASSIFIED
 from .normalize import detect
 from .reference import Reference, prepare
 from .scale import GroupSums

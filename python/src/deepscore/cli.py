@@ -182,9 +182,9 @@ def _activity(arguments: argparse.Namespace) -> None:
 
 def _annotate(arguments: argparse.Namespace) -> None:
     from .adapters import add_annotation, write_h5ad
-    from .annotate import UNCLASSIFIED
     from .api import load
     from .files import replacing
+    from .labels import UNCLASSIFIED
     from .report import annotation_report
 
     model = load(arguments.model)

@@ -20,9 +20,10 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from .blocks import CellBlocks, overlapped
+from .blocks import CellBlocks
 from .errors import InputError
 from .naming import Modality
+from .threads import overlapped
 
 __all__ = ["SCALE", "Floats", "Normalization", "Values", "check_values", "detect", "typical_total"]
 

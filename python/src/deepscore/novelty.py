@@ -17,6 +17,7 @@ from scipy.optimize import nnls
 from scipy.special import expit
 
 from .labels import evenly
+from .neighbours import Space
 from .normalize import Floats
 from .scale import LEAST_DEVIATION
 from .structure import Codes, Doubles, clusters_of, components, group_means, group_moments
@@ -107,8 +108,7 @@ def profiles_of(matrix: sp.csr_matrix, codes: Codes) -> Profiles:
 
 
 def p_known(
-    z: sp.csr_array,
-    scores: Doubles,
+    space: Space,
     groups: Codes,
     present: npt.NDArray[np.bool_],
     probabilities: Doubles,
@@ -118,10 +118,8 @@ def p_known(
 
     Parameters
     ----------
-    z
-        Cells x features of the model, from :func:`~deepscore.structure.own_standardised`.
-    scores
-        Principal components of the cells, from :func:`~deepscore.structure.components`.
+    space
+        The cells, standardised by themselves, and their principal components.
     groups
         Batch of each cell, from 0.
     present
@@ -135,20 +133,20 @@ def p_known(
     -------
     One value per cell; 1 for queries of fewer than 100 cells or features, which show too little structure of their own.
     """
-    if z.shape[0] < LEAST_CELLS or present.sum() < LEAST_FEATURES:
-        return np.ones(z.shape[0])
-    offset = group_means(z, groups)
+    if len(groups) < LEAST_CELLS or present.sum() < LEAST_FEATURES:
+        return np.ones(len(groups))
+    offset = space.axes.offset
     labels, profiles = _as_the_query(groups, present, probabilities, reference)
-    depth = np.bincount(groups) @ offset
+    depth = np.bincount(groups, minlength=len(offset)) @ offset
     within = np.linalg.qr(np.column_stack([reference.within, depth]) * present[:, None])[0]
     found = []
     for size in CELLS_PER_CLUSTER:
         for seed in (0, 1):
             k = int(np.clip(len(groups) // size, min(8, len(groups) // 5), MOST_CLUSTERS))
-            clusters = clusters_of(scores, k, seed)
-            found.append(_shares(z, offset, groups, clusters, probabilities, labels, profiles, within)[clusters])
+            clusters = clusters_of(space.scores, k, seed)
+            found.append(_shares(space.z, offset, groups, clusters, probabilities, labels, profiles, within)[clusters])
     share = np.mean(found, axis=0)
-    middle = BASE + SLOPE * float(np.median(share)) + SMALL / z.shape[0]
+    middle = BASE + SLOPE * float(np.median(share)) + SMALL / len(groups)
     chance: Doubles = np.minimum(expit((middle - share) / WIDTH) / CERTAIN, 1)
     return chance
 

@@ -13,10 +13,11 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
-from .annotate import UNCLASSIFIED, align
+from .annotate import align
 from .blocks import CellBlocks
 from .errors import ConfigError, EngineError, InputError
 from .files import replacing
+from .labels import UNCLASSIFIED
 from .model import Model
 from .normalize import detect
 from .reference import Reference

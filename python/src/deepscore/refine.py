@@ -121,7 +121,7 @@ def look(
         # a shallow cell has too few of its peaks: clusters say no more of unknown types than the network
         if model.modality != "peaks" and peaks is None:
             assert model.profiles is not None
-            known = p_known(space.z, space.scores, groups, present, raw, model.profiles)
+            known = p_known(space, groups, present, raw, model.profiles)
         neighbours = Neighbourhoods.of(space, raw, known)
         refined = lifted(raw, neighbours.votes(x, groups, 0)[0], neighbours.overall, LIFT)
     expected = _expected_accuracy(model, paths, calls, raw, mixed[groups])

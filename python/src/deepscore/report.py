@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .annotate import UNCLASSIFIED, Annotation
+from .annotate import Annotation
+from .labels import UNCLASSIFIED
 
 __all__ = ["annotation_report"]
 

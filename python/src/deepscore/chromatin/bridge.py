@@ -14,11 +14,12 @@ from typing import Any
 
 import pandas as pd
 
-from ..annotate import UNCLASSIFIED, Annotation, annotate_blocks
+from ..annotate import Annotation, annotate_blocks
 from ..blocks import CellBlocks, Names
 from ..config import NetworkConfig, TrainConfig, choice
 from ..errors import InputError
 from ..features import common_features
+from ..labels import UNCLASSIFIED
 from ..model import Model
 from ..modelfile import manifest_of, to_bytes
 from ..naming import match_names, select_modality
