@@ -5,6 +5,7 @@ are written by hand. Nothing is computed with deepscore, whose answers the cases
 """
 
 import json
+import math
 
 import numpy as np
 
@@ -143,6 +144,9 @@ def annotation_cases():
     yield annotation("the table of probabilities", QUERY, args={"probabilities": True})
     yield annotation("samples of their own scale", QUERY, batch="batch", args={"probabilities": True})
     yield annotation("log-normalised values", LOG_QUERY, values="lognorm")
+    yield annotation("log2-normalised values", LOG_QUERY, values="lognorm") | {
+        "query": changed(LOG_QUERY, {"do": "multiply", "by": 1 / math.log(2)})
+    }
     yield annotation("a cell without counts", changed(QUERY, {"do": "empty_cell", "cell": 4}), threshold=0.0)
     yield annotation(
         "one cell", changed(QUERY, {"do": "take_cells", "start": 7, "stop": 8}), args={"probabilities": True}

@@ -53,6 +53,43 @@ def test_logarithms_of_chosen_features_are_left_as_they_are(raw):
     )
 
 
+@pytest.mark.parametrize("base", [2.0, 10.0])
+@pytest.mark.parametrize("chosen", [slice(None), slice(None, None, 2)])
+@pytest.mark.parametrize("target", [1e4, 1e3])
+def test_logarithms_of_another_base_become_natural_ones(raw, caplog, base, chosen, target):
+    natural = lognorm(raw, target)[:, chosen]
+    data = blocks_of(natural / np.log(base))
+    with caplog.at_level("INFO"):
+        values = detect(data, "rna")
+    assert f"log{base:.0f}-normalised" in caplog.text
+    expected = detect(blocks_of(natural), "rna")
+    features = np.arange(data.n_features)
+    np.testing.assert_allclose(
+        normalised(data, Normalization("lognorm"), features, values),
+        normalised(blocks_of(natural), Normalization("lognorm"), features, expected),
+        rtol=1e-5,
+    )
+    np.testing.assert_allclose(values.linear(natural / np.log(base)), np.expm1(natural), rtol=1e-9)
+
+
+def test_size_factors_other_than_totals_do_not_hide_the_base(raw, rng):
+    factors = rng.lognormal(0, 0.5, (len(raw), 1))
+    assert detect(blocks_of(np.log2(1 + raw / factors)), "rna") == Values("lognorm", 1.0, np.log(2))
+    assert detect(blocks_of(np.log1p(raw / factors)), "rna") == Values("lognorm", 1.0)
+
+
+def test_logarithms_of_no_counts_are_natural(rng):
+    smooth = rng.gamma(2, 0.5, (200, 40)) * (rng.random((200, 40)) < 0.4)
+    assert detect(blocks_of(smooth), "rna") == Values("lognorm", 1.0)
+
+
+def test_log2_of_parts_per_million_is_recognised_by_the_total(rng):
+    smooth = rng.gamma(0.3, 1, (100, 40))
+    values = detect(blocks_of(np.log2(1 + 1e6 * smooth / smooth.sum(axis=1, keepdims=True))), "rna")
+    assert values.base == np.log(2)
+    assert values.factor == pytest.approx(0.01, rel=1e-4)
+
+
 def test_empty_cells_do_not_hide_the_target_sum(raw):
     values = lognorm(raw, 1e4)
     values[::7] = 0

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,8 @@ SCALE = 10_000.0
 LEAST_TOTAL = 100.0
 # A count of a median cell in a peak of middling frequency becomes about one.
 PEAK_SCALE = 0.3
+# Natural logarithms of what logarithms are taken to: the field has e, Bioconductor 2.
+BASES = {"": 1.0, "log2-": float(np.log(2)), "log10-": float(np.log(10))}
 logger = logging.getLogger("deepscore")
 
 Floats = npt.NDArray[np.float32]
@@ -44,13 +46,20 @@ class Values:
     Parameters
     ----------
     kind
-        ``"counts"`` (any linear scale) or ``"lognorm"`` (natural logarithm of one plus a normalised value).
+        ``"counts"`` (any linear scale) or ``"lognorm"`` (logarithm of one plus a normalised value).
     factor
         For log-normalised data, what brings their normalisation to 10,000 per cell.
+    base
+        Natural logarithm of the base of their logarithm.
     """
 
     kind: Literal["counts", "lognorm"]
     factor: float = 1.0
+    base: float = 1.0
+
+    def linear(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return values on the linear scale, in their precision."""
+        return x if self.kind == "counts" else np.expm1(x * x.dtype.type(self.base))
 
 
 def check_values(block: sp.csr_matrix, source: str) -> Floats:
@@ -86,7 +95,8 @@ def check_values(block: sp.csr_matrix, source: str) -> Floats:
 def detect(blocks: CellBlocks, modality: Modality) -> Values:
     """Recognise counts and log-normalised values from cells at the start, the middle and the end.
 
-    Values that are not whole numbers and never above 20 (log2 of a million) are taken as logarithms.
+    Values that are not whole numbers and never above 20 (log2 of a million) are taken as logarithms: to the base that
+    gives all cells one total, or most of a cell's values as multiples of its smallest one, as counts are; else natural.
 
     Raises
     ------
@@ -106,13 +116,33 @@ def detect(blocks: CellBlocks, modality: Modality) -> Values:
     elif values.max() > 20:
         found, words = Values("counts"), "non-integer counts (a linear scale)"
     else:
-        totals = np.asarray(np.expm1(sample.astype(np.float64)).sum(axis=1)).ravel()
-        totals = totals[totals > 0]
-        same = totals.size > 1 and totals.std() < 0.01 * totals.mean()
-        found = Values("lognorm", SCALE / float(totals.mean()) if same else 1.0)
-        words = f"log-normalised values ({totals.mean():.0f} per cell)" if same else "log-normalised values"
+        totals, multiples = zip(*(_of_base(sample, base) for base in BASES.values()), strict=True)
+        best = int(np.argmax(multiples)) if max(multiples) > 0.5 else 0
+        best = next((i for i, total in enumerate(totals) if total), best)
+        total, (word, base) = totals[best], list(BASES.items())[best]
+        found = Values("lognorm", SCALE / total if total else 1.0, base)
+        words = f"{word or 'log-'}normalised values" + (f" ({total:.0f} per cell)" if total else "")
     logger.info("%s: %s, %d cells x %d features", blocks.source, words, blocks.n_cells, blocks.n_features)
     return found
+
+
+def _of_base(sample: sp.csr_matrix, base: float) -> tuple[float, float]:
+    """Return the total of all cells (0 where they differ) and the share of values that are multiples of the smallest.
+
+    Both on the linear scale, if the values are logarithms to this base.
+    """
+    linear = sample.astype(np.float64)
+    linear.data = np.expm1(linear.data * base)
+    linear.eliminate_zeros()
+    totals = np.asarray(linear.sum(axis=1)).ravel()
+    totals = totals[totals > 0]
+    same = totals.size > 1 and totals.std() < 0.01 * totals.mean()
+    n = np.diff(linear.indptr)
+    smallest = np.minimum.reduceat(linear.data, linear.indptr[:-1][n > 0]) if linear.nnz else np.empty(0)
+    times = linear.data / np.repeat(smallest, n[n > 0])
+    times = times[(times > 1.5) & (times < 20)]
+    multiples = float((np.abs(times - np.rint(times)) < 0.01).mean()) if times.size else 0.0
+    return float(totals.mean()) if same else 0.0, multiples
 
 
 def typical_total(blocks: CellBlocks, values: Values, least: float = LEAST_TOTAL) -> float:
@@ -200,7 +230,9 @@ class Normalization:
     ) -> Floats:
         if values.kind == "lognorm":
             factor = values.factor * self.scale / SCALE
-            return x if factor == 1.0 else np.log1p(np.expm1(x) * np.float32(factor))
+            if factor == 1.0:
+                return x if values.base == 1.0 else x * np.float32(values.base)
+            return np.log1p(values.linear(x) * np.float32(factor))
         per_cell = np.float32(self.scale) / np.maximum(totals, np.float32(1e-12))
         x = x * np.repeat(per_cell, np.diff(indptr))
         if self.idf is not None:

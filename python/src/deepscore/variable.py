@@ -49,9 +49,7 @@ def moments(data: CellBlocks, values: Values) -> Moments:
     sums = np.zeros((3, data.n_features))
     for _, block in watched(data, data.n_cells, "variable features"):
         check_values(block, data.source)
-        x = block.data.astype(np.float64)
-        if values.kind == "lognorm":
-            x = np.expm1(x)
+        x = values.linear(block.data.astype(np.float64))
         for row, weight in zip(sums, (x > 0, x, x * x), strict=True):
             row += np.bincount(block.indices, weight, minlength=data.n_features)
     return Moments(data.n_cells, *sums)

@@ -92,8 +92,7 @@ def _pooled(data: CellBlocks, pools: sp.csr_array) -> Doubles:
     """Return ``log1p`` of counts per 10,000 of each pool."""
     values = detect(data, "rna")
     counts = data.to_csr().astype(np.float64)
-    if values.kind == "lognorm":
-        counts.data = np.expm1(counts.data)
+    counts.data = values.linear(counts.data)
     sums = (pools @ counts).toarray()
     result: Doubles = np.log1p(1e4 * sums / np.maximum(sums.sum(axis=1, keepdims=True), 1))
     return result
