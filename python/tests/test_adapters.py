@@ -15,7 +15,7 @@ import pytest
 import scipy.sparse as sp
 
 import deepscore
-from deepscore.adapters import as_anndata, open_halves, open_source, write_h5ad
+from deepscore.adapters import as_anndata, labels_of, open_halves, open_source, write_h5ad
 from deepscore.errors import EngineError, InputError
 from synthetic import dataset, digest
 
@@ -111,6 +111,16 @@ def unsorted(x):
     return x
 
 
+def in_halves(x):
+    """Store each value as two: the matrix is the same."""
+    x = x.tocoo()
+    half = x.data // 2
+    parts = sp.coo_matrix((np.r_[half, x.data - half], (np.r_[x.row, x.row], np.r_[x.col, x.col])), shape=x.shape)
+    order = np.argsort(parts.row, kind="stable")
+    indptr = np.searchsorted(parts.row[order], np.arange(x.shape[0] + 1))
+    return sp.csr_matrix((parts.data[order], parts.col[order], indptr), shape=x.shape)
+
+
 def explicit_zeros(x):
     x = x.tocoo()
     row, col = np.append(x.row, [0, 1]), np.append(x.col, [np.flatnonzero(x.toarray()[i] == 0)[0] for i in (0, 1)])
@@ -137,6 +147,8 @@ FORMS = {
     "mudata, by modality": form(in_mudata, modality="rna"),
     "backed csr": stored(".h5ad", backed=True),
     "backed csc": stored(".h5ad", lambda x: x.tocsc(), backed=True),
+    "duplicates": with_x(in_halves),
+    "h5ad, duplicates": stored(".h5ad", in_halves),
     "backed dense": stored(".h5ad", lambda x: x.toarray(), backed=True),
     "h5ad": stored(".h5ad"),
     "h5ad, dense": stored(".h5ad", lambda x: x.toarray()),
@@ -298,6 +310,34 @@ def test_a_file_that_is_not_what_its_name_says_is_told(suffix, tmp_path):
     with pytest.raises(InputError) as caught:
         open_source(path)
     assert caught.value.code == "unknown_data"
+
+
+def test_a_file_without_values_names_its_layers(query, tmp_path):
+    path = tmp_path / "query.h5ad"
+    query.layers["counts"] = query.X.copy()
+    query.X = None
+    query.write_h5ad(path)
+    for data in (path, ad.read_h5ad(path, backed="r")):
+        with pytest.raises(InputError, match="'counts'") as caught:
+            open_source(data)
+        assert caught.value.code == "layer_not_found"
+
+
+@pytest.mark.filterwarnings("ignore:.*very old version")
+def test_files_of_another_kind_are_told(tmp_path):
+    with h5py.File(tmp_path / "scalars.h5ad", "w") as file:
+        file["obs"] = file["var"] = file["X"] = 1.0
+    in_mudata(dataset(1)).write(tmp_path / "multi.h5mu")
+    (tmp_path / "multi.h5mu").rename(tmp_path / "multi.h5ad")
+    dataset(1).write_h5ad(tmp_path / "single.h5mu")
+    for name, code in (
+        ("scalars.h5ad", "unknown_data"),
+        ("multi.h5ad", "layer_not_found"),
+        ("single.h5mu", "unknown_data"),
+    ):
+        with pytest.raises(InputError) as caught:
+            open_source(tmp_path / name, modality="rna")
+        assert caught.value.code == code, name
 
 
 def test_a_data_set_without_values_names_its_layers():
@@ -476,3 +516,50 @@ def test_labels_that_are_no_list_are_refused(trained, labels):
     with pytest.raises(InputError) as caught:
         deepscore.DeepScore().set_reference(dataset(1), labels)
     assert caught.value.code == "labels_length"
+
+
+@pytest.mark.parametrize("labels", [[("a", 1), "b"], [[1], [1, 2]]], ids=str)
+def test_labels_that_are_lists_of_several_lengths_are_refused(labels):
+    with pytest.raises(InputError) as caught:
+        deepscore.DeepScore().set_reference(dataset(1), labels * 60)
+    assert caught.value.code == "labels_length"
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array(["a", "b", np.nan]), ["a", "b", None]),
+        (np.array(["a", "b", None], dtype=str), ["a", "b", None]),
+        (np.array([b"a", b"b", b"\xce\xb2"]), ["a", "b", "\u03b2"]),
+        (pd.Series(["nan", "None", "b"]), ["nan", "None", "b"]),
+    ],
+)
+def test_what_numpy_wrote_for_a_missing_label_is_missing(values, expected):
+    assert labels_of(open_source(dataset(1, n_cells=3)), values, "labels").tolist() == expected
+
+
+def test_a_series_that_names_a_cell_twice_is_told(query):
+    values = pd.Series("a", index=[query.obs_names[0], *query.obs_names[:-1]])
+    with pytest.raises(InputError, match=f"twice, such as {query.obs_names[0]}") as caught:
+        labels_of(open_source(query), values, "labels")
+    assert caught.value.code == "labels_cells"
+
+
+@pytest.mark.parametrize("what", ["label", "feature", "cell"])
+def test_halves_of_characters_are_refused_before_training(query, what):
+    labels = ["a", "\ud800" if what == "label" else "b"] * (query.n_obs // 2)
+    if what == "feature":
+        query.var_names = ["\ud800", *query.var_names[1:]]
+    elif what == "cell":
+        query.obs_names = ["\ud800", *query.obs_names[1:]]
+    with pytest.raises(InputError) as caught:
+        deepscore.DeepScore().set_reference(query, labels)
+    assert caught.value.code == "invalid_text"
+
+
+def test_values_beyond_float32_are_infinite(query):
+    query.X = query.X.toarray().astype(np.float64)
+    query.X[3, 3] = 1e300
+    with pytest.raises(InputError) as caught:
+        deepscore.DeepScore().set_reference(query, "cell_type")
+    assert caught.value.code == "non_finite"

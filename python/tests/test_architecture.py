@@ -56,6 +56,7 @@ ORDER = [
     "cli",
     "rbridge",
     "rbridge_chromatin",
+    "__main__",
 ]
 ONLY_IN = {
     "anndata": {"adapters"},

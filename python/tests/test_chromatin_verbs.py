@@ -84,6 +84,12 @@ def as_bed(suffix, packed=False, convert=lambda path: path):
     return lambda data, folder: convert(bed(folder / f"peaks{suffix}", data.var_names, packed))
 
 
+def with_words(path):
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(["chrom\tstart\tend\tname", *lines[:2], "# half of them", *lines[2:]]))
+    return path
+
+
 FORMS = {
     "anndata": lambda data, folder: data,
     "beside genes": lambda data, folder: beside_genes(data),
@@ -93,12 +99,15 @@ FORMS = {
     "mudata": lambda data, folder: mudata.MuData({"rna": multiome(1, 60)[0], "peaks": data}),
     "list": lambda data, folder: data.var_names.to_list(),
     "index": lambda data, folder: data.var_names,
+    "generator": lambda data, folder: (name for name in data.var_names),
     "signac names": lambda data, folder: [name.replace(":", "-") for name in data.var_names],
     "table": lambda data, folder: parse_peaks(data.var_names).assign(score=1),
     "bed": as_bed(".bed"),
     "text": as_bed(".bed", convert=str),
     "packed bed": as_bed(".bed.gz", packed=True),
     "narrow peaks": as_bed(".narrowPeak"),
+    "bed with words": lambda data, folder: with_words(as_bed(".bed")(data, folder)),
+    "packed bed without a suffix": as_bed("", packed=True),
 }
 PEAKS_IN_EVERY_FORM = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
 
@@ -448,3 +457,47 @@ def test_activity_from_fragments_refuses(fragments, atac, tmp_path):
 
 def test_genes_have_no_activity():
     assert code_of(deepscore.gene_activity, dataset(1), gene_table()) == "no_shared_features"
+
+
+def test_one_peak_may_be_a_string(atac):
+    name = atac.var_names[0]
+    assert deepscore.match_peaks(atac, name, min_overlap=0).var_names.tolist() == [name]
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        (lambda data: deepscore.find_common_peaks(None), "bad_argument"),
+        (lambda data: deepscore.find_common_peaks(list(data.var_names)), "bad_argument"),
+        (lambda data: deepscore.match_peaks(data, 5), "invalid_peaks"),
+        (
+            lambda data: deepscore.match_peaks(data, pd.DataFrame({"chrom": ["1"], "start": ["x"], "end": ["9"]})),
+            "invalid_peaks",
+        ),
+        (lambda data: deepscore.count_fragments("f.tsv", list(data.var_names), 5), "bad_argument"),
+        (lambda data: deepscore.count_fragments("f.tsv", list(data.var_names), "barcodes.tsv"), "bad_argument"),
+    ],
+)
+def test_values_of_other_types_are_refused(atac, call, code):
+    assert code_of(call, atac) == code
+
+
+def test_the_table_of_cells_names_them(atac, tmp_path):
+    (tmp_path / "f.tsv").write_text(f"chr1\t1\t9\t{atac.obs_names[3]}\t1\n")
+    found = deepscore.count_fragments(tmp_path / "f.tsv", list(atac.var_names), atac.obs, progress=False)
+    assert found.obs_names.tolist() == atac.obs_names.tolist()
+
+
+def test_a_negative_count_is_not_hidden_by_others_in_its_peak(of_peaks, atac):
+    own = sorted(of_peaks.common_features)[0]
+    chrom, bounds = own.split(":")
+    start, end = map(int, bounds.split("-"))
+    atac.var_names = [f"{p.chrom}:{p.start + 1}-{p.end}" for p in parse_peaks(atac.var_names).itertuples()]
+    at = atac.var_names.get_loc(f"{chrom}:{start + 1}-{end}")
+    other = atac[:, [at]].copy()
+    other.var_names = [f"{chrom}:{start}-{start + 1}"]
+    both = ad.concat([atac, other], axis=1)
+    values = both.X.toarray()
+    values[40, at], values[40, -1] = 5, -3
+    both.X = sp.csr_matrix(values)
+    assert code_of(of_peaks.annotate, both) == "negative_values"

@@ -173,6 +173,7 @@ def test_activity_counts_fragments_of_the_cells_in_a_file(multiome, folder):
         (("train", "ref.h5ad", "--labels", "none", "--n-features", "20", "-o", "m"), "column_not_found"),
         (("train", "ref.h5ad", "--labels", "cell_type", "--n-features", "0", "-o", "m"), "bad_argument"),
         (("train", "not read.h5ad", "--labels", "cell_type", "-o", "none/m"), "path_not_writable"),
+        (("train", "not read.h5ad", "--labels", "cell_type", "-o", "."), "path_not_writable"),
     ],
 )
 def test_an_error_is_one_line_with_its_code(with_model, capsys, arguments, code):
@@ -199,6 +200,12 @@ def test_barcodes_may_be_packed(folder):
     (folder / "barcodes.tsv.gz").write_bytes(gzip.compress(b"AAA-1\n"))
     assert run("activity", "fragments.tsv", "genes.bed", "--cells", "barcodes.tsv.gz", "-o", "out.h5ad") == 0
     assert ad.read_h5ad("out.h5ad").obs_names.tolist() == ["AAA-1"]
+
+
+def test_barcodes_that_are_cut_short_are_one_line(folder, capsys):
+    (folder / "barcodes.tsv.gz").write_bytes(gzip.compress(b"AAA-1\n" * 99)[:-9])
+    assert run("activity", "f.tsv", "genes.bed", "--cells", "barcodes.tsv.gz", "-o", "out.h5ad") == 1
+    assert capsys.readouterr().err.startswith("deepscore: Compressed file ended")
 
 
 def test_a_file_survives_a_failed_write(folder, monkeypatch):

@@ -66,6 +66,13 @@ def test_a_folder_that_is_not_there_is_told_before_training(prepared, tmp_path):
     assert caught.value.code == "path_not_writable"
 
 
+def test_a_film_that_would_replace_a_folder_is_refused(prepared, tmp_path):
+    (tmp_path / "film.gif").mkdir()
+    with pytest.raises(InputError) as caught, plots.watching(str(tmp_path / "film.gif"), prepared, None, 0):
+        pytest.fail("training would start here")
+    assert caught.value.code == "path_not_writable"
+
+
 def test_the_old_film_survives_a_failed_training(prepared, tmp_path):
     path = tmp_path / "film.gif"
     path.write_bytes(b"old")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ __all__ = [
     "write_h5ad",
 ]
 
+# What numpy makes of a missing value in an array of text.
+WORDS = ("nan", "None", b"nan", b"None")
 # What a modality may be called in a MuData.
 MODALITY_KEYS = {
     "rna": ("rna", "gex", "RNA"),
@@ -127,12 +130,12 @@ def open_path(path: Path) -> Any:
     if not path.exists():
         raise InputError("file_not_found", f"There is no file {path}.")
     if path.suffix not in (".h5ad", ".zarr", ".h5mu"):
-        raise InputError("unknown_data", f"{path.name} is neither .h5ad, .h5mu nor .zarr.")
+        raise InputError("unknown_data", f"{path} is neither .h5ad, .h5mu nor .zarr.")
     try:
         if path.suffix == ".h5mu":
             return _open_mudata(path)
         return _open_h5ad(path) if path.suffix == ".h5ad" else _open_zarr(path)
-    except (OSError, KeyError) as error:  # zarr's own error for a missing group is an OSError, too
+    except (OSError, KeyError, AttributeError, TypeError, ValueError) as error:  # what the readers raise on other files
         raise InputError("unknown_data", f"{path} cannot be read as {path.suffix}: {error}") from None
 
 
@@ -141,8 +144,15 @@ def _open_mudata(path: Path) -> Any:
         import mudata
     except ImportError as error:
         raise EngineError("missing_package", "MuData files need mudata: pip install 'deepscore[mudata]'.") from error
-    with mudata.set_options(pull_on_update=False):  # the behaviour of later versions; without it, this one warns
+    with _without_pulling():
         return mudata.read_h5mu(path, backed="r")
+
+
+def _without_pulling() -> AbstractContextManager[Any]:
+    """Let mudata behave as its later versions do; without it, this one warns."""
+    import mudata
+
+    return mudata.set_options(pull_on_update=False)
 
 
 def _open_h5ad(path: Path) -> ad.AnnData:
@@ -158,6 +168,13 @@ def _open_zarr(path: Path) -> ad.AnnData:
 
     store: Any = zarr.open_group(path, mode="r")
     return ad.AnnData(X=_on_disk(store["X"]) if "X" in store else None, **_parts(store))
+
+
+def _x_of(data: ad.AnnData) -> Any:
+    try:
+        return data.X
+    except KeyError:  # of a file without X
+        return None
 
 
 def _parts(store: Any) -> dict[str, Any]:
@@ -203,9 +220,10 @@ def _modality_key(mod: Mapping[str, Any], modality: str | None) -> str:
 
 def _values(data: ad.AnnData, layer: str | None) -> tuple[Any, str]:
     if layer is None:
-        if data.X is None:
+        x = _x_of(data)
+        if x is None:
             raise InputError("layer_not_found", f"X is empty. Give layer=; there are: {_listed(data.layers)}.")
-        return data.X, "X"
+        return x, "X"
     if layer not in data.layers:
         raise InputError("layer_not_found", f"There is no layer {layer!r}; there are: {_listed(data.layers)}.")
     return data.layers[layer], f"layer {layer!r}"
@@ -237,7 +255,13 @@ def _reader(matrix: Any) -> tuple[Callable[[int, int], sp.csr_matrix], int]:
         block = matrix[start:stop]
         if hasattr(block, "compute"):
             block = block.compute()
-        return sp.csr_matrix(block if sp.issparse(block) else np.asarray(block, dtype=np.float32))
+        if not sp.issparse(block):
+            with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
+                return sp.csr_matrix(np.asarray(block, dtype=np.float32))
+        rows = sp.csr_matrix(block)
+        if not rows.has_canonical_format:  # a value in several parts would be taken for several values
+            rows.sum_duplicates()
+        return rows
 
     return read, rows_per_block(n_cells, n_values)
 
@@ -267,27 +291,40 @@ def labels_of(source: Source, values: Any, what: str) -> Names:
         values = table[values]
     elif isinstance(values, pd.Series) and not isinstance(values.index, pd.RangeIndex):
         values = _in_cell_order(source, values, what)
-    if isinstance(values, (Mapping, bytes)) or np.ndim(values) != 1:
+    try:
+        wrong = isinstance(values, (Mapping, bytes)) or np.ndim(values) != 1
+    except ValueError:  # lists of several lengths
+        wrong = True
+    if wrong:
         raise InputError(
             f"{what}_length", f"{what} is the name of a column or one value per cell, not a {type(values).__name__}."
         )
-    return np.array([_as_label(value) for value in values], dtype=object)
+    text = isinstance(values, np.ndarray) and values.dtype.kind in "US"  # numpy has written missing values as words
+    return np.array([None if text and value in WORDS else _as_label(value) for value in values], dtype=object)
 
 
 def _in_cell_order(source: Source, values: pd.Series[Any], what: str) -> pd.Series[Any]:
     names = source.obs.index
     if values.index.equals(names) or len(values) != len(names):  # a wrong length has an error of its own
         return values
-    if not values.index.is_unique or not names.isin(values.index).all():
+    if not values.index.is_unique:
         raise InputError(
             "labels_cells",
-            f"{what} is a Series indexed by other names than the cells (such as {values.index[0]!r}). Index it by cell "
+            f"{what} is a Series whose index names some cells twice, such as "
+            f"{values.index[values.index.duplicated()][0]}. Give {what}.to_numpy() in the order of the cells.",
+        )
+    if not names.isin(values.index).all():
+        raise InputError(
+            "labels_cells",
+            f"{what} is a Series indexed by other names than the cells (such as {values.index[0]}). Index it by cell "
             f"name, or give {what}.to_numpy() in the order of the cells.",
         )
     return values.loc[names]
 
 
 def _as_label(value: Any) -> str | None:
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
     if pd.isna(value) or value == "":
         return None
     if isinstance(value, (float, np.floating)) and value.is_integer():  # clusters 1, 2, 3 beside a missing value
@@ -299,7 +336,8 @@ def _writable(source: Source) -> tuple[Any, ad.AnnData]:
     """Return what the caller gets back, and the AnnData in it that results are added to."""
     holder = source.holder
     if holder.is_view:  # a view has no columns of its own
-        holder = holder.to_memory() if holder.isbacked else holder.copy()
+        with nullcontext() if isinstance(holder, ad.AnnData) else _without_pulling():
+            holder = holder.to_memory() if holder.isbacked else holder.copy()
     return holder, holder if source.key is None else holder.mod[source.key]
 
 

@@ -357,9 +357,9 @@ class DeepScore:
         config = TrainConfig(
             early_stopping=early_stopping,
             patience=patience,
-            lr_schedule=lr_schedule or "constant",
-            tensorboard=None if tensorboard is None else os.fspath(tensorboard),
-            gif=None if gif is None else os.fspath(gif),
+            lr_schedule=lr_schedule,  # type: ignore[arg-type]
+            tensorboard=tensorboard,  # type: ignore[arg-type]
+            gif=gif,  # type: ignore[arg-type]
             progress=progress,
         )
         shown = None if query is None else open_source(query).blocks

@@ -174,6 +174,10 @@ def _with_room(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
 
 
 def _require_unique(names: Names, what: str) -> None:
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError:
+        raise InputError("invalid_text", f"Some {what} names hold halves of characters that are no text.") from None
     if len(set(names)) == len(names):
         return
     repeated = [name for name, count in Counter(names).items() if count > 1]

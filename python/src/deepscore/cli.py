@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import logging
-import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import DeepScoreError, InputError
+from .files import opened, replacing, require_writable
 from .version import CREATED_WITH
 
 __all__ = ["main"]
@@ -22,24 +22,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.captureWarnings(capture=True)
+    warnings.formatwarning = lambda message, *where: f"warning: {message}"
     try:
         for name in ("output", "report"):
-            _require_folder(getattr(arguments, name, None))
+            if getattr(arguments, name, None) is not None:
+                require_writable(getattr(arguments, name))
         if arguments.run in (_annotate, _activity) and Path(arguments.output).suffix != ".h5ad":
             raise InputError(
                 "path_not_writable", f"The output is an AnnData file: {arguments.output} must end in .h5ad."
             )
         arguments.run(arguments)
-    except (DeepScoreError, OSError) as error:
+    except (DeepScoreError, OSError, EOFError) as error:
         print(f"deepscore: {error} [{getattr(error, 'code', 'os_error')}]", file=sys.stderr)
         return 1
     return 0
-
-
-def _require_folder(path: str | None) -> None:
-    """Refuse a path that nothing can be written to before any work is done."""
-    if path is not None and not os.access(Path(path).parent, os.W_OK):
-        raise InputError("path_not_writable", f"The folder of {path} is not there, or nothing may be written to it.")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -167,12 +163,11 @@ def _bridge(arguments: argparse.Namespace) -> None:
 
 def _activity(arguments: argparse.Namespace) -> None:
     from .chromatin.verbs import gene_activity
-    from .files import replacing
 
     cells = None
     if arguments.cells is not None:  # plain, or gzip as Cell Ranger writes it
-        content = Path(arguments.cells).read_bytes()
-        cells = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode().split()
+        with opened(Path(arguments.cells)) as file:
+            cells = file.read().split()
     options = {name: getattr(arguments, name) for name in ("upstream", "weighting", "layer", "modality")}
     found = gene_activity(arguments.x, arguments.annotation, cells=cells, **options)
     with replacing(arguments.output) as temporary:
@@ -183,7 +178,6 @@ def _activity(arguments: argparse.Namespace) -> None:
 def _annotate(arguments: argparse.Namespace) -> None:
     from .adapters import add_annotation, write_h5ad
     from .api import load
-    from .files import replacing
     from .labels import UNCLASSIFIED
     from .report import annotation_report
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from numbers import Real
@@ -141,9 +142,12 @@ class TrainConfig:
         flag("early_stopping", self.early_stopping)
         flag("progress", self.progress)
         object.__setattr__(self, "patience", whole("patience", self.patience, 1))
-        object.__setattr__(self, "lr_schedule", choice("lr_schedule", self.lr_schedule or "constant", SCHEDULES))
+        schedule = "constant" if self.lr_schedule is None else self.lr_schedule  # R's NULL, too
+        object.__setattr__(self, "lr_schedule", choice("lr_schedule", schedule, SCHEDULES))
         for name in ("tensorboard", "gif"):
             path = getattr(self, name)
+            if path is not None and (not isinstance(path, (str, os.PathLike)) or not str(path)):
+                raise _refuse(name, "a path", path)
             object.__setattr__(self, name, None if path is None else str(path))
 
     @classmethod

@@ -27,6 +27,10 @@ def check_labels(data: CellBlocks, labels: Names, n_labels: int | None = None) -
             "one_label",
             f"The reference has one label only ({categories[0]!r}). Training needs at least two.",
         )
+    try:
+        "".join(categories).encode()
+    except UnicodeEncodeError:
+        raise InputError("invalid_text", "Some labels hold halves of characters that are no text.") from None
     longest = max(categories, key=len)
     if len(longest) > LONGEST:
         raise InputError("invalid_text", f"A label has more than {LONGEST:,} characters ({longest[:20]!r}...).")

@@ -32,12 +32,12 @@ def is_peak(name: str) -> bool:
 def canonical(name: str) -> str:
     """Return one spelling for all spellings of a name that mean the same feature.
 
-    Peaks get one separator, Ensembl ids lose their version, case and ``_`` against ``-`` (which Seurat exchanges)
-    no longer matter. Nothing else is taken to be equal: a symbol never matches an Ensembl id.
+    Peaks get one separator and lose a "chr", Ensembl ids lose their version, case and ``_`` against ``-`` (which
+    Seurat exchanges) no longer matter. Nothing else is taken to be equal: a symbol never matches an Ensembl id.
     """
     peak = _PEAK.fullmatch(name)
     if peak is not None and int(peak[2]) < int(peak[3]):
-        return f"{peak[1].lower()}:{peak[2]}-{peak[3]}"
+        return f"{peak[1].lower().removeprefix('chr')}:{peak[2]}-{peak[3]}"
     versioned = _ENSEMBL.fullmatch(name)
     return (versioned[1] if versioned else name).casefold().replace("_", "-")
 

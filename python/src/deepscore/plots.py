@@ -15,8 +15,8 @@ from scipy.sparse.linalg import svds
 
 from .annotate import align
 from .blocks import CellBlocks
-from .errors import ConfigError, EngineError, InputError
-from .files import replacing
+from .errors import ConfigError, EngineError
+from .files import replacing, require_writable
 from .labels import UNCLASSIFIED
 from .model import Model
 from .normalize import detect
@@ -48,8 +48,7 @@ def watching(
         from PIL import Image
     except ImportError:
         raise _missing() from None
-    if not Path(path).resolve().parent.is_dir():
-        raise InputError("path_not_writable", f"The folder of {path} does not exist.")
+    require_writable(path)
     if Path(path).suffix.lower() != ".gif":
         raise ConfigError("bad_argument", f"gif must be the path of a file ending in .gif, not {path!r}.")
     matrix, present = _shown(reference, query, np.random.default_rng(seed))

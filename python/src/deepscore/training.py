@@ -20,7 +20,7 @@ from tqdm import tqdm
 from .calibrate import cross_calibrated, expected_calibration_error, fit_temperature
 from .chromatin.lsi import LSI, fit_lsi, signac_tfidf
 from .config import NetworkConfig, TrainConfig
-from .errors import ConfigError, EngineError
+from .errors import ConfigError, EngineError, InputError
 from .labels import evenly
 from .linear import fit_linear
 from .model import Model
@@ -335,7 +335,11 @@ def _board(folder: str | None) -> Iterator[Callable[[dict[str, Any]], None]]:
         raise EngineError(
             "missing_package", "tensorboard= needs the package tensorboard: pip install 'deepscore[tensorboard]'."
         ) from None
-    with SummaryWriter(folder) as writer:
+    try:
+        opened = SummaryWriter(folder)
+    except OSError as error:
+        raise InputError("path_not_writable", f"TensorBoard's folder {folder} cannot be written: {error}.") from None
+    with opened as writer:
 
         def write(record: dict[str, Any]) -> None:
             for name, value in record.items():

@@ -33,6 +33,7 @@ __all__ = ["count_fragments", "count_over"]
 
 # About 700,000 lines of text, which are held at once.
 BLOCK_BYTES = 2**25
+COUNTING = ("fragments", "insertions")
 COLUMNS = ("chrom", "start", "end", "barcode", "pairs")
 # Every bgzip file ends with this empty block (SAM/BAM format specification, section 4.1.2).
 BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
@@ -79,7 +80,7 @@ def count_fragments(
         ``duplicate_cells``, ``no_barcodes_matched`` or ``no_common_chromosomes``.
     """
     flag("progress", progress)
-    choice("counting", count, ("fragments", "insertions"))
+    choice("counting", count, COUNTING)
     path, wanted = Path(path), pd.Index(list(cells), dtype=object)
     _check_arguments(path, intervals, wanted)
     order, found, example = _Order(path), np.zeros(len(wanted), dtype=np.bool_), ""

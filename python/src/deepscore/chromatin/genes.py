@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
+from ..files import opened
 from .intervals import chromosome_keys, is_standard
 
 __all__ = ["read_annotation"]
@@ -84,11 +85,8 @@ def read_annotation(
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the number and the fields of each line that holds data, of a plain or gzip file."""
-    with path.open("rb") as raw:
-        packed = raw.read(2) == b"\x1f\x8b"
-    opened = gzip.open if packed else open
     try:
-        with opened(path, "rt", encoding="utf-8", errors="replace") as lines:
+        with opened(path) as lines:
             for number, line in enumerate(lines, 1):
                 if line.startswith("##FASTA"):
                     return

@@ -7,7 +7,6 @@ and closed, which is a difference of one base. The set operations are those of b
 
 from __future__ import annotations
 
-import gzip
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ import scipy.sparse as sp
 
 from ..blocks import Names
 from ..errors import EngineError, InputError
+from ..files import opened
 
 __all__ = [
     "BUILDS",
@@ -38,6 +38,8 @@ __all__ = [
 BUILDS = ("hg19", "hg38", "hs1", "mm9", "mm10", "mm39")
 # No chromosome is longer than 12 digits can say.
 _PEAK = re.compile(r"(.*?[^:_-])[:_-](\d{1,12})[-_](\d{1,12})", re.ASCII)
+# How lines before the first peak of a BED file begin.
+HEADERS = ("#", "track", "browser", "chrom\t")
 _PREFIX = re.compile(r"^CHR(?=.)")
 _MITOCHONDRIAL = ("M", "MITO", "MTDNA", "MITOCHONDRION_GENOME")
 _ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII", "XIII", "XIV", "XV", "XVI")
@@ -103,7 +105,7 @@ def peak_names(intervals: pd.DataFrame) -> Names:
         raise InputError(
             "invalid_peaks", f"A table of peaks has the columns chrom, start and end; without: {', '.join(missing)}."
         )
-    bounds = intervals[["start", "end"]]
+    bounds = intervals[["start", "end"]].apply(pd.to_numeric, errors="coerce")
     if intervals["chrom"].isna().any() or bounds.isna().any(axis=None) or (bounds % 1 != 0).any(axis=None):
         raise InputError("invalid_peaks", "Peaks have a chromosome, and whole numbers as start and end.")
     columns = (intervals["chrom"].tolist(), *(bounds[name].astype(np.int64).tolist() for name in bounds))
@@ -121,13 +123,16 @@ def read_bed(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise InputError("file_not_found", f"There is no file {path}.")
     try:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
-            n_header = next((i for i, line in enumerate(file) if not line.startswith(("#", "track", "browser"))), 0)
-        table = pd.read_csv(path, sep="\t", header=None, usecols=[0, 1, 2], skiprows=n_header, dtype={0: str})
+        with opened(path) as file:
+            n_header = next((i for i, line in enumerate(file) if not line.startswith(HEADERS)), 0)
+            file.seek(0)
+            table = pd.read_csv(
+                file, sep="\t", header=None, usecols=[0, 1, 2], skiprows=n_header, comment="#", dtype={0: str}
+            )
         found = table.set_axis(["chrom", "start", "end"], axis=1)
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError("invalid_peaks", f"{path} is no BED file of peaks: {error}.") from error
-    return parse_peaks(peak_names(found)) if len(found) else found
+        return parse_peaks(peak_names(found)) if len(found) else found
+    except (ValueError, OSError, EOFError) as error:  # an InputError is a ValueError
+        raise InputError("invalid_peaks", f"{path} is no BED file of peaks: {str(error).rstrip('.')}.") from error
 
 
 def chromosome_keys(chrom: pd.Series) -> pd.Series:

@@ -88,6 +88,9 @@ def common_peaks(
         raise ConfigError(
             "bad_argument", f"how={how!r} needs the peaks of at least {least} data sets, not {len(sets)}."
         )
+    empty = [str(i) for i, names in enumerate(sets, 1) if not len(names)]
+    if empty:
+        raise InputError("empty_data", f"Data set {' and '.join(empty)} of {len(sets)} has no peaks.")
     tables = [parse_peaks(names) for names in sets]
     if how == "intersection":
         for i, table in enumerate(tables[1:], 2):
@@ -300,6 +303,7 @@ def carried_over(data: CellBlocks, wanted: Names, min_overlap: float = 0.1) -> t
 
     def read(start: int, stop: int) -> sp.csr_matrix:
         own = data.read(start, stop)
+        check_values(own, data.source)  # before a sum hides what is wrong with its parts
         block = matched_counts(own, found)
         rest = own.sum(axis=1) - block.sum(axis=1)
         return sp.hstack([block, sp.csr_matrix(np.maximum(rest, 0))], format="csr", dtype=np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ import pandas as pd
 from ..adapters import as_anndata, labels_of, open_halves, open_source
 from ..api import DeepScore, load
 from ..blocks import Names
-from ..config import NetworkConfig, TrainConfig
+from ..config import NetworkConfig, TrainConfig, choice
 from ..errors import ConfigError, InputError
+from ..naming import is_peak
 from .activity import activity_blocks, activity_from_fragments
 from .bridge import Bridge, rna_model_of, train_through
+from .fragments import COUNTING, count_over
 from .fragments import count_fragments as count
-from .fragments import count_over
 from .genes import read_annotation
 from .intervals import peak_names, read_bed
 from .linked import best_linked
@@ -73,10 +74,12 @@ def find_common_peaks(
     deepscore.errors.EngineError
         ``missing_package`` without bioframe.
     """
-    if hasattr(datasets, "obs_names") or isinstance(datasets, (str, os.PathLike, pd.DataFrame)):
+    one = hasattr(datasets, "obs_names") or isinstance(datasets, (str, os.PathLike, pd.DataFrame))
+    sets = [] if one or not isinstance(datasets, Iterable) else list(datasets)
+    if not sets or all(isinstance(name, str) and is_peak(name) for name in sets):
         raise ConfigError("bad_argument", "find_common_peaks takes a list of data sets, not one.")
     options = {"min_width": min_width, "max_width": max_width, "standard_chromosomes": standard_chromosomes}
-    return common_peaks([peaks_of(one) for one in datasets], how, **options).tolist()  # type: ignore[arg-type]
+    return common_peaks([peaks_of(data) for data in sets], how, **options).tolist()  # type: ignore[arg-type]
 
 
 def match_peaks(
@@ -221,12 +224,15 @@ def gene_activity(
     genes.
     """
     genes = read_annotation(annotation, biotypes=biotypes)
+    choice("counting", counting, COUNTING)
     if is_file(x):
         obs = _cells(cells)
         counts, names = activity_from_fragments(
             x, list(obs.index), genes, upstream, downstream, count=counting, weighting=weighting
         )
         return as_anndata(counts, names, obs)
+    if cells is not None:
+        raise ConfigError("bad_argument", "cells= says which barcodes of a fragments file to count; x is a data set.")
     source = open_source(x, layer, modality)
     found = activity_blocks(source.blocks, genes, upstream, downstream, weighting)
     return as_anndata(found.to_csr(), found.feature_names, source.obs)
@@ -353,7 +359,9 @@ def _genes(annotation: Any) -> pd.DataFrame | None:
 
 
 def is_file(x: Any) -> bool:
-    """Tell the path of a file (fragments, BED, model) from data sets and from paths of stores."""
+    """Tell the path of a file (fragments, BED, model) from data sets, from paths of stores and from a peak's name."""
+    if isinstance(x, str) and is_peak(x) and not Path(x).exists():
+        return False
     return isinstance(x, (str, os.PathLike)) and Path(x).suffix not in (".h5ad", ".zarr", ".h5mu")
 
 
@@ -365,11 +373,14 @@ def peaks_of(x: Any) -> Names:
         return peak_names(x)
     if is_file(x):  # any other file
         return peak_names(read_bed(Path(x)))
+    if isinstance(x, str) and is_peak(x):
+        x = [x]
     if isinstance(x, (str, os.PathLike)) or hasattr(x, "obs_names"):
         return peaks_among(open_source(x, modality="peaks").blocks)
-    if x is None or not all(isinstance(name, str) for name in x):
+    names = list(x) if isinstance(x, Iterable) else [x]
+    if not all(isinstance(name, str) for name in names):
         raise InputError("invalid_peaks", f"Peaks are names such as chr1:10-20, not {x!r:.60}.")
-    return np.array(list(x), dtype=object)
+    return np.array(names, dtype=object)
 
 
 def _cells(cells: Any) -> pd.DataFrame:
@@ -377,4 +388,10 @@ def _cells(cells: Any) -> pd.DataFrame:
         raise InputError("no_cells", "Fragments hold barcodes of empty droplets, too: give cells=, the barcodes.")
     if hasattr(cells, "obs_names"):
         return cells.obs
+    if isinstance(cells, pd.DataFrame):
+        return cells
+    if isinstance(cells, str) or not isinstance(cells, Iterable):
+        raise ConfigError(
+            "bad_argument", f"cells must be names of cells, or a data set that has them, not {cells!r:.60}."
+        )
     return pd.DataFrame(index=pd.Index(list(cells), dtype=str))
