@@ -323,7 +323,7 @@ def test_a_file_without_values_names_its_layers(query, tmp_path):
         assert caught.value.code == "layer_not_found"
 
 
-@pytest.mark.filterwarnings("ignore:.*very old version")
+@pytest.mark.filterwarnings("ignore:.*very old version", "ignore:The HDF5 file was not created")
 def test_files_of_another_kind_are_told(tmp_path):
     with h5py.File(tmp_path / "scalars.h5ad", "w") as file:
         file["obs"] = file["var"] = file["X"] = 1.0
