@@ -1,7 +1,8 @@
 """Measure the bridge, the training and the streaming, each beside its target: ``make bench-bridge``.
 
-Times are ratios of two things measured in the same run, but for the import; memory is in MB. Everything is measured in a
-process of its own. The data are made by a seeded generator and kept in bench-output/. ``python bridge.py NAME...`` runs only the named parts.
+Times are ratios of two things measured in the same run, but for the import; memory is in MB. Everything is measured in
+a process of its own. The data are made by a seeded generator and kept in bench-output/. ``python bridge.py NAME...``
+runs only the named parts.
 """
 
 import itertools
@@ -274,7 +275,8 @@ def part_recipe() -> None:
     simulate(50_000, 2000, 0.08, 4).write_h5ad(OUT / "recipe.h5ad")
     recipe, default = python("recipe"), python("default")
     detail = f"{default['seconds']:.1f} s / {recipe['seconds']:.1f} s"
-    report("default training / the original training loop, time", default["seconds"] / recipe["seconds"], 0.2, "x", detail)
+    ratio = default["seconds"] / recipe["seconds"]
+    report("default training / the original training loop, time", ratio, 0.2, "x", detail)
     detail = f"{default['accuracy']:.4f} - {recipe['accuracy']:.4f}"
     report("  held-out accuracy, difference", default["accuracy"] - recipe["accuracy"], 0, "", detail, at_least=True)
 
