@@ -77,4 +77,4 @@ bench-chromatin: setup ## speed and memory of peaks, fragments and activity; acc
 	TASKS=.bench/chromatin/tasks.toml OUT=bench-output/chromatin $(PYTHON) python/benchmarks/accuracy/run.py
 
 clean: ## remove what the targets above have made
-	rm -rf .venv .bench demo-output bench-output .pytest_cache .mypy_cache .ruff_cache r-package.Rcheck
+	rm -rf .venv .bench demo-output bench-output .pytest_cache .mypy_cache .ruff_cache .hypothesis

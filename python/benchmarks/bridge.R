@@ -24,7 +24,7 @@ read_object <- function(folder) {
 
 memory <- function(field) {
   line <- grep(field, readLines("/proc/self/status"), value = TRUE)
-  as.numeric(gsub("\\D", "", line)) / 1000
+  as.numeric(gsub("\\D", "", line)) * 1024 / 1e6 # MB: a million bytes
 }
 
 # The greatest resident memory from now on is counted anew.

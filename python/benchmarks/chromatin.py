@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from bridge import OUT, measure, report, resident
+from bridge import KIB, OUT, measure, report, resident
 
 N_CELLS, N_PEAKS, PER_CELL, N_GENES = 100_000, 200_000, 2_000, 20_000
 N_LINES, N_BARCODES = 5_000_000, 20_000
@@ -113,7 +113,7 @@ def write_fragments(path: Path) -> None:
 
 def most_resident() -> float:
     """Return the greatest resident memory that this process has had, in MB."""
-    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1000
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * KIB
 
 
 def call(what: str, data: object) -> ad.AnnData:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from pathlib import Path
 
 import anndata as ad
@@ -19,7 +20,7 @@ from deepscore.errors import ConfigError, InputError
 from deepscore.normalize import Values, detect
 from synthetic import blocks_of, names
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
+DATA = Path(os.environ.get("DEEPSCORE_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
 CHROMOSOMES = st.sampled_from(["chr1", "chr2"])
 STRANDS = st.sampled_from(["+", "-", "."])
@@ -243,7 +244,7 @@ def test_published_links_of_peaks_and_genes_are_found():
     files.append(DATA / "mm10_genes.bed.gz")
     for path in files:
         if not path.exists():
-            pytest.skip(f"{path.name} is not there")
+            pytest.skip(f"{path.name} is not there (DEEPSCORE_TEST_DATA)")
     features, peaks = (ad.read_h5ad(path, backed="r").var_names.to_numpy(object) for path in files[1:3])
     genes = read_annotation(files[3])
     genes = genes[genes["gene"].isin(features)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import os
 import time
 import zlib
 from pathlib import Path
@@ -21,7 +22,7 @@ from deepscore.chromatin.fragments import count_fragments
 from deepscore.chromatin.intervals import parse_peaks
 from deepscore.errors import ConfigError, InputError
 
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "fragments"
+SHARED = Path(os.environ.get("DEEPSCORE_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data") / "fragments"
 CELLS = ["AAA-1", "CCC-1", "GGG-1"]
 PEAKS = parse_peaks(["chr1:10-20", "chr1:15-40", "chr1:100-101", "chr2:0-50", "chr9:0-50"])
 # Each line with the intervals (their numbers) it overlaps, and those in which its first and last base lie.
@@ -176,7 +177,7 @@ def test_counts_equal_pysam_on_generated_data(tmp_path, count):
 def test_counts_equal_pysam_on_real_fragments(count):
     path = SHARED / "fragments_hg19_chr5_chr11.tsv.gz"
     if not path.is_file():
-        pytest.skip("the shared file of real fragments is not there")
+        pytest.skip(f"{path.name} is not there (DEEPSCORE_TEST_DATA)")
     cells = pd.read_csv(SHARED / "cells.csv")["barcode"].tolist()
     with pysam.TabixFile(str(path)) as file:
         chromosomes = file.contigs

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from deepscore.chromatin.genes import read_annotation
 from deepscore.errors import InputError
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
+DATA = Path(os.environ.get("DEEPSCORE_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
 GTF = """#!genome-build GRCh38
 chr1\tHAVANA\tgene\t11\t20\t.\t+\t.\tgene_id "ENSG01.5"; gene_type "lncRNA"; gene_name "DDX11L1"; level 2;
@@ -298,7 +299,7 @@ def test_an_empty_file_of_unknown_kind_is_refused(tmp_path, text):
 def test_real_annotations_are_read_line_by_line(name, n_genes, strandless):
     path = DATA / f"{name}.bed.gz"
     if not path.exists():
-        pytest.skip(f"{path.name} is not there")
+        pytest.skip(f"{path.name} is not there (DEEPSCORE_TEST_DATA)")
     genes = read_annotation(path)
     with gzip.open(path, "rt") as lines:
         expected = [line.rstrip("\n").split("\t") for line in lines]

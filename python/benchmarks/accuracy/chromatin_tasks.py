@@ -1,5 +1,7 @@
 """Tasks of chromatin made of the data of the accuracy tasks: `python chromatin_tasks.py [DATA] [OUT]`.
 
+DATA is a folder with tasks.toml and what it names; without it, the folder of TASKS=path/to/tasks.toml.
+
 fragments_to_activity: gene activity counted from a fragments file, with tiles of 5,000 bases as the raw peaks. *_moved:
 a task of peaks whose query has another set of peaks: each is moved by up to 150 bases and three in ten are missing. The
 counts stay as they are, so that only what the peaks are called differs; methods that go by names cannot take part.
@@ -7,6 +9,7 @@ snare_bridge_activity*: the bridge's query by its gene activity, without a bridg
 """
 
 import json
+import os
 import sys
 import tomllib
 from pathlib import Path
@@ -19,8 +22,12 @@ import deepscore
 from deepscore.chromatin.genes import read_annotation
 from deepscore.chromatin.intervals import parse_peaks, peak_names
 
-ROOT = Path(__file__).parents[3]
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
 MOVED = ("snare_peaks_holdout", "snare_bridge", "granja_D6_to_D5")
+NEEDED = (*MOVED, "snare_rna_to_activity_12")
+FRAGMENTS = "fragments/fragments_hg19_chr5_chr11.tsv.gz"
+FILES = (FRAGMENTS, "fragments/cells.csv", "fragments/rna.h5ad", "hg19_genes_archr.bed.gz")
 FARTHEST, MISSING = 150, 0.3
 # The test file holds two chromosomes of hg19; their lengths.
 LENGTHS = {"chr5": 180_915_260, "chr11": 135_006_516}
@@ -50,7 +57,7 @@ def tiles() -> pd.DataFrame:
 def from_fragments(data: Path, out: Path) -> dict:
     """Count genes and tiles of the fragments, write them beside the reference, and return the task."""
     folder = data / "fragments"
-    fragments = folder / "fragments_hg19_chr5_chr11.tsv.gz"
+    fragments = data / FRAGMENTS
     cells = pd.read_csv(folder / "cells.csv", index_col="barcode")
     genes = read_annotation(data / "hg19_genes_archr.bed.gz")
     genes = genes[genes["chrom"].isin(LENGTHS)]
@@ -103,10 +110,18 @@ def toml(value: object) -> str:
     return json.dumps(value)
 
 
-def main(data: str = str(ROOT.parent / "shared" / "data"), out: str = str(ROOT / ".bench" / "chromatin")) -> None:
-    source, target = Path(data), Path(out)
+def main(data: str = "", out: str = str(ROOT / ".bench" / "chromatin")) -> None:
+    tasks = Path(os.environ.get("TASKS") or ROOT.parent / "shared" / "data" / "tasks.toml")
+    source, target = Path(data or tasks.parent), Path(out)
+    tasks = source / "tasks.toml" if data else tasks
+    if not tasks.is_file():
+        sys.exit(f"There are no tasks at {tasks}: give TASKS=tasks.toml, as {HERE}/README.md describes it.")
+    known = {entry["name"]: entry for entry in tomllib.loads(tasks.read_text())["task"]}
+    if missing := [name for name in NEEDED if name not in known]:
+        sys.exit(f"{tasks} has no task {', '.join(missing)}, which the tasks of chromatin are made of.")
+    if missing := [name for name in FILES if not (source / name).is_file()]:
+        sys.exit(f"Beside {tasks} there is no {', '.join(missing)}, which the tasks of chromatin are made of.")
     target.mkdir(parents=True, exist_ok=True)
-    known = {entry["name"]: entry for entry in tomllib.loads((source / "tasks.toml").read_text())["task"]}
     entries = [from_fragments(source, target), *(with_moved_peaks(source, target, known[name]) for name in MOVED)]
     entries += without_bridge(source, target, known["snare_bridge"], known["snare_rna_to_activity_12"])
     lines = ["\n".join(["[[task]]", *(f"{key} = {toml(value)}" for key, value in one.items())]) for one in entries]

@@ -28,10 +28,12 @@ OPEN = ["auroc", "unknown_below", "unclassified_unknown", "unclassified_known"]
 def write(rows: list[dict], folder: Path) -> None:
     """Write accuracy.md and accuracy.csv (every run by itself), and print the first."""
     runs = pd.DataFrame(rows).reindex(columns=["group", "task", "method", "seed", *TITLES, "note", "error"])
+    runs["megabytes"] *= 2**20 / 1e6  # runs count 1,048,576 bytes as one
     folder.mkdir(parents=True, exist_ok=True)
     runs.to_csv(folder / "accuracy.csv", index=False, float_format="%.4f")
     rivals = runs[~runs["method"].isin(CEILINGS)]
-    parts = ["# Accuracy", machine(), means(rivals), margins(rivals), ceilings(runs), open_set(rivals)]
+    parts = ["# Accuracy", machine(), means(rivals), over_seeds(rivals), margins(rivals), ceilings(runs)]
+    parts.append(open_set(rivals))
     parts += [every_task(runs), failures(runs)]
     text = "\n\n".join(part for part in parts if part) + "\n"
     (folder / "accuracy.md").write_text(text)
@@ -66,6 +68,16 @@ def means(runs: pd.DataFrame) -> str:
         table.insert(0, "tasks", part.groupby("method").size().map(lambda n, of=of: f"{n}/{of}"))
         parts.append(f"### {group}\n\n{markdown(table.reset_index())}")
     return "\n\n".join(parts)
+
+
+def over_seeds(runs: pd.DataFrame) -> str:
+    """Return how far the means of DeepScore over all closed tasks differ from seed to seed."""
+    closed = runs[(runs["method"] == PRODUCT) & ~runs["group"].str.endswith("open-set")]
+    of_seed = closed.dropna(subset="accuracy").groupby("seed")[["accuracy", "macro_f1", "ece"]].mean()
+    if len(of_seed) < 2:
+        return ""
+    found = "; ".join(f"{TITLES[name]} {spread(values)}" for name, values in of_seed.items())
+    return f"DeepScore, mean of all closed tasks by seed (least to most): {found}"
 
 
 def margins(runs: pd.DataFrame) -> str:

@@ -82,6 +82,8 @@ def reason(messages: str) -> str:
 
 def main() -> None:
     path = Path(os.environ.get("TASKS") or ROOT.parent / "shared" / "data" / "tasks.toml").resolve()
+    if not path.is_file():
+        sys.exit(f"There are no tasks at {path}: give TASKS=tasks.toml, as {HERE}/README.md describes it.")
     seeds = (os.environ.get("SEEDS") or "0,1,2").split(",")
     methods = discover()
     names = os.environ["METHODS"].split(",") if os.environ.get("METHODS") else list(methods)
