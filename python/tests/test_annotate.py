@@ -512,7 +512,7 @@ PEAKS = st.lists(PEAK, min_size=1, max_size=8, unique=True)
 
 @settings(max_examples=30)
 @given(PEAKS, PEAKS, st.integers(0, 2**32 - 1), st.integers(1, 8))
-def test_carried_counts_keep_the_total_of_a_cell(own, wanted, seed, rows):
+def test_carried_counts_keep_at_least_the_total_of_a_cell(own, wanted, seed, rows):
     own, wanted = np.array(["chr1:70-75", "chr2:70-75", *own], object), np.array(["chr1:70-71", *wanted], object)
     values = np.random.default_rng(seed).poisson(0.8, (7, len(own)))
     data, positions = carried_over(blocks_of(values, own, rows=rows), wanted, 0)

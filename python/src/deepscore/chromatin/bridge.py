@@ -148,6 +148,7 @@ def rna_model_of(reference: CellBlocks, labels: Names, rna: CellBlocks, train: T
     """Train a model of RNA on the variable features that a reference shares with the RNA of a multiome."""
     from ..training import fit
 
+    reference = select_modality(reference, "rna")[0]
     shared = int((match_names(reference.feature_names, rna.feature_names) >= 0).sum())
     n_features = min(DEFAULT_FEATURES["rna"], max(shared, 1))
     features = common_features(reference, [rna], n_features, "variable", "rna")

@@ -63,7 +63,7 @@ def linked_genes(rna: CellBlocks, activity: CellBlocks) -> tuple[list[str], Doub
         warnings.warn(
             f"{rna.n_cells} cells make {pools.shape[0]} pools of similar cells: their correlations are mostly chance.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
     logger.info("%d of %d genes have an activity that follows their expression", (correlation > 0).sum(), len(names))
     return names, correlation[order]

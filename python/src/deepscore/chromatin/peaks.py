@@ -121,7 +121,7 @@ def _require_one_genome(first: pd.DataFrame, other: pd.DataFrame, number_of_othe
         return
     what = f"Only {share:.1%} of the peaks of one overlap the other: {names[0]} and {names[1]}"
     _refuse_other_build(first, other, what)
-    warnings.warn(f"{what} may be of different genome builds. If so, lift one of them over.", UserWarning, stacklevel=3)
+    warnings.warn(f"{what} may be of different genome builds. If so, lift one of them over.", UserWarning, stacklevel=4)
 
 
 def _refuse_other_build(a: pd.DataFrame, b: pd.DataFrame, what: str) -> None:
@@ -282,10 +282,10 @@ def matched_counts(block: sp.csr_matrix, match: PeakMatch) -> sp.csr_matrix:
 
 
 def carried_over(data: CellBlocks, wanted: Names, min_overlap: float = 0.1) -> tuple[CellBlocks, npt.NDArray[np.intp]]:
-    """Count a query in the peaks of a model, and keep each cell's total over all of its own peaks.
+    """Count a query in the peaks of a model; a last column holds the counts of a cell that are in none of them.
 
-    The term frequency of a model's recipe is a share of all counts of a cell, so that a last column holds those that
-    are in none of the model's peaks.
+    The term frequency of a model's recipe is a share of all counts of a cell: its total is at least that of its own
+    peaks, and larger where some of them overlap several of the model's.
 
     Parameters
     ----------

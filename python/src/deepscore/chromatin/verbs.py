@@ -221,7 +221,7 @@ def gene_activity(
     Notes
     -----
     From fragments this is Signac's GeneActivity (Stuart et al., Nature Methods 2021) without its limit on the length of
-    genes.
+    genes and its choice of protein-coding ones (`biotypes`); names at several places are left out.
     """
     genes = read_annotation(annotation, biotypes=biotypes)
     choice("counting", counting, COUNTING)
