@@ -54,7 +54,7 @@ def test_some_rows_are_those_of_all_rows(raw):
     counts, _ = raw
     data = blocks_of(counts, peak_names(50), rows=13)
     found = Peaks.of(data)
-    every = sp.vstack([block for _, block in found.recipe.blocks(data, found.columns, Values("counts"))]).toarray()
+    every = found.recipe.matrix(data, found.columns, Values("counts")).toarray()
     np.testing.assert_array_equal(found.rows(np.arange(200)).toarray(), every)
     for rows in (np.array([7]), np.arange(50, 140), np.array([0, 2, 3, 150])):
         np.testing.assert_array_equal(found.rows(rows).toarray(), every[rows])

@@ -220,6 +220,10 @@ class Normalization:
 
         yield from overlapped(normalised, data)
 
+    def matrix(self, data: CellBlocks, positions: npt.NDArray[np.intp], values: Values) -> sp.csr_matrix:
+        """Return a data set that fits into memory as one normalised matrix; arguments as for :meth:`blocks`."""
+        return sp.vstack([block for _, block in self.blocks(data, positions, values)], format="csr")
+
     def _values(
         self,
         x: Floats,

@@ -47,8 +47,7 @@ class Peaks:
 
     def rows(self, rows: npt.NDArray[np.intp]) -> sp.csr_matrix:
         """Return these cells, normalised: cells x chosen peaks."""
-        parts = self.recipe.blocks(self.data.take(rows), self.columns, self.values)
-        return sp.vstack([block for _, block in parts], format="csr")
+        return self.recipe.matrix(self.data.take(rows), self.columns, self.values)
 
 
 @dataclass(frozen=True, eq=False)
