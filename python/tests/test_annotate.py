@@ -256,10 +256,9 @@ def test_without_refine_each_cell_is_called_by_a_plain_forward_pass(raw, batch):
 def test_a_query_gets_the_same_calls_as_counts_and_as_logarithms(of_study):
     assert of_study.normalization.scale < 1000
     matrix, _ = study(2, [40, 60, 5, 40, 30], 0.7)
-    same(
-        *(annotate_blocks(of_study, blocks_of(x)) for x in (matrix, log_cp10k(matrix), log_cp10k(matrix, 1e6))[:2]),
-        atol=1e-3,
-    )
+    as_counts = annotate_blocks(of_study, blocks_of(matrix))
+    for logarithms in (log_cp10k(matrix), log_cp10k(matrix, 1e6)):
+        same(as_counts, annotate_blocks(of_study, blocks_of(logarithms)), atol=1e-3)
 
 
 def test_every_unclassified_cell_has_its_reason(of_study):

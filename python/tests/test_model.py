@@ -8,7 +8,6 @@ import scipy.sparse as sp
 from scipy import special
 
 from deepscore.config import ACTIVATIONS
-from deepscore.model import softmax
 from deepscore.scale import Scale
 from synthetic import full_model, random_model
 
@@ -113,11 +112,6 @@ def test_temperature_softens_without_changing_the_best_label(cells):
     cold, warm = (random_model(temperature=t).predict_proba(sp.csr_matrix(cells)) for t in (1.0, 5.0))
     assert (cold.argmax(axis=1) == warm.argmax(axis=1)).all()
     assert (cold.max(axis=1) > warm.max(axis=1)).all()
-
-
-def test_softmax_is_that_of_scipy(rng):
-    logits = np.vstack([rng.normal(0, 5, (10, 4)), [[1e4, 0, -1e4, 1]]])
-    np.testing.assert_allclose(softmax(logits), special.softmax(logits, axis=1), atol=1e-15)
 
 
 def test_a_model_is_frozen(model):

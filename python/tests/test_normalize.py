@@ -17,7 +17,7 @@ def raw(rng):
 
 
 def normalised(data, normalization, positions, values):
-    return sp.vstack([block for _, block in normalization.blocks(data, positions, values)]).toarray()
+    return normalization.matrix(data, positions, values).toarray()
 
 
 def lognorm(raw, target):

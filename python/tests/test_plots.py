@@ -92,6 +92,14 @@ def test_no_more_than_so_many_cells_are_shown(prepared, monkeypatch):
     matrix, present = plots._shown(prepared, None, np.random.default_rng(0))
     assert matrix.shape == (50, 80)
     assert present is None
+    data = dataset(2, n_cells=90)
+    query = blocks_of(data.X[:, 10:], data.var_names.to_numpy(object)[10:], rows=7)
+    found, present = plots._shown(prepared, query, np.random.default_rng(0))
+    monkeypatch.setattr(plots, "MOST_CELLS", 90)
+    every, _ = plots._shown(prepared, query, np.random.default_rng(0))
+    shown = np.sort(np.random.default_rng(0).permutation(90)[:50])
+    np.testing.assert_array_equal(found.toarray(), every[shown].toarray())
+    assert np.flatnonzero(~present).tolist() == list(range(10))
 
 
 def test_principal_components_are_those_of_a_dense_decomposition(rng):

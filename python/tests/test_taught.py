@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from scipy.special import softmax
 
 import deepscore
 from deepscore import annotate, taught
@@ -53,7 +54,7 @@ def test_some_rows_are_those_of_all_rows(raw):
     counts, _ = raw
     data = blocks_of(counts, peak_names(50), rows=13)
     found = Peaks.of(data)
-    every = sp.vstack([block for _, block in found.recipe.blocks(data, found.columns, Values("counts"))]).toarray()
+    every = found.recipe.matrix(data, found.columns, Values("counts")).toarray()
     np.testing.assert_array_equal(found.rows(np.arange(200)).toarray(), every)
     for rows in (np.array([7]), np.arange(50, 140), np.array([0, 2, 3, 150])):
         np.testing.assert_array_equal(found.rows(rows).toarray(), every[rows])
@@ -98,11 +99,6 @@ def refitted(peaks, codes, fold):
     return logits, by_all
 
 
-def softmax(logits):
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
 @pytest.mark.parametrize("whole", [True, False])
 def test_teaching_equals_refitting_by_hand(lesson, whole):
     peaks, probabilities, types = lesson
@@ -112,7 +108,7 @@ def test_teaching_equals_refitting_by_hand(lesson, whole):
         codes = result.argmax(axis=1)
         logits, by_all = refitted(peaks, codes, fold)
         temperature = fit_temperature(logits.astype(np.float32), codes)
-        votes = softmax(logits / temperature)
+        votes = softmax(logits / temperature, axis=1)
         overall = votes.mean(axis=0)
         result = probabilities * (votes + 0.02) / (overall + 0.02)
         result /= result.sum(axis=1, keepdims=True)
@@ -126,7 +122,9 @@ def test_teaching_equals_refitting_by_hand(lesson, whole):
         np.testing.assert_array_equal(view.votes(None, 30, 20), view.own[30:50])
     else:
         assert view.own is None
-        np.testing.assert_allclose(view.votes(peaks[40:90], 40, 50), softmax(by_all / temperature)[40:90], atol=1e-4)
+        np.testing.assert_allclose(
+            view.votes(peaks[40:90], 40, 50), softmax(by_all / temperature, axis=1)[40:90], atol=1e-4
+        )
     assert (found.argmax(axis=1) == types).mean() > (probabilities.argmax(axis=1) == types).mean() + 0.05
 
 

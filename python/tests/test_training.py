@@ -296,10 +296,11 @@ def test_held_out_figures_are_those_of_cells_that_training_never_saw(prepared):
     )[0], rtol=1e-3)  # fmt: skip
 
 
-def test_without_held_out_cells_nothing_is_told_of_them():
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_without_held_out_cells_nothing_is_told_of_them_and_the_linear_path_has_learnt_all(early_stopping):
     data = dataset(1, n_cells=60)
     reference = prepare(blocks_of(data.X), data.obs["cell_type"].to_numpy(object), quick(), test_prop=0)
-    model = fit(reference, quick(epochs=1), silent())
+    model = fit(reference, quick(epochs=1), silent(early_stopping=early_stopping))
     assert model.training["held_out"] == {"n_cells": 0}
     assert model.temperature == 1
     path = fit_linear(reference.matrix, reference.codes, 3, model.scale(), np.random.default_rng(0))

@@ -58,7 +58,7 @@ ANNOTATION = {
     "no test for one type": {(queryscale, "_mixed"): lambda sample, space: np.ones(sample.n_groups)},
     "no expected accuracy": {(refine, "_sharpness"): lambda probabilities, expected: 1.0},
     "expected accuracy without held-out cells": {(refine, "_expected_accuracy"): without_held_out},
-    "no novelty": {(refine, "p_known"): lambda z, *rest: np.ones(z.shape[0])},
+    "no novelty": {(refine, "p_known"): lambda space, groups, *rest: np.ones(len(groups))},
 }
 COLUMNS = ("rna", "activity", "peaks", "spatial", "closed", "redrawn", "one_type", "ece", "auroc", "unknown_below")
 FEWEST = 30  # cells of a query of one type

@@ -204,8 +204,7 @@ def _learner(
     if not refine and not own_scale:
         return partial(View, model, present, model.scale())
     rows = _sampled(query, samples)
-    blocks = model.normalization.blocks(query.take(rows), positions, values)
-    sample = sp.vstack([block for _, block in blocks], format="csr")
+    sample = model.normalization.matrix(query.take(rows), positions, values)
     n_samples = int(samples.max()) + 1
     if not refine:
         sums = GroupSums(n_samples, sample.shape[1]).add(sample, samples[rows])

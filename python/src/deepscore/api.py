@@ -123,7 +123,8 @@ def check_reference(
         The data set to annotate, as `reference`. The cells of a fold are called as if they had its features only: a
         missing feature counts as its mean.
     common_features
-        Names of the features to use. Without them the 2,000 most variable features of the reference are taken.
+        Names of the features to use. Without them the 2,000 most variable features of the reference are taken; of
+        peaks, the 10,000 that most cells have.
     layer, query_layer
         Layer to read in place of X, in the reference and in the query.
     batch
@@ -155,8 +156,9 @@ def check_reference(
     Notes
     -----
     No network, and no centre or deviation, has seen a cell that it calls. What does not depend on labels does come
-    from all cells: the choice of variable features, and for peaks the inverse document frequency. Features that were
-    chosen as markers, by the labels of all cells, make the figures a little too good.
+    from all cells: the choice of variable features, the common total that counts are scaled to, and for peaks the
+    inverse document frequency. Features that were chosen as markers, by the labels of all cells, make the figures a
+    little too good.
     """
     opened = open_source(reference, layer, modality)
     return check_blocks(
@@ -180,7 +182,7 @@ class DeepScore:
         Nodes of each hidden layer.
     common_features
         Names of the features to use, from :func:`find_common_features`. Without them the 2,000 most variable
-        features of the reference are taken.
+        features of the reference are taken; of peaks, the 10,000 that most cells have.
     n_labels
         Number of different labels, checked against the reference where given.
     epochs, batch_size
@@ -203,7 +205,7 @@ class DeepScore:
     seed
         Seed of every random choice: the same seed gives the same model on the same machine.
     device
-        Where torch trains: "cpu", "cuda", "mps".
+        Where torch trains: "cpu" or "cuda".
 
     Raises
     ------

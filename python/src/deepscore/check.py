@@ -132,9 +132,9 @@ def whole_batches(groups: Positions, n_folds: int) -> Positions:
 
 def _brief(n_cells: int, config: NetworkConfig) -> NetworkConfig:
     """Shorten the training: no more cells than needed, in as many steps as usual (about 200) or more."""
-    from .schedule import default_batch_size
+    from .schedule import default_batch_size, default_epochs
 
-    epochs = int(np.clip(round(CELLS_SEEN / n_cells), 2, 30))
+    epochs = default_epochs(n_cells, CELLS_SEEN)
     return replace(config, epochs=epochs, batch_size=min(default_batch_size(n_cells), max(epochs * n_cells // 200, 32)))
 
 

@@ -14,6 +14,7 @@ from .errors import ConfigError
 from .labels import check_labels
 from .naming import Modality
 from .normalize import Normalization, detect
+from .scale import GroupSums
 from .variable import Doubles
 
 __all__ = ["MarkerTest", "marker_scores"]
@@ -51,16 +52,11 @@ def marker_scores(
         known = codes >= 0
         matrix = sp.vstack([block for _, block in blocks], format="csr")[known].tocsc()
         return _rank_sum(matrix, codes[known], len(categories)), categories
-    total, squares = (np.zeros((len(categories), data.n_features)) for _ in range(2))
+    sums = GroupSums(len(categories), data.n_features)
     for start, block in blocks:
         rows = codes[start : start + block.shape[0]]
-        cells = np.flatnonzero(rows >= 0)
-        shape = (len(categories), len(rows))
-        one_hot = sp.csr_matrix((np.ones(len(cells)), (rows[cells], cells)), shape=shape)
-        total += (one_hot @ block).toarray()
-        squares += (one_hot @ block.multiply(block)).toarray()
-    n = np.bincount(codes[codes >= 0], minlength=len(categories)).astype(float)
-    return _welch(n[:, None], total, squares), categories
+        sums.add(block[rows >= 0], rows[rows >= 0])
+    return _welch(sums.n, sums.total, sums.squares), categories
 
 
 def _welch(n: Doubles, total: Doubles, squares: Doubles) -> Doubles:

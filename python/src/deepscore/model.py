@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from scipy.special import softmax
 
 from .blocks import Names
 from .chromatin.lsi import LSI
@@ -20,7 +21,7 @@ from .scale import Scale, scaled
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Model", "softmax"]
+__all__ = ["Model"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,11 +140,4 @@ class Model:
 
     def probabilities(self, logits: Floats) -> npt.NDArray[np.float64]:
         """Return the probabilities of calibrated logits, cells x labels."""
-        return softmax(logits.astype(np.float64) / self.temperature)
-
-
-def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Turn each row of logits into probabilities."""
-    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-    result: npt.NDArray[np.float64] = exponents / exponents.sum(axis=1, keepdims=True)
-    return result
+        return softmax(logits.astype(np.float64) / self.temperature, axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -181,13 +182,12 @@ class Network(nn.Module):
     def folded(self) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
         """Return plain ``(weight, bias)`` layers, nodes in x nodes out, with batch normalisation folded in."""
         layers = []
-        for weight, bias, norm in zip(self.weights, self.biases, [*self.norms, None], strict=True):
-            w, b = weight.double(), bias.double()
+        own = copy.deepcopy(self).cpu().double()  # not every device has double precision
+        for w, b, norm in zip(own.weights, own.biases, [*own.norms, None], strict=True):
             if isinstance(norm, nn.BatchNorm1d):
-                mean, variance = norm.running_mean, norm.running_var
-                assert mean is not None
-                assert variance is not None
-                gain = norm.weight.double() / torch.sqrt(variance.double() + norm.eps)
-                w, b = w * gain, (b - mean.double()) * gain + norm.bias.double()
-            layers.append((w.float().contiguous().cpu().numpy(), b.float().cpu().numpy()))
+                assert norm.running_mean is not None
+                assert norm.running_var is not None
+                gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+                w, b = w * gain, (b - norm.running_mean) * gain + norm.bias
+            layers.append((w.float().contiguous().numpy(), b.float().numpy()))
         return layers

@@ -4,9 +4,9 @@ RNA and protein: counts are scaled to a common total per cell over all features 
 ``log1p``. The total is that of the reference's median cell (at most 10,000): at 10,000 the logarithm of a shallow cell
 would tell little but whether a gene was seen, and noise would count like signal.
 Peaks: TF-IDF with the terms of the reference, ``log1p(scale * tf * idf)``. The term frequency and the logarithmic
-inverse document frequency, ``log1p(cells / counts of the peak)``, are those of Signac's second method (Stuart et al.,
-Cell 2019). The scale is 0.3 of the reference's median total: with 10,000 the logarithm of a shallow cell would tell,
-here too, little but whether a peak was seen.
+inverse document frequency, ``log1p(cells / counts of the peak)``, are those of Cusanovich, Hill et al. (Cell 2018), the
+second method of Signac's RunTFIDF. The scale is 0.3 of the reference's median total (at most 10,000): with 10,000 the
+logarithm of a shallow cell would tell, here too, little but whether a peak was seen.
 """
 
 from __future__ import annotations
@@ -219,6 +219,10 @@ class Normalization:
             return start, sp.csr_matrix((x, columns, indptr), shape=(block.shape[0], len(positions)))
 
         yield from overlapped(normalised, data)
+
+    def matrix(self, data: CellBlocks, positions: npt.NDArray[np.intp], values: Values) -> sp.csr_matrix:
+        """Return a data set that fits into memory as one normalised matrix; arguments as for :meth:`blocks`."""
+        return sp.vstack([block for _, block in self.blocks(data, positions, values)], format="csr")
 
     def _values(
         self,

@@ -81,9 +81,8 @@ def _shown(
     if query is None:
         return reference.matrix[shown], None
     query, positions = align(np.array(reference.features, dtype=object), reference.modality, query)
-    blocks = reference.normalization.blocks(query, positions, detect(query, reference.modality))
-    parts = [block[shown[(shown >= first) & (shown < first + block.shape[0])] - first] for first, block in blocks]
-    return sp.vstack(parts, format="csr"), positions >= 0
+    values = detect(query, reference.modality)
+    return reference.normalization.matrix(query.take(shown), positions, values), positions >= 0
 
 
 def principal_components(matrix: sp.csr_matrix) -> npt.NDArray[np.float64]:

@@ -7,7 +7,6 @@ lines and warnings of the call, which R prints as messages and warnings.
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import os
 import sys
@@ -308,8 +307,7 @@ def embed(model: bytes, query: CellBlocks, kwargs: Kwargs) -> Answer:
 
 
 @_answers
-def check_model(model: bytes) -> str:
-    """Check the content of a model file in every way; return its manifest as JSON."""
+def check_model(model: bytes) -> None:
+    """Check the content of a model file in every way."""
     load_torch()
     modelfile.from_bytes(bytes(model))
-    return json.dumps(modelfile.manifest_of(bytes(model)))

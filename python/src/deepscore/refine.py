@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from scipy.special import softmax
 
-from .model import Model, softmax
+from .model import Model
 from .neighbours import LEAST_CELLS, Neighbourhoods, Space
 from .normalize import Floats
 from .novelty import p_known
@@ -158,7 +159,7 @@ def _expected_accuracy(
 
 def _sharpened(probabilities: Doubles, power: float) -> Doubles:
     """Raise probabilities to a power; their order in a row stays."""
-    return softmax(power * np.log(np.maximum(probabilities, 1e-12)))
+    return softmax(power * np.log(np.maximum(probabilities, 1e-12)), axis=1)
 
 
 def _sharpness(probabilities: Doubles, expected: float) -> float:

@@ -21,9 +21,9 @@ def default_batch_size(n_cells: int) -> int:
     return int(2 ** np.clip(math.floor(math.log2(max(n_cells, 1) / 16)), 5, 10)) if n_cells > 16 else 32
 
 
-def default_epochs(n_cells: int) -> int:
-    """Return enough epochs to see about 100,000 cells: 30 for a small reference, 2 for a large one."""
-    return int(np.clip(round(100_000 / n_cells), 2, 30))
+def default_epochs(n_cells: int, cells_seen: int = 100_000) -> int:
+    """Return enough epochs to see about so many cells: 30 for a small reference, 2 for a large one."""
+    return int(np.clip(round(cells_seen / n_cells), 2, 30))
 
 
 def scheduled_lr(schedule: str, lr: float, epoch: int, epochs: int, history: list[dict[str, Any]]) -> float:

@@ -69,7 +69,7 @@ def components(z: sp.csr_array, groups: Codes) -> tuple[Doubles, Doubles]:
 
 
 def clusters_of(scores: Doubles, k: int, seed: int) -> Codes:
-    """Cluster cells by spherical k-means; return the cluster of each, every one at least once."""
+    """Cluster cells by k-means on unit vectors; return the cluster of each, every one at least once."""
     s = scores / np.maximum(np.linalg.norm(scores, axis=1, keepdims=True), 1e-9)
     if k < 2:
         return np.zeros(len(s), np.intp)
@@ -121,6 +121,8 @@ def nearest(points: Doubles, landmarks: Doubles, k: int, *, among_themselves: bo
 
 def shared_neighbours(neighbours: Codes) -> sp.csr_array:
     """Return the weights of a cell's neighbours: how many neighbours both share (Jarvis and Patrick 1973).
+
+    A pair of which each is a neighbour of the other counts twice.
 
     Parameters
     ----------

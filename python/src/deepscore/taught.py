@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from scipy.special import softmax
 
 from .blocks import CellBlocks
 from .calibrate import fit_temperature
-from .model import softmax
 from .normalize import Normalization, Values, detect
 from .reference import DEFAULT_FEATURES
 from .scale import GroupSums, Scale
@@ -47,8 +47,7 @@ class Peaks:
 
     def rows(self, rows: npt.NDArray[np.intp]) -> sp.csr_matrix:
         """Return these cells, normalised: cells x chosen peaks."""
-        parts = self.recipe.blocks(self.data.take(rows), self.columns, self.values)
-        return sp.vstack([block for _, block in parts], format="csr")
+        return self.recipe.matrix(self.data.take(rows), self.columns, self.values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +74,7 @@ class PeakView:
         if self.own is not None:
             return self.own[first : first + n_cells]
         assert block is not None
-        return softmax(block @ self.weight + self.bias)
+        return softmax(block @ self.weight + self.bias, axis=1)
 
 
 def teach(peaks: sp.csr_matrix, probabilities: Doubles, *, whole: bool) -> tuple[PeakView, Doubles, float]:
@@ -103,7 +102,7 @@ def teach(peaks: sp.csr_matrix, probabilities: Doubles, *, whole: bool) -> tuple
         codes = result.argmax(axis=1)
         logits, weight, bias = _cross_fitted(peaks, codes, probabilities.shape[1], fold, scale, rng)
         temperature = fit_temperature(logits.astype(np.float32), codes)
-        votes = softmax(logits / temperature)
+        votes = softmax(logits / temperature, axis=1)
         overall = votes.mean(axis=0)
         result = lifted(probabilities, votes, overall, 1)
     view = PeakView(weight / temperature, bias / temperature, overall, votes if whole else None)

@@ -132,7 +132,7 @@ def _with_linear_path(model: Model, course: _Course, learn: Codes, held_out: Cod
     share_hidden = HIDDEN_SHARE / fit_temperature(hidden, codes)
     share_linear = (1 - HIDDEN_SHARE) / fit_temperature(linear, codes, LINEAR_TEMPERATURE)
     *first, (weight, bias) = model.layers
-    if len(held_out):
+    if len(learn) < len(reference.codes):
         path = fitted(np.arange(len(reference.codes)))
     result = replace(
         model,

@@ -80,7 +80,7 @@ def _pools(rna: CellBlocks, columns: npt.NDArray[np.intp]) -> sp.csr_array:
     """Cluster cells by their expression; return pools x cells."""
     values = detect(rna, "rna")
     recipe = Normalization("lognorm", scale=typical_total(rna, values))
-    x = sp.vstack([block for _, block in recipe.blocks(rna, columns, values)], format="csr")
+    x = recipe.matrix(rna, columns, values)
     everyone = np.zeros(rna.n_cells, np.intp)
     deviation = np.sqrt(group_moments(x, everyone)[1] + LEAST_DEVIATION**2)
     scores = components(own_standardised(x, everyone, deviation), everyone)[0]
