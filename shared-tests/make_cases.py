@@ -103,6 +103,9 @@ def selection_cases():
     dashes = changed(PEAKS, {"do": "respell", "pairs": {"chr3": "chr11", ":": "-"}})
     yield selection("peaks in most cells, ties", ties, ties, 50)
     yield selection("peaks in most cells, ties, whatever their spelling", dashes, dashes, 50)
+    yield selection("peaks with and without chr", PEAKS, PEAKS, 50) | {
+        "query": changed(PEAKS, {"do": "respell", "pairs": {"chr": ""}})
+    }
     yield selection("markers among peaks", PEAKS, PEAKS_QUERY, 30, **markers)
 
 

@@ -151,6 +151,27 @@ def test_missing_features_count_as_their_mean_and_totals_are_those_of_the_query(
     assert found.overlap == pytest.approx(len(kept) / N_FEATURES)
 
 
+@pytest.mark.parametrize("n_features", [N_FEATURES, 20])
+@pytest.mark.parametrize("convert", [lambda x: x, lambda x: np.log1p(1e4 * x / x.sum(axis=1, keepdims=True))])
+@pytest.mark.parametrize(("n_foreign", "counted"), [(20, "the model's"), (1, "all")])
+def test_totals_of_many_foreign_features_are_not_taken(model, raw, rng, n_features, convert, n_foreign, counted):
+    of_model = raw[:, :n_features].astype(float)
+    foreign = rng.poisson(np.where(np.arange(N_CELLS) % 2, 40, 20)[:, None], (N_CELLS, n_foreign))
+    data = blocks_of(
+        convert(np.hstack([of_model, foreign])), np.append(names("GENE", n_features), names("OTHER", n_foreign))
+    )
+    weight = np.expm1(model.mean.astype(float))
+    share = 0.9 * weight[:n_features].sum() / weight.sum()
+    found = annotate_blocks(
+        replace(model, training=model.training | {"feature_share": 0.9}), data, refine=False, probabilities=True
+    )
+    totals = of_model.sum(axis=1) / share if counted == "the model's" else of_model.sum(axis=1) + foreign.sum(axis=1)
+    x = np.zeros((N_CELLS, N_FEATURES))
+    x[:, :n_features] = np.log1p(1e4 * of_model / totals[:, None])
+    expected = model.predict_proba(sp.csr_matrix(x, dtype=np.float32), present=np.arange(N_FEATURES) < n_features)
+    np.testing.assert_allclose(found.probabilities, expected, atol=1e-4)
+
+
 def test_counts_and_their_logarithms_get_the_same_calls(model, raw):
     same(annotate_blocks(model, blocks_of(log_cp10k(raw))), annotate_blocks(model, blocks_of(raw)), atol=1e-4)
 

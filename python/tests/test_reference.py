@@ -64,6 +64,7 @@ def test_cells_are_scaled_to_the_median_total(raw, labels, times):
     found = prepare(blocks_of(times * raw), labels, quick(common_features=("GENE001", "GENE050")))
     total = min(np.median(times * raw.sum(axis=1)), 1e4)
     assert found.normalization.scale == pytest.approx(total)
+    assert found.feature_share == pytest.approx(raw[:, [1, 50]].sum() / raw.sum(), abs=1e-6)
     np.testing.assert_allclose(found.matrix.toarray(), log_cp10k(raw, total)[:, [1, 50]], rtol=1e-5)
 
 

@@ -82,7 +82,7 @@ body(annotate.default) <- quote(abort_foreign("annotate", ds, "ggplot2"))
 annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer = NULL,
                                modality = NULL, probabilities = FALSE, min_overlap = 0.1,
                                refine = TRUE, groups = NULL, peaks = NULL, ...) {
-  rlang::check_dots_empty()
+  no_more_arguments()
   blocks <- as_blocks(query, layer)
   answer <- call_engine(
     "annotate", model_bytes(ds), blocks, cell_values(batch, query, "batch"),

@@ -30,6 +30,10 @@ as_blocks.StdAssay <- function(x, layer = NULL) as_blocks_assay(x, layer)
 #' @export
 as_blocks.SummarizedExperiment <- function(x, layer = NULL) {
   names <- SummarizedExperiment::assayNames(x)
+  if (is.null(names)) { # then they go by their number
+    names <- as.character(seq_along(SummarizedExperiment::assays(x)))
+    SummarizedExperiment::assayNames(x) <- names
+  }
   layer <- choose_layer(layer, names, c("counts", "logcounts", names))
   values <- SummarizedExperiment::assay(x, layer, withDimnames = TRUE)
   matrix_blocks(values, paste0("assay '", layer, "'"))
@@ -75,13 +79,13 @@ assay_layer <- function(assay, layer) {
 seurat_object <- function(name) getExportedValue("SeuratObject", name)
 
 choose_layer <- function(layer, available, preferred = available) {
-  if (is.null(layer)) layer <- intersect(preferred, available)[1]
-  if (length(layer) == 1 && layer %in% available) return(layer)
+  found <- if (is.null(layer)) intersect(preferred, available)[1] else layer
+  if (length(found) == 1 && found %in% available) return(found)
   known <- if (length(available)) paste(available, collapse = ", ") else "none"
+  wanted <- if (is.null(layer)) "of counts or log-normalised values" else paste0("'", layer, "'")
   abort(
     "InputError", "layer_not_found",
-    "There is no layer ", paste0("'", layer, "'", collapse = ", "), " in the data. Layers: ",
-    known, "."
+    "There is no layer ", paste(wanted, collapse = ", "), " in the data. Layers: ", known, "."
   )
 }
 

@@ -45,10 +45,14 @@ add_counts.Seurat <- function(x, counts, assay, covered = NULL) {
   x
 }
 
-check_assay_name <- function(assay) {
-  if (is_string(assay) && grepl("^[A-Za-z][A-Za-z0-9.]*$", assay)) return(invisible())
+# Other parts of a Seurat object, such as reductions and graphs, keep their names.
+check_assay_name <- function(assay, x = NULL) {
+  taken <- if (inherits(x, "Seurat")) setdiff(names(x), names(x@assays))
+  valid <- is_string(assay) && grepl("^[A-Za-z][A-Za-z0-9.]*$", assay)
+  if (valid && !assay %in% taken) return(invisible())
   abort(
     "ConfigError", "bad_argument",
+    if (valid) paste0("`assay` cannot be '", assay, "': something else has that name. ") else "",
     "`assay` must be the name of an assay: a letter, then letters, numbers and points."
   )
 }

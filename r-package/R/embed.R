@@ -17,11 +17,22 @@
 #' @section Errors: `no_lsi` where the model is not one of peaks; those of [annotate()].
 #' @references Stuart T, Srivastava A, Madad S, Lareau CA, Satija R (2021). Single-cell chromatin
 #'   state analysis with Signac. *Nature Methods* 18, 1333-1341. \doi{10.1038/s41592-021-01282-5}
-#' @examples
-#' \dontrun{
-#' my_atac <- embed(atac_ds, my_atac)
-#' my_atac <- Seurat::RunUMAP(my_atac, reduction = "lsi", dims = 2:30)
+#' @examplesIf deepscore:::engine_available()
+#' # 120 simulated cells of two types
+#' set.seed(1)
+#' type <- rep(c("T", "B"), 60)
+#' draw <- function(names) {
+#'   high <- outer(seq_along(names) %% 2 == 0, type == "T", "==")
+#'   counts <- matrix(rpois(length(high), ifelse(high, 6, 1)), length(names))
+#'   dimnames(counts) <- list(names, paste0("cell", seq_along(type)))
+#'   counts
 #' }
+#' atac <- draw(paste0("chr1:", 1:60 * 1000, "-", 1:60 * 1000 + 500))
+#' ds <- DeepScore(hidden_nodes = 8, epochs = 3) %>%
+#'   set_reference(reference = atac, labels = type) %>%
+#'   train(progress = FALSE)
+#' embed(ds, atac)[1:3, 1:4]
+#' # of a Seurat object: RunUMAP(embed(ds, object), reduction = "lsi", dims = 2:30)
 #' @export
 embed <- function(ds, query, layer = NULL, modality = NULL, min_overlap = 0.1, ...) {
   UseMethod("embed")
@@ -34,7 +45,7 @@ embed.default <- function(ds, query, layer = NULL, modality = NULL, min_overlap 
 
 #' @export
 embed.DeepScore <- function(ds, query, layer = NULL, modality = NULL, min_overlap = 0.1, ...) {
-  rlang::check_dots_empty()
+  no_more_arguments()
   blocks <- as_blocks(query, layer)
   answer <- call_engine("embed", model_bytes(ds), blocks, given(c("modality", "min_overlap")))
   names <- paste0("LSI_", seq_len(answer$components))

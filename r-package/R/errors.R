@@ -12,3 +12,9 @@ abort <- function(kind, code, ..., call = NULL, parent = NULL) {
     class = error_classes(kind, code), code = code, call = call, parent = parent
   )
 }
+
+# Refuse arguments that a method does not have: misspelt ones, too.
+no_more_arguments <- function(env = parent.frame()) {
+  refuse <- function(cnd) abort("ConfigError", "bad_argument", conditionMessage(cnd), parent = NULL)
+  rlang::check_dots_empty(env, error = refuse)
+}

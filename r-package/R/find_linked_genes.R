@@ -14,13 +14,22 @@
 #'   correlation of expression and activity over pools of about 50 cells with similar RNA.
 #' @section Errors: `different_cells`, `no_annotation`, `no_shared_features`, `modality_required`,
 #'   `layer_not_found`, `bad_argument`, and those of [gene_activity()].
-#' @examples
-#' \dontrun{
-#' genes <- find_linked_genes(multiome, annotation = "genes.gtf.gz")
-#' ds <- DeepScore(common_features = genes) %>%
-#'   set_reference(reference = ref_rna, labels = "anno") %>%
-#'   train()
+#' @examplesIf deepscore:::engine_available()
+#' # 200 simulated cells of two types
+#' set.seed(1)
+#' type <- rep(c("T", "B"), 100)
+#' draw <- function(names) {
+#'   high <- outer(seq_along(names) %% 2 == 0, type == "T", "==")
+#'   counts <- matrix(rpois(length(high), ifelse(high, 6, 1)), length(names))
+#'   dimnames(counts) <- list(names, paste0("cell", seq_along(type)))
+#'   counts
 #' }
+#' rna <- draw(paste0("GENE", 1:40))
+#' atac <- draw(paste0("chr1:", 1:40 * 1000, "-", 1:40 * 1000 + 500))
+#' genes <- data.frame(
+#'   chrom = "chr1", start = 1:40 * 1000, end = 1:40 * 1000 + 900, gene = rownames(rna), strand = "+"
+#' )
+#' find_linked_genes(list(rna = rna, atac = atac), n_features = 10, annotation = genes, upstream = 0)
 #' @export
 find_linked_genes <- function(multiome, n_features = NULL, annotation = NULL, upstream = 2000,
                               layer = NULL, rna_assay = NULL, atac_assay = NULL) {

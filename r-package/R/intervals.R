@@ -82,15 +82,18 @@ as_annotation.data.frame <- function(x) {
 #' @export
 as_annotation.GenomicRanges <- function(x) {
   table <- as_table_of(x)
-  name <- intersect(c("gene_name", "gene", "name", "Name", "gene_id"), names(table))
-  if (length(name)) table$gene <- as.character(table[[name[1]]])
-  if ("gene" %in% table$type) {
-    table <- table[table$type %in% "gene", ]
+  name <- intersect(c("gene_name", "Name", "gene", "name", "gene_id"), names(table))
+  if (length(name)) table$gene <- Reduce(first_known, lapply(table[name], as.character))
+  genes <- table$type %in% c("gene", "ncRNA_gene", "pseudogene")
+  if (any(genes)) {
+    table <- table[genes, ]
   } else if (all(c("gene", "gene_id") %in% names(table))) {
     table <- joined(table)
   }
   as_annotation(table)
 }
+
+first_known <- function(a, b) ifelse(is.na(a) | !nzchar(a), b, a)
 
 annotation_columns <- c(
   "chrom", "start", "end", "strand", "gene", "name", "gene_type", "gene_biotype", "biotype"

@@ -3,22 +3,43 @@
 # Returns a list of strings in the order of the cells, with NULL where a value is missing.
 cell_values <- function(values, x, what) {
   if (is.null(values)) return(NULL)
-  if (is.data.frame(values) && ncol(values) == 1) {
-    values <- stats::setNames(values[[1]], rownames(values))
-  }
+  values <- plain_vector(values)
   if (!is.atomic(values) && !is.list(values)) {
     abort(
       "InputError", paste0(what, "_length"),
       "`", what, "` must name a column or hold one value per cell; it is a ", class(values)[1], "."
     )
   }
-  if (is_column_name(values, x)) values <- column_values(values, x, what)
-  strings(as_text(align_to_cells(values, colnames(x), what)))
+  if (is_column_name(values, x)) values <- plain_vector(column_values(values, x, what))
+  strings(as_text(align_to_cells(values, colnames(x), what), what))
 }
 
-# Whole numbers without exponent (100000, not 1e+05); an empty label is a missing one.
-as_text <- function(values) {
+# A table or matrix of one column as a vector, named where its rows are; vectors of Bioconductor
+# as those of base R.
+plain_vector <- function(values) {
+  if (length(dim(values)) == 2 && ncol(values) == 1 && !methods::is(values, "Matrix")) {
+    automatic <- is.data.frame(values) && .row_names_info(values) < 0
+    rows <- if (!automatic) rownames(values)
+    values <- plain_vector(if (is.matrix(values)) values[, 1] else values[[1]])
+    names(values) <- rows
+  }
+  if (methods::is(values, "Vector")) as.vector(values) else values
+}
+
+# Whole numbers without exponent (100000, not 1e+05) and with a point; an empty label is a missing
+# one.
+as_text <- function(values, what = "labels") {
+  if (is.list(values) && !is.object(values)) {
+    values[lengths(values) == 0] <- NA
+    if (!all(lengths(values) == 1)) {
+      abort("InputError", paste0(what, "_length"), "`", what, "` must hold one value per cell.")
+    }
+    return(vapply(values, as_text, character(1), USE.NAMES = FALSE))
+  }
+  old <- options(OutDec = ".")
+  on.exit(options(old))
   text <- as.character(values)
+  text[is.na(values)] <- NA # as.character(NaN) is "NaN"
   if (is.double(values) && !is.object(values)) { # dates are numbers, too
     whole <- is.finite(values) & values == round(values)
     text[whole] <- sprintf("%.0f", values[whole])

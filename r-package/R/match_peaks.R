@@ -35,7 +35,7 @@
 #' @export
 match_peaks <- function(query, peaks, fragments = NULL, layer = NULL, modality = NULL,
                         min_overlap = 0.1, counting = "fragments", assay = "matched") {
-  check_assay_name(assay)
+  check_assay_name(assay, query)
   blocks <- peaks_blocks(query, layer, modality)
   answer <- call_engine(
     "match_peaks", blocks, as_peaks(peaks),

@@ -42,13 +42,15 @@ save_model <- function(ds, path) {
   if (!is_string(path) || is.na(path)) {
     abort("ModelFileError", "path_not_writable", "`path` must be the path of one file.")
   }
+  target <- normalizePath(path, mustWork = FALSE) # a symbolic link stays one
   # Beside the target, so that the rename is within one file system and atomic.
-  beside <- tempfile(paste0(".", basename(path), "-"), tmpdir = dirname(path))
+  beside <- tempfile(paste0(".", basename(target), "-"), tmpdir = dirname(target))
   on.exit(unlink(beside))
-  written <- !dir.exists(path) && tryCatch(
+  written <- !dir.exists(target) && tryCatch(
     {
       writeBin(bytes, beside)
-      file.rename(beside, path)
+      if (file.exists(target)) Sys.chmod(beside, file.mode(target), use_umask = FALSE)
+      file.rename(beside, target)
     },
     error = function(e) FALSE,
     warning = function(w) FALSE
@@ -84,8 +86,11 @@ trained_deepscore <- function(model) {
 #' @rdname save_model
 #' @export
 inspect_model <- function(path) {
-  if (!is.character(path) || length(path) != 1 || !file.exists(path) || dir.exists(path)) {
-    abort("ModelFileError", "file_not_found", "There is no file '", format(path), "'.")
+  if (!is_string(path) || is.na(path)) {
+    abort("ModelFileError", "file_not_found", "`path` must be the path of one file.")
+  }
+  if (!file.exists(path) || dir.exists(path)) {
+    abort("ModelFileError", "file_not_found", "There is no file '", path, "'.")
   }
   size <- file.size(path)
   start <- readBin(path, "raw", n = 9)

@@ -44,14 +44,14 @@ holds_peaks <- function(x) {
 
 is_peak <- function(names) grepl("^.+[:_-][0-9]+[-_][0-9]+$", names)
 
-# Peaks: the part that `modality` names, else of a Seurat object the default assay if it holds
-# peaks, or the first that does.
+# Peaks: the part that `modality` names, else the default assay of a Seurat object (or the main
+# experiment) if it holds peaks, or the first part that does.
 peaks_blocks <- function(x, layer = NULL, modality = NULL) {
   names_part <- !is.null(modality) && length(part_names(x)) && !identical(modality, "peaks")
   if (names_part || is_string(modality) && modality %in% part_names(x)) {
     return(part_blocks(x, modality, layer))
   }
-  found <- if (inherits(x, "Seurat")) first_part(x, holds_peaks)
+  found <- if (inherits(x, "Seurat") || !holds_peaks(x)) first_part(x, holds_peaks)
   if (is.null(found)) as_blocks(x, layer) else part_blocks(x, found, layer)
 }
 
@@ -61,11 +61,13 @@ first_part <- function(x, has, names = part_names(x)) {
 
 # The RNA and the ATAC of a multiome, and the data set whose table of cells `batch` may name.
 multiome_halves <- function(x, layer, rna_assay, atac_assay) {
+  atac_assay <- atac_assay %||% first_part(x, holds_peaks)
   if (inherits(x, "Seurat")) {
     rna_assay <- rna_assay %||% first_part(x, function(a) !holds_peaks(a), rna_first(part_names(x)))
-    atac_assay <- atac_assay %||% first_part(x, holds_peaks)
     require_halves(rna_assay, atac_assay, part_names(x))
-    rna <- part_blocks(x, rna_assay, layer)
+  }
+  if (!is.null(atac_assay)) {
+    rna <- if (is.null(rna_assay)) as_blocks(x, layer) else part_blocks(x, rna_assay, layer)
     return(list(rna = rna, atac = part_blocks(x, atac_assay), cells = x))
   }
   x <- split_kinds(x)

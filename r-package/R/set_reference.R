@@ -39,7 +39,7 @@ body(set_reference.default) <- quote(abort_foreign("set_reference", ds))
 #' @export
 set_reference.DeepScore <- function(ds, reference, labels, layer = NULL, batch = NULL,
                                     modality = NULL, test_prop = 0.1, ...) {
-  rlang::check_dots_empty()
+  no_more_arguments()
   prepared <- call_engine(
     "set_reference", ds$config, as_blocks(reference, layer),
     cell_values(labels, reference, "labels"), cell_values(batch, reference, "batch"),

@@ -38,7 +38,7 @@ body(train.default) <- quote(abort_foreign("train", ds, "caret"))
 #' @export
 train.DeepScore <- function(ds, early_stopping = FALSE, patience = 5, lr_schedule = "cosine",
                             tensorboard = NULL, gif = NULL, progress = TRUE, query = NULL, ...) {
-  rlang::check_dots_empty()
+  no_more_arguments()
   if (is.null(ds$prepared)) {
     abort(
       "InputError", "no_reference",

@@ -32,11 +32,23 @@
 #'   fewer than two labels have a confident cell, `no_annotation`, `not_trained`, `no_labels`,
 #'   `modality_required`, `layer_not_found`, `bad_argument`, and those of [annotate()] and
 #'   [set_reference()].
-#' @examples
-#' \dontrun{
-#' atac_ds <- rna_ds %>% train_bridge(multiome)
-#' my_atac <- annotate(atac_ds, query = my_atac)
+#' @examplesIf deepscore:::engine_available()
+#' # 120 simulated cells of two types
+#' set.seed(1)
+#' type <- rep(c("T", "B"), 60)
+#' draw <- function(names) {
+#'   high <- outer(seq_along(names) %% 2 == 0, type == "T", "==")
+#'   counts <- matrix(rpois(length(high), ifelse(high, 6, 1)), length(names))
+#'   dimnames(counts) <- list(names, paste0("cell", seq_along(type)))
+#'   counts
 #' }
+#' rna <- draw(paste0("GENE", 1:40))
+#' atac <- draw(paste0("chr1:", 1:60 * 1000, "-", 1:60 * 1000 + 500))
+#' rna_ds <- DeepScore(hidden_nodes = 8, epochs = 3) %>%
+#'   set_reference(reference = rna, labels = type) %>%
+#'   train(progress = FALSE)
+#' atac_ds <- train_bridge(rna_ds, list(rna = rna, atac = atac), progress = FALSE)
+#' table(annotate(atac_ds, query = atac)$deepscore, type)
 #' @export
 train_bridge <- function(rna_model, multiome, modality = "peaks", labels = NULL, annotation = NULL,
                          upstream = 2000, common_features = NULL, threshold = 0.5, batch = NULL,

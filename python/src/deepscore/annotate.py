@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -24,7 +24,7 @@ from .features import no_shared_features
 from .labels import UNCLASSIFIED, require_length
 from .model import Model
 from .naming import Modality, check_modality, is_peak, match_names, select_modality
-from .normalize import Values, detect
+from .normalize import Values, detect, feature_share
 from .refine import SAMPLE, WHOLE, View, look
 from .scale import GroupSums
 from .structure import Doubles
@@ -35,6 +35,8 @@ __all__ = ["Annotation", "annotate_blocks", "embed_blocks", "vote"]
 
 # Between this share of the model's features and `min_overlap`, annotation goes on with a warning.
 GOOD_OVERLAP = 0.5
+# So many times more of the reference's counts than of the query's are in the model's features, where they are foreign.
+FOREIGN = 1.5
 # Cells whose type is known with less than this chance are outliers.
 UNKNOWN = 0.5
 logger = logging.getLogger("deepscore")
@@ -106,7 +108,7 @@ def annotate_blocks(
     for what, vector in (("batch", batch), ("groups", groups)):
         if vector is not None:
             require_length(query, vector, what)
-    values = detect(query, model.modality)
+    values = _values(model, query, positions)
     samples = np.zeros(query.n_cells, np.intp)
     if batch is not None:
         samples = pd.factorize(batch, use_na_sentinel=False)[0].astype(np.intp)
@@ -134,6 +136,29 @@ def annotate_blocks(
         for n_cells in overlapped(predict, blocks, ahead=BLOCKS_AHEAD):
             bar.update(n_cells)
     return found.annotation(model, least, float((positions >= 0).mean()), groups)
+
+
+def _values(model: Model, query: CellBlocks, positions: npt.NDArray[np.intp]) -> Values:
+    """Recognise the values of a query, and whether its totals can be compared with the reference's.
+
+    Where far less of the counts is in the model's features than in the reference, the query has many that the reference
+    lacks. Totals are then taken over the model's features, as if these had the reference's share of them.
+    """
+    values, share = detect(query, model.modality), model.training.get("feature_share")
+    if share is None:  # peaks, or a model of before there was one
+        return values
+    there = positions >= 0
+    weight = np.expm1(model.mean.astype(np.float64))
+    expected = share * weight[there].sum() / weight.sum()
+    found = feature_share(query, positions[there], values)
+    if found * FOREIGN >= expected:
+        return values
+    logger.info(
+        "%.0f%% of the query's counts are in the model's features, %.0f%% of the reference's: these are its totals",
+        100 * found,
+        100 * expected,
+    )
+    return replace(values, share=float(expected))
 
 
 class _Answers:

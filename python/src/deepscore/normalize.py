@@ -25,7 +25,7 @@ from .errors import InputError
 from .naming import Modality
 from .threads import overlapped
 
-__all__ = ["SCALE", "Floats", "Normalization", "Values", "check_values", "detect", "typical_total"]
+__all__ = ["SCALE", "Floats", "Normalization", "Values", "check_values", "detect", "feature_share", "typical_total"]
 
 SCALE = 10_000.0
 # Totals below this are no counts of molecules (proportions, say): such data are scaled to 10,000 as the field does.
@@ -51,11 +51,14 @@ class Values:
         For log-normalised data, what brings their normalisation to 10,000 per cell.
     base
         Natural logarithm of the base of their logarithm.
+    share
+        Where the totals of the cells say little, the share of them that the features of the model are taken to have.
     """
 
     kind: Literal["counts", "lognorm"]
     factor: float = 1.0
     base: float = 1.0
+    share: float | None = None
 
     def linear(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return values on the linear scale, in their precision."""
@@ -145,6 +148,13 @@ def _of_base(sample: sp.csr_matrix, base: float) -> tuple[float, float]:
     return float(totals.mean()) if same else 0.0, multiples
 
 
+def feature_share(blocks: CellBlocks, columns: npt.NDArray[np.intp], values: Values) -> float:
+    """Return the share of all counts, or of what stands for them, that are in some of the columns; from a sample."""
+    sample = blocks.sample().astype(np.float64)
+    linear = sp.csr_matrix((values.linear(sample.data), sample.indices, sample.indptr), shape=sample.shape)
+    return max(float(linear[:, columns].sum() / max(linear.sum(), 1e-12)), 1e-6)
+
+
 def typical_total(blocks: CellBlocks, values: Values, least: float = LEAST_TOTAL) -> float:
     """Return what to scale cells to: the median total of the reference's cells, from a sample, where that is known."""
     if values.kind == "lognorm":
@@ -215,7 +225,12 @@ class Normalization:
             totals = check_values(block, data.source)
             found = np.flatnonzero(kept[block.indices[: block.nnz]])  # a third of the time of block[:, columns]
             columns, indptr = place[block.indices[found]], np.searchsorted(found, block.indptr).astype(np.int32)
-            x = self._values(block.data[found], totals, values, columns, indptr)
+            x = block.data[found]
+            if values.share is not None:
+                x = values.linear(x)
+                rows = np.repeat(np.arange(block.shape[0]), np.diff(indptr))
+                totals = (np.bincount(rows, x, block.shape[0]) / values.share).astype(np.float32)
+            x = self._values(x, totals, values, columns, indptr)
             return start, sp.csr_matrix((x, columns, indptr), shape=(block.shape[0], len(positions)))
 
         yield from overlapped(normalised, data)
@@ -232,7 +247,7 @@ class Normalization:
         columns: npt.NDArray[np.int32],
         indptr: npt.NDArray[np.int32],
     ) -> Floats:
-        if values.kind == "lognorm":
+        if values.kind == "lognorm" and values.share is None:
             factor = values.factor * self.scale / SCALE
             if factor == 1.0:
                 return x if values.base == 1.0 else x * np.float32(values.base)

@@ -19,12 +19,12 @@ from .blocks import CellBlocks, Names
 from .chromatin.activity import activity_blocks, activity_from_fragments
 from .chromatin.bridge import Bridge, rna_model_of, train_through
 from .chromatin.fragments import count_fragments as count
-from .chromatin.fragments import count_over
+from .chromatin.fragments import COUNTING, count_over
 from .chromatin.genes import read_annotation
 from .chromatin.intervals import peak_names, read_bed
 from .chromatin.linked import best_linked
 from .chromatin.peaks import common_peaks, peaks_among, wanted_intervals
-from .config import NetworkConfig, TrainConfig, whole
+from .config import NetworkConfig, TrainConfig, choice, whole
 from .errors import InputError
 from .rbridge import Answer, Kwargs, _answers, _labels, _only, _strings, load_torch
 
@@ -60,10 +60,11 @@ def count_fragments(fragments: str, peaks: Peaks, cells: Sequence[str] | None, k
 
 
 @_answers
-def gene_activity(x: CellBlocks | str, annotation: Table, cells: Sequence[str] | None, kwargs: Kwargs) -> Answer:
+def gene_activity(x: CellBlocks | str, annotation: Table | None, cells: Sequence[str] | None, kwargs: Kwargs) -> Answer:
     """Twin of :func:`deepscore.gene_activity`; `x` is a data set or the path of a fragments file."""
     options = _only(kwargs, "upstream", "downstream", "weighting", "biotypes", "counting")
     genes, counting = _genes(annotation, options.pop("biotypes", None)), options.pop("counting", "fragments")
+    choice("counting", counting, COUNTING)
     options |= {name: whole(name, options[name], 0) for name in ("upstream", "downstream") if name in options}
     if not isinstance(x, str):
         found = activity_blocks(x, genes, **options)
@@ -146,8 +147,8 @@ def _cells(cells: Sequence[str] | None) -> list[str]:
     return list(cells)
 
 
-def _genes(annotation: Table, biotypes: Sequence[str] | None = None) -> pd.DataFrame:
-    if isinstance(annotation, str):
+def _genes(annotation: Table | None, biotypes: Sequence[str] | None = None) -> pd.DataFrame:
+    if annotation is None or isinstance(annotation, str):
         return read_annotation(annotation, biotypes=biotypes)
     columns = {
         name: np.frombuffer(values) if isinstance(values, (bytes, bytearray)) else _strings(values)

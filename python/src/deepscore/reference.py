@@ -18,7 +18,7 @@ from .errors import InputError
 from .features import common_features, no_shared_features
 from .labels import check_labels, require_length
 from .naming import Modality, match_names, select_modality
-from .normalize import Normalization, detect, typical_total
+from .normalize import Normalization, detect, feature_share, typical_total
 from .variable import moments
 
 __all__ = ["Reference", "prepare"]
@@ -44,6 +44,8 @@ class Reference:
         Batch of each cell (0 where there is one).
     n_unlabelled
         Cells that were left out because their label is missing.
+    feature_share
+        Share of the counts of all cells that are in the features; None for peaks.
     """
 
     matrix: sp.csr_matrix
@@ -55,6 +57,7 @@ class Reference:
     normalization: Normalization
     test_prop: float
     n_unlabelled: int
+    feature_share: float | None = None
 
     def subset(self, cells: npt.NDArray[np.intp]) -> Reference:
         """Return the cells at these positions; labels and features stay, batches are numbered anew."""
@@ -82,6 +85,7 @@ class Reference:
             "scale": self.normalization.scale,
             "test_prop": self.test_prop,
             "n_unlabelled": self.n_unlabelled,
+            "feature_share": self.feature_share,
         }
         return save(arrays, {"reference": json.dumps(facts)})
 
@@ -105,6 +109,7 @@ class Reference:
             normalization=Normalization(method, arrays.get("idf"), facts["scale"]),
             test_prop=facts["test_prop"],
             n_unlabelled=facts["n_unlabelled"],
+            feature_share=facts["feature_share"],
         )
 
 
@@ -144,10 +149,12 @@ def prepare(
         features = tuple(common_features(data, [], min(DEFAULT_FEATURES[kind], data.n_features), "variable", kind))
         positions = reference_positions(np.array(features, dtype=object), data)
     values = detect(data, kind)
+    share = None
     if kind == "peaks":
         normalization = Normalization.of_peaks(data, positions, moments(data, values).total[positions])
     else:
         normalization = Normalization("lognorm", scale=typical_total(data, values))
+        share = round(feature_share(data, positions, values), 6)  # whatever the order of the columns
     codes = pd.Categorical(labels, categories=categories).codes.astype(np.intp)
     kept = codes >= 0
     blocks = [
@@ -155,6 +162,7 @@ def prepare(
         for start, block in watched(normalization.blocks(data, positions, values), data.n_cells, "reference")
     ]
     matrix = sp.vstack(blocks, format="csr")
+    matrix.sort_indices()  # sums depend on their order, and must not depend on that of the reference's columns
     if not matrix.data.any():
         raise InputError(
             "empty_data",
@@ -177,6 +185,7 @@ def prepare(
         normalization=normalization,
         test_prop=proportion,
         n_unlabelled=n_unlabelled,
+        feature_share=share,
     )
 
 

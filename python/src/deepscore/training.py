@@ -98,6 +98,8 @@ def fit(
         "test_prop": reference.test_prop,
         "history": history,
     }
+    if reference.feature_share is not None:
+        facts["feature_share"] = reference.feature_share
     model = replace(model, temperature=fit_temperature(hidden + linear, codes), training=facts)
     if cell_by_cell:
         return model

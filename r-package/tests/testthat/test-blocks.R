@@ -113,3 +113,14 @@ test_that("names that are missing are told before anything is done", {
     expect_code("unknown_data", as_blocks(unnamed))
   }
 })
+
+test_that("assays without a name go by their number, and scaled data are no values to read", {
+  skip_if_not_installed("SummarizedExperiment")
+  counts <- counts_small()
+  found <- as_blocks(SummarizedExperiment::SummarizedExperiment(list(counts)))
+  expect_identical(read_all(found), read_all(as_blocks(counts)))
+  expect_identical(found$source, "assay '1'")
+  scaled <- methods::new("Assay", scale.data = as.matrix(counts), key = "a_")
+  expect_code("layer_not_found", as_blocks(scaled))
+  expect_error(as_blocks(scaled), "counts or log-normalised.*scale.data")
+})

@@ -32,6 +32,6 @@ test_that("arguments that make no sense are refused at once", {
 })
 
 test_that("unknown arguments are refused", {
-  expect_error(train(new_deepscore(), epoch = 3), class = "rlib_error_dots_nonempty")
-  expect_error(annotate(new_deepscore(), 1, treshold = 3), class = "rlib_error_dots_nonempty")
+  expect_error(train(new_deepscore(), epoch = 3), class = "deepscore_error_bad_argument")
+  expect_error(annotate(new_deepscore(), 1, treshold = 3), class = "deepscore_error_bad_argument")
 })

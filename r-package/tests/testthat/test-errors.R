@@ -22,3 +22,8 @@ test_that("verbs in the wrong order are refused", {
   expect_code("not_trained", save_model(ds, tempfile()))
   expect_code("no_reference", train(ds))
 })
+
+test_that("arguments that a verb does not have are refused as its own errors are", {
+  expect_code("bad_argument", annotate(new_deepscore(), counts_small(), treshold = 0.3))
+  expect_code("bad_argument", train(new_deepscore(), epochs = 3))
+})

@@ -61,6 +61,7 @@ test_that("fragments are counted for the cells that are given", {
 })
 
 test_that("annotations that give no genes are refused", {
+  expect_code("no_annotation", gene_activity(multiome_small()$atac, NULL))
   skip_if_no_engine()
   atac <- multiome_small()$atac
   genes <- genes_small()

@@ -112,3 +112,12 @@ test_that("tables of peaks hold no missing values and may be empty", {
   expect_identical(as_peaks(table[0, ]), list())
   expect_code("unknown_data", as_cell_names(c("a", NA)))
 })
+
+test_that("genes of a GRanges take their name where it is, and all kinds of genes count", {
+  ranges <- granges(
+    chrom = "chr1", start = c(1, 50, 90, 100), end = c(9, 58, 98, 108),
+    type = c("gene", "ncRNA_gene", "exon", "pseudogene"), gene_name = c("A", NA, "C", ""),
+    gene_id = c("id1", "id2", "id3", "id4")
+  )
+  expect_identical(as_annotation(ranges)$gene, list("A", "id2", "id4"))
+})

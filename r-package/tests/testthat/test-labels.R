@@ -65,3 +65,29 @@ test_that("a table of cells in another order is read by their names", {
   object@meta.data <- object@meta.data[rev(colnames(object)), ]
   expect_identical(cell_values("type", object, "labels"), expected)
 })
+
+test_that("rows of tables and matrices name the cells, automatic row names do not", {
+  values <- labels_small()
+  cells <- colnames(pbmc_small())
+  turned <- data.frame(anno = rev(values), row.names = rev(cells))
+  expect_identical(resolve(turned), as.list(values))
+  expect_identical(resolve(as.matrix(turned)), as.list(values))
+  expect_identical(resolve(data.frame(anno = values)), as.list(values))
+})
+
+test_that("values that R keeps in other ways are the same labels", {
+  values <- factor(labels_small())
+  expect_identical(resolve(as.list(values)), as.list(labels_small()))
+  expect_identical(resolve(rep(list("a", NULL), 40))[1:2], list("a", NULL))
+  expect_code("labels_length", resolve(rep(list(c("a", "b")), 80)))
+  skip_if_not_installed("S4Vectors")
+  expect_identical(resolve(S4Vectors::Rle(values)), as.list(labels_small()))
+  numbers <- S4Vectors::DataFrame(n = S4Vectors::Rle(rep(c(1e5, 2), 40)))
+  expect_identical(resolve(numbers)[1:2], list("100000", "2"))
+})
+
+test_that("numbers that are none are missing, and options do not change the others", {
+  old <- options(OutDec = ",")
+  on.exit(options(old))
+  expect_identical(resolve(rep(c(NaN, 0.5), 40))[1:2], list(NULL, "0.5"))
+})

@@ -138,3 +138,17 @@ test_that("a model that was loaded is trained anew as it was described", {
   expect_equal(again$manifest$network, rna_model()$manifest$network)
   expect_identical(again$manifest$features, rna_model()$manifest$features)
 })
+
+test_that("saving keeps permissions and symbolic links", {
+  skip_on_os("windows")
+  folder <- tempfile("models-")
+  dir.create(folder)
+  on.exit(unlink(folder, recursive = TRUE))
+  file.create(file.path(folder, "model"))
+  Sys.chmod(file.path(folder, "model"), "600", use_umask = FALSE)
+  file.symlink(file.path(folder, "model"), file.path(folder, "link"))
+  save_model(trained(), file.path(folder, "link"))
+  expect_true(nzchar(Sys.readlink(file.path(folder, "link"))))
+  expect_identical(format(file.mode(file.path(folder, "model"))), "600")
+  expect_identical(inspect_model(file.path(folder, "model"))$labels, trained()$manifest$labels)
+})

@@ -86,3 +86,17 @@ test_that("an assay that is not there is told", {
   expect_code("layer_not_found", peaks_blocks(object, modality = NA))
   expect_identical(peaks_blocks(object, modality = "peaks")$nnz, peaks_blocks(object)$nnz)
 })
+
+test_that("a multiome may have its peaks as an alternative experiment", {
+  skip_if_not_installed("SingleCellExperiment")
+  halves <- multiome_small()
+  sce <- SingleCellExperiment::SingleCellExperiment(list(counts = halves$rna))
+  SingleCellExperiment::altExp(sce, "ATAC") <-
+    SingleCellExperiment::SingleCellExperiment(list(counts = halves$atac))
+  for (atac in list(NULL, "ATAC")) {
+    found <- multiome_halves(sce, NULL, NULL, atac)
+    expect_identical(found$rna$features, rownames(halves$rna))
+    expect_identical(found$atac$features, rownames(halves$atac))
+  }
+  expect_identical(peaks_blocks(sce)$features, rownames(halves$atac))
+})
