@@ -27,9 +27,9 @@
 #' @return A Seurat object comes back with a new assay of counts, which is its default assay, so
 #'   that it can be piped into [annotate()]. For anything else, a genes x cells dgCMatrix of counts.
 #'   From peaks only genes that have a peak.
-#' @section Errors: `no_annotation`, `annotation_without_genes`, `annotation_format`, `no_common_chromosomes`,
-#'   `no_shared_features` where no gene has a peak, `bad_argument`; with fragments `no_cells` and
-#'   those of [count_fragments()].
+#' @section Errors: `no_annotation`, `annotation_without_genes`, `annotation_format`,
+#'   `no_common_chromosomes`, `no_shared_features` where no gene has a peak, `bad_argument`; with
+#'   fragments `no_cells` and those of [count_fragments()].
 #' @examplesIf deepscore:::engine_available()
 #' counts <- Matrix::Matrix(
 #'   c(1, 0, 2, 3, 0, 1), 3, sparse = TRUE,
@@ -47,7 +47,7 @@ gene_activity <- function(x, annotation, upstream = 2000, downstream = 0, cells 
   check_assay_name(assay, x)
   of_file <- is.character(x)
   if (!of_file && !is.null(cells)) {
-    abort("ConfigError", "bad_argument", "`cells` are the barcodes of fragments; `x` is a data set.")
+    abort("ConfigError", "bad_argument", "`cells` are barcodes of fragments; `x` is a data set.")
   }
   source <- if (of_file) one_path(x, "x") else peaks_blocks(x, layer, modality)
   cells <- if (of_file) as_cell_names(cells) else source$cells

@@ -9,7 +9,7 @@
 #'   counted.
 #' @param layer The values to read: a slot or layer of the Seurat assay (`"counts"`, `"data"`), or
 #'   the name of an assay of a SingleCellExperiment. `NULL`: counts where there are any, else the
-#'   log-normalised data.
+#'   log-normalised data (natural logarithms, or to the base 2 or 10).
 #' @param batch A metadata column, or one value per cell: samples that are standardised each by
 #'   itself.
 #' @param modality `"rna"`, `"peaks"` or `"protein"`. `NULL`: told from the feature names.
@@ -18,11 +18,11 @@
 #' @param ... Not used.
 #'
 #' @return A new `DeepScore` object with a reference, ready for [train()].
-#' @section Errors: `labels_length`, `labels_cells`, `no_labels`, `one_label`, `reserved_label`,
-#'   `n_labels_mismatch`, `column_not_found`, `layer_not_found`, `empty_data`,
+#' @section Errors: `labels_length`, `batch_length`, `labels_cells`, `no_labels`, `one_label`,
+#'   `reserved_label`, `n_labels_mismatch`, `column_not_found`, `layer_not_found`, `empty_data`,
 #'   `features_not_found`, `no_shared_features`, `duplicate_features`, `duplicate_cells`,
 #'   `non_finite`, `negative_values`, `scaled_data`, `wrong_orientation`, `unknown_data`,
-#'   `invalid_text`.
+#'   `invalid_text`, `modality_required`, `modality_mismatch`, `bad_argument`.
 #' @examplesIf deepscore:::engine_available()
 #' pbmc <- SeuratObject::pbmc_small
 #' DeepScore() %>% set_reference(reference = pbmc, labels = pbmc$RNA_snn_res.1)

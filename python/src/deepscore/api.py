@@ -271,7 +271,7 @@ class DeepScore:
         ----------
         reference
             AnnData (in memory or backed), path to .h5ad or .zarr, or MuData with `modality`; cells x features; raw
-            counts or log-normalised values.
+            counts or log-normalised values (natural logarithms, or to the base 2 or 10).
         labels
             Column of ``obs``, or one label per cell (a Series is aligned by cell name). Cells whose label is missing
             are left out and counted.

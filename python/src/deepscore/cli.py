@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
     annotate = verbs.add_parser("annotate", help="annotate a query with a model file")
     annotate.add_argument("model", metavar="MODEL")
-    annotate.add_argument("query", metavar="QUERY", help=".h5ad, cells x features")
+    annotate.add_argument("query", metavar="QUERY", help=".h5ad, .zarr or .h5mu, cells x features")
     annotate.add_argument("-o", "--output", required=True, metavar="OUT", help=".h5ad to write: the query with columns")
     annotate.add_argument("--threshold", type=float, default=0.5, help="lowest score of a label (default: 0.5)")
     _add_matrix(annotate)

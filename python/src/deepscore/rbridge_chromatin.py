@@ -18,8 +18,8 @@ from . import modelfile
 from .blocks import CellBlocks, Names
 from .chromatin.activity import activity_blocks, activity_from_fragments
 from .chromatin.bridge import Bridge, rna_model_of, train_through
-from .chromatin.fragments import count_fragments as count
 from .chromatin.fragments import COUNTING, count_over
+from .chromatin.fragments import count_fragments as count
 from .chromatin.genes import read_annotation
 from .chromatin.intervals import peak_names, read_bed
 from .chromatin.linked import best_linked

@@ -91,8 +91,8 @@ test_that("a multiome may have its peaks as an alternative experiment", {
   skip_if_not_installed("SingleCellExperiment")
   halves <- multiome_small()
   sce <- SingleCellExperiment::SingleCellExperiment(list(counts = halves$rna))
-  SingleCellExperiment::altExp(sce, "ATAC") <-
-    SingleCellExperiment::SingleCellExperiment(list(counts = halves$atac))
+  atac <- SingleCellExperiment::SingleCellExperiment(list(counts = halves$atac))
+  sce <- SingleCellExperiment::`altExp<-`(sce, "ATAC", value = atac)
   for (atac in list(NULL, "ATAC")) {
     found <- multiome_halves(sce, NULL, NULL, atac)
     expect_identical(found$rna$features, rownames(halves$rna))
