@@ -27,9 +27,11 @@
 #' rna <- draw(paste0("GENE", 1:40))
 #' atac <- draw(paste0("chr1:", 1:40 * 1000, "-", 1:40 * 1000 + 500))
 #' genes <- data.frame(
-#'   chrom = "chr1", start = 1:40 * 1000, end = 1:40 * 1000 + 900, gene = rownames(rna), strand = "+"
+#'   chrom = "chr1", start = 1:40 * 1000, end = 1:40 * 1000 + 900, gene = rownames(rna),
+#'   strand = "+"
 #' )
-#' find_linked_genes(list(rna = rna, atac = atac), n_features = 10, annotation = genes, upstream = 0)
+#' multiome <- list(rna = rna, atac = atac)
+#' find_linked_genes(multiome, n_features = 10, annotation = genes, upstream = 0)
 #' @export
 find_linked_genes <- function(multiome, n_features = NULL, annotation = NULL, upstream = 2000,
                               layer = NULL, rna_assay = NULL, atac_assay = NULL) {

@@ -23,7 +23,7 @@
 #' @param assay Name of the new assay of a Seurat object; one of that name is replaced.
 #'
 #' @details From fragments this is Signac's GeneActivity (Stuart et al., *Nature Methods* 2021)
-#'   without its limit on the length of genes.
+#'   without its limit on the length of genes and its choice of protein-coding ones (`biotypes`).
 #' @return A Seurat object comes back with a new assay of counts, which is its default assay, so
 #'   that it can be piped into [annotate()]. For anything else, a genes x cells dgCMatrix of counts.
 #'   From peaks only genes that have a peak.
