@@ -260,6 +260,7 @@ def _reader(matrix: Any) -> tuple[Callable[[int, int], sp.csr_matrix], int]:
                 return sp.csr_matrix(np.asarray(block, dtype=np.float32))
         rows = sp.csr_matrix(block)
         if not rows.has_canonical_format:  # a value in several parts would be taken for several values
+            rows = rows.copy()  # dask may have returned the caller's own
             rows.sum_duplicates()
         return rows
 

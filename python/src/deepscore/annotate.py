@@ -154,7 +154,7 @@ def _values(model: Model, query: CellBlocks, positions: npt.NDArray[np.intp]) ->
     if found * FOREIGN >= expected:
         return values
     logger.info(
-        "%.0f%% of the query's counts are in the model's features, %.0f%% of the reference's: these are its totals",
+        "%.0f%% of the query's counts are in the model's features, not %.0f%%: totals are taken over these",
         100 * found,
         100 * expected,
     )
