@@ -13,7 +13,7 @@
 #'   cell names. See [count_fragments()].
 #' @param layer The values to read: see [set_reference()].
 #' @param modality Name of an assay (Seurat) or of an alternative experiment (SingleCellExperiment).
-#'   `NULL`: of a Seurat object the default assay if it holds peaks, else the first that does.
+#'   `NULL`: the default assay (or the main experiment) if it holds peaks, else the first that does.
 #' @param min_overlap Least share of `peaks` that the query's own peaks must cover, 0 to 1.
 #' @param counting With `fragments`: `"fragments"` or `"insertions"`, as in [count_fragments()].
 #' @param assay Name of the new assay of a Seurat object; one of that name is replaced.

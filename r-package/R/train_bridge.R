@@ -9,8 +9,8 @@
 #'   with the multiome.
 #' @param multiome A Seurat object with an assay of genes and one of peaks,
 #'   `list(rna = , atac = )` of two data sets with the same cells in any order (see
-#'   [deepscore-package]), or a matrix or SingleCellExperiment whose features are genes and peaks.
-#'   It needs no labels.
+#'   [deepscore-package]), a matrix or SingleCellExperiment whose features are genes and peaks, or a
+#'   SingleCellExperiment of genes with the peaks as alternative experiment. It needs no labels.
 #' @param modality `"peaks"`, or `"activity"` for a model that annotates gene activity.
 #' @param labels With a reference: see [set_reference()].
 #' @param annotation,upstream As for [gene_activity()]; needed for `"activity"` where the ATAC half
@@ -21,9 +21,9 @@
 #'   one value per cell of the RNA.
 #' @param layer Layer of the multiome's RNA to read: see [set_reference()].
 #' @param seed,progress As for [DeepScore()] and [train()].
-#' @param rna_assay,atac_assay The two assays of a Seurat object. `NULL`: `"RNA"`, else `"SCT"`,
-#'   else the first assay whose features are genes; and the default assay if it holds peaks, else
-#'   the first that does.
+#' @param rna_assay,atac_assay The two assays of a Seurat object, or alternative experiments. `NULL`:
+#'   `"RNA"`, else `"SCT"`, else the first assay whose features are genes; and the default assay if
+#'   it holds peaks, else the first that does.
 #'
 #' @return A trained `DeepScore` object. Its `manifest$training$bridge` tells where it comes from:
 #'   the RNA model, and how many cells of each label were kept. A warning names the labels with
