@@ -21,9 +21,9 @@
 #'   one value per cell of the RNA.
 #' @param layer Layer of the multiome's RNA to read: see [set_reference()].
 #' @param seed,progress As for [DeepScore()] and [train()].
-#' @param rna_assay,atac_assay The two assays of a Seurat object, or alternative experiments. `NULL`:
-#'   `"RNA"`, else `"SCT"`, else the first assay whose features are genes; and the default assay if
-#'   it holds peaks, else the first that does.
+#' @param rna_assay,atac_assay The two assays of a Seurat object, or alternative experiments.
+#'   `NULL`: `"RNA"`, else `"SCT"`, else the first assay whose features are genes; and the default
+#'   assay if it holds peaks, else the first that does.
 #'
 #' @return A trained `DeepScore` object. Its `manifest$training$bridge` tells where it comes from:
 #'   the RNA model, and how many cells of each label were kept. A warning names the labels with
