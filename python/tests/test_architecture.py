@@ -12,6 +12,7 @@ SOURCE = Path(str(files("deepscore")))
 ORDER = [
     "version",
     "errors",
+    "config",
     "files",
     "threads",
     "blocks",
@@ -22,7 +23,6 @@ ORDER = [
     "variable",
     "markers",
     "features",
-    "config",
     "chromatin.intervals",
     "chromatin.peaks",
     "chromatin.fragments",

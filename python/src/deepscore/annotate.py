@@ -101,8 +101,6 @@ def annotate_blocks(
     """Annotate a query; see :meth:`deepscore.DeepScore.annotate`."""
     least = number("threshold", threshold, 0, 1)
     floor = number("min_overlap", min_overlap, 0, 1)
-    assert least is not None
-    assert floor is not None
     use_query, with_table = flag("refine", refine), flag("probabilities", probabilities)
     query, positions = align(model.feature_names, model.modality, query, modality, floor)
     for what, vector in (("batch", batch), ("groups", groups)):
@@ -205,7 +203,6 @@ def embed_blocks(model: Model, query: CellBlocks, *, modality: str | None = None
             "no_lsi", "The model has no LSI: only models of peaks have one, not those of genes or of older versions."
         )
     floor = number("min_overlap", min_overlap, 0, 1)
-    assert floor is not None
     query, positions = align(model.feature_names, model.modality, query, modality, floor)
     blocks = model.normalization.blocks(query, positions, detect(query, model.modality))
     parts = (signac_tfidf(block, model.normalization) for _, block in watched(blocks, query.n_cells, "embed"))

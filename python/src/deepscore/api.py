@@ -11,12 +11,11 @@ from . import modelfile
 from .adapters import Source, add_annotation, add_embedding, labels_of, open_source
 from .annotate import Annotation, annotate_blocks, embed_blocks
 from .check import ReferenceCheck, check_blocks
-from .config import NetworkConfig, TrainConfig, whole
+from .config import NetworkConfig, TrainConfig
 from .errors import ConfigError, InputError, ModelFileError
-from .features import Strategy, common_features
+from .features import Strategy, find_features
 from .markers import MarkerTest
 from .model import Model
-from .naming import select_modality
 from .reference import Reference, prepare
 
 __all__ = ["DeepScore", "check_reference", "find_common_features", "load"]
@@ -87,12 +86,15 @@ def find_common_features(
     """
     opened = open_source(reference, layer, modality)
     queries = list(query) if isinstance(query, (list, tuple)) else [query]
-    blocks, kind = select_modality(opened.blocks, opened.modality)
-    others = [select_modality(open_source(one, query_layer, modality).blocks, kind)[0] for one in queries]
-    names = None if labels is None else labels_of(opened, labels, "labels")
-    n = whole("n_features", n_features, 1)
-    assert n is not None
-    return common_features(blocks, others, n, strategy, kind, names, test)
+    return find_features(
+        opened.blocks,
+        [open_source(one, query_layer, modality).blocks for one in queries],
+        n_features,
+        strategy,
+        labels=None if labels is None else labels_of(opened, labels, "labels"),
+        modality=opened.modality,
+        test=test,
+    )
 
 
 def check_reference(

@@ -79,7 +79,6 @@ def check_blocks(
 ) -> ReferenceCheck:
     """Check a reference; see :func:`deepscore.check_reference`."""
     n_folds = whole("folds", folds, 2)
-    assert n_folds is not None
     config = NetworkConfig(common_features=common_features, seed=seed)  # type: ignore[arg-type]
     reference = prepare(data, labels, config, batch=batch, modality=modality, test_prop=0.0)
     present = None if query is None else _features_of(query, reference)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from numbers import Real
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,29 +18,32 @@ __all__ = ["ACTIVATIONS", "SCHEDULES", "NetworkConfig", "TrainConfig"]
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "selu", "silu", "tanh", "sigmoid")
 SCHEDULES = ("constant", "cosine", "step", "plateau")
 
+Number = TypeVar("Number", int, float)
+
 
 def _refuse(name: str, expected: str, value: object) -> ConfigError:
     return ConfigError("bad_argument", f"{name} must be {expected}, not {value!r}.")
 
 
-def whole(name: str, value: Any, least: int, optional: bool = False) -> int | None:
+def whole(name: str, value: Any, least: int) -> int:
     """Return a whole number (R sends 512 as 512.0), or refuse it."""
-    if value is None and optional:
-        return None
     # nan and infinity are no multiples of 1; beyond 2**63 no seed and no size makes sense
     if not _is_number(value) or value % 1 != 0 or not least <= value < 2**63:
         raise _refuse(name, f"a whole number of at least {least}", value)
     return int(value)
 
 
-def number(name: str, value: Any, low: float, high: float = math.inf, optional: bool = False) -> float | None:
+def number(name: str, value: Any, low: float, high: float = math.inf) -> float:
     """Return a finite number in ``[low, high]``, or refuse it."""
-    if value is None and optional:
-        return None
     if not _is_number(value) or not low <= value <= high or math.isinf(value):
         limits = f"of at least {low:g}" if math.isinf(high) else f"between {low:g} and {high:g}"
         raise _refuse(name, f"a number {limits}", value)
     return float(value)
+
+
+def optional(check: Callable[[str, Any, Number], Number], name: str, value: Any, least: Number) -> Number | None:
+    """Return None, or what :func:`whole` or :func:`number` makes of a value."""
+    return None if value is None else check(name, value, least)
 
 
 def _is_number(value: Any) -> bool:
@@ -103,14 +106,14 @@ class NetworkConfig:
         return {
             "hidden_nodes": tuple(whole("hidden_nodes", n, 1) for n in nodes),
             "common_features": names,
-            "n_labels": whole("n_labels", self.n_labels, 2, optional=True),
-            "epochs": whole("epochs", self.epochs, 1, optional=True),
-            "batch_size": whole("batch_size", self.batch_size, 2, optional=True),
+            "n_labels": optional(whole, "n_labels", self.n_labels, 2),
+            "epochs": optional(whole, "epochs", self.epochs, 1),
+            "batch_size": optional(whole, "batch_size", self.batch_size, 2),
             "lr": number("lr", self.lr, 1e-8, 10),
             "activation": choice("activation", self.activation, ACTIVATIONS),
             "dropout_rate": number("dropout_rate", self.dropout_rate, 0, 0.95),
             "batchnorm": flag("batchnorm", self.batchnorm),
-            "max_norm": number("max_norm", self.max_norm, 1e-6, optional=True),
+            "max_norm": optional(number, "max_norm", self.max_norm, 1e-6),
             "l1": number("l1", self.l1, 0),
             "l2": number("l2", self.l2, 0),
             "seed": whole("seed", self.seed, 0),

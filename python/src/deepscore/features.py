@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .blocks import CellBlocks, Names
+from .config import choice, whole
 from .errors import ConfigError, InputError
 from .markers import MarkerTest, marker_scores
-from .naming import Modality, canonical, is_peak, match_names
+from .naming import Modality, canonical, is_peak, match_names, select_modality
 from .variable import Doubles, variability
 
-__all__ = ["Strategy", "common_features", "no_shared_features"]
+__all__ = ["Strategy", "common_features", "find_features", "no_shared_features"]
 
 Strategy = Literal["variable", "markers_in_variable", "markers"]
 
@@ -37,6 +38,22 @@ def _spellings(names: Names) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.str_]
     return names.astype(str), np.array([canonical(name) for name in names], dtype=str)
 
 
+def find_features(
+    reference: CellBlocks,
+    queries: Sequence[CellBlocks],
+    n_features: int = 2000,
+    strategy: Strategy = "variable",
+    *,
+    labels: Names | None = None,
+    modality: str | None = None,
+    test: MarkerTest = "t-test",
+) -> list[str]:
+    """Choose features of one modality; see :func:`deepscore.find_common_features`."""
+    reference, kind = select_modality(reference, modality)
+    queries = [select_modality(query, kind)[0] for query in queries]
+    return common_features(reference, queries, n_features, strategy, kind, labels, test)
+
+
 def common_features(
     reference: CellBlocks,
     queries: Sequence[CellBlocks],
@@ -46,15 +63,9 @@ def common_features(
     labels: Names | None = None,
     test: MarkerTest = "t-test",
 ) -> list[str]:
-    """Choose features that the reference and every query have; see :func:`deepscore.find_common_features`.
-
-    All data sets hold features of `modality` only. Returns names as the reference spells them, the best first.
-    """
-    if strategy not in get_args(Strategy):
-        options = ", ".join(get_args(Strategy))
-        raise ConfigError("bad_argument", f"strategy must be one of {options}, not {strategy!r}.")
-    if n_features < 1:
-        raise ConfigError("bad_argument", f"n_features must be at least 1, not {n_features}.")
+    """Do what :func:`find_features` does for data sets that hold features of `modality` only."""
+    choice("strategy", strategy, get_args(Strategy))
+    n_features = whole("n_features", n_features, 1)
     where = shared_positions(reference, queries)
     if strategy == "variable":
         order = _by_widening([reference, *queries], where, modality)
@@ -74,7 +85,7 @@ def common_features(
         why = "no more shared features are higher in a label than in the others"
     if len(order) < n_features:
         warnings.warn(
-            f"Only {len(order)} features were found of the {n_features} asked for: {why}.", UserWarning, stacklevel=3
+            f"Only {len(order)} features were found of the {n_features} asked for: {why}.", UserWarning, stacklevel=4
         )
     return [str(name) for name in reference.feature_names[order[:n_features]]]
 

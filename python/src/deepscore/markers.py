@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from scipy import stats
 
 from .blocks import CellBlocks, Names, watched
-from .errors import ConfigError
+from .config import choice
 from .labels import check_labels
 from .naming import Modality
 from .normalize import Normalization, detect
@@ -41,8 +41,7 @@ def marker_scores(
     -------
     Statistic (labels x features; positive: higher in the label) and the sorted labels.
     """
-    if test not in get_args(MarkerTest):
-        raise ConfigError("bad_argument", f"test must be one of {', '.join(get_args(MarkerTest))}, not {test!r}.")
+    choice("test", test, get_args(MarkerTest))
     categories = check_labels(data, labels)
     codes = pd.Categorical(labels, categories=categories).codes
     everything = np.arange(data.n_features)

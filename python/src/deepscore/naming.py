@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .blocks import CellBlocks, Names
-from .errors import ConfigError, InputError
+from .config import choice
+from .errors import InputError
 
 __all__ = ["Modality", "canonical", "check_modality", "is_peak", "match_names", "select_modality"]
 
@@ -74,8 +75,8 @@ def match_names(wanted: Names, available: Names) -> npt.NDArray[np.intp]:
 
 def check_modality(modality: str | None) -> None:
     """Refuse what is neither None nor a modality, with ``bad_argument``."""
-    if modality is not None and modality not in get_args(Modality):
-        raise ConfigError("bad_argument", f"modality must be one of {', '.join(get_args(Modality))}, not {modality!r}.")
+    if modality is not None:
+        choice("modality", modality, get_args(Modality))
 
 
 def select_modality(blocks: CellBlocks, modality: str | None) -> tuple[CellBlocks, Modality]:

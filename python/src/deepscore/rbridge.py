@@ -22,10 +22,9 @@ from . import modelfile
 from .annotate import annotate_blocks, embed_blocks
 from .blocks import CellBlocks, Names, rows_per_block
 from .check import check_blocks
-from .config import NetworkConfig, TrainConfig, whole
+from .config import NetworkConfig, TrainConfig
 from .errors import ConfigError, DeepScoreError, InputError
-from .features import common_features
-from .naming import select_modality
+from .features import find_features
 from .reference import Reference, prepare
 from .version import __version__
 
@@ -206,14 +205,8 @@ def find_common_features(
     reference: CellBlocks, query: Sequence[CellBlocks], labels: Sequence[str | None] | None, kwargs: Kwargs
 ) -> list[str]:
     """Twin of :func:`deepscore.find_common_features`."""
-    defaults: Kwargs = {"n_features": 2000, "strategy": "variable", "modality": None, "test": "t-test"}
-    options = {**defaults, **_only(kwargs, *defaults)}
-    data, kind = select_modality(reference, options["modality"])
-    others = [select_modality(one, kind)[0] for one in query]
-    names = None if labels is None else _strings(labels)
-    n = whole("n_features", options["n_features"], 1)
-    assert n is not None
-    return common_features(data, others, n, options["strategy"], kind, names, options["test"])
+    options = _only(kwargs, "n_features", "strategy", "modality", "test")
+    return find_features(reference, query, labels=None if labels is None else _strings(labels), **options)
 
 
 @_answers

@@ -163,5 +163,4 @@ def _optional_genes(annotation: Table | None) -> pd.DataFrame | None:
 
 def _upstream(options: Kwargs) -> int:
     upstream = whole("upstream", options.get("upstream", 2000), 0)
-    assert upstream is not None
     return upstream

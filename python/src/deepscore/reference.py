@@ -137,7 +137,6 @@ def prepare(
         See :meth:`deepscore.DeepScore.set_reference`.
     """
     proportion = number("test_prop", test_prop, 0, 0.9)
-    assert proportion is not None
     data, kind = select_modality(data, modality)
     features = config.common_features
     if features is not None:  # before the labels: a matrix the wrong way round has the wrong number of cells, too

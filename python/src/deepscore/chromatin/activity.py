@@ -47,7 +47,7 @@ def gene_regions(genes: pd.DataFrame, upstream: int = 2000, downstream: int = 0)
     ConfigError
         ``bad_argument`` for negative numbers.
     """
-    before_gene, after_gene = whole("upstream", upstream, 0) or 0, whole("downstream", downstream, 0) or 0
+    before_gene, after_gene = whole("upstream", upstream, 0), whole("downstream", downstream, 0)
     longer = max(before_gene, after_gene)
     strand = genes["strand"].to_numpy(object)
     is_known = [strand == "+", strand == "-"]

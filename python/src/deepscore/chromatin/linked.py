@@ -10,7 +10,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from ..blocks import CellBlocks
-from ..config import whole
+from ..config import optional, whole
 from ..features import no_shared_features
 from ..naming import match_names
 from ..normalize import Normalization, detect, typical_total
@@ -71,7 +71,7 @@ def linked_genes(rna: CellBlocks, activity: CellBlocks) -> tuple[list[str], Doub
 
 def best_linked(rna: CellBlocks, activity: CellBlocks, n_features: int | None = None) -> list[str]:
     """Return the best `n_features` of :func:`linked_genes`, or all, of those whose correlation is above 0."""
-    most = whole("n_features", n_features, 1, optional=True)
+    most = optional(whole, "n_features", n_features, 1)
     names, correlations = linked_genes(rna, activity)
     return names[: (correlations > 0).sum()][:most]
 

@@ -17,7 +17,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..blocks import CellBlocks, Names
-from ..config import choice, flag, number, whole
+from ..config import choice, flag, number, optional, whole
 from ..errors import ConfigError, InputError
 from ..naming import is_peak
 from ..normalize import check_values, detect
@@ -80,7 +80,7 @@ def common_peaks(
     """
     choice("how", how, ("intersection", "union"))
     flag("standard_chromosomes", standard_chromosomes)
-    narrowest, widest = whole("min_width", min_width, 1, True) or 0, whole("max_width", max_width, 1, True)
+    narrowest, widest = optional(whole, "min_width", min_width, 1) or 0, optional(whole, "max_width", max_width, 1)
     if widest is not None and widest < narrowest:
         raise ConfigError("bad_argument", f"max_width ({widest}) must not be below min_width ({narrowest}).")
     least = 2 if how == "intersection" else 1
@@ -201,7 +201,6 @@ def match(available: Names, wanted: Names, min_overlap: float = 0.1) -> PeakMatc
         ``no_common_chromosomes``, ``genome_build``, or ``low_overlap``.
     """
     least = number("min_overlap", min_overlap, 0, 1)
-    assert least is not None
     needed = wanted_intervals(wanted)
     rows = np.flatnonzero([is_peak(name) for name in available])
     if not rows.size:
