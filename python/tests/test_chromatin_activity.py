@@ -211,7 +211,7 @@ def test_activity_from_fragments_counts_each_gene_and_its_promoter(tmp_path, rng
     path = tmp_path / "fragments.tsv"
     path.write_text("".join(f"{c}\t{s}\t{e}\t{cell}\t1\n" for c, s, e, cell in fragments))
     wanted = list(cells[[4, 0, 2]])
-    found, features = activity_from_fragments(path, wanted, genes, 1500, 100, count=count, progress=False)
+    found, features = activity_from_fragments(path, wanted, genes, 1500, 100, counting=count)
     assert list(features) == ["A", "B", "FAR", "NOWHERE"]
     expected = np.zeros((3, 4))
     for chrom, start, end, cell in fragments:

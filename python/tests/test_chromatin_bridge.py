@@ -298,6 +298,7 @@ def test_both_halves_hold_the_same_cells(of_rna, pair):
         (None, {"modality": "activity"}, "no_annotation"),
         (None, {"modality": "atac"}, "bad_argument"),
         (None, {"threshold": 2}, "bad_argument"),
+        (None, {"upstream": -1}, "bad_argument"),
         (None, {"batch": "sample"}, "column_not_found"),
         (None, {"layer": "counts"}, "layer_not_found"),
         (None, {"common_features": ["chr1:1-2"]}, "no_shared_features"),

@@ -69,7 +69,7 @@ def small_blocks(monkeypatch):
 @pytest.mark.parametrize("count, which", [("fragments", 1), ("insertions", 2)])
 def test_counts_written_by_hand(tmp_path, how, count, which):
     path = write(tmp_path / "fragments.tsv", b"# id=x\n#\tchrom\n" + TEXT, how)
-    found = count_fragments(path, PEAKS, CELLS, count=count)
+    found = count_fragments(path, PEAKS, CELLS, counting=count)
     assert isinstance(found, sp.csr_matrix)
     assert found.has_canonical_format
     assert found.dtype == np.float32
@@ -81,7 +81,7 @@ def test_counts_written_by_hand(tmp_path, how, count, which):
 @pytest.mark.parametrize("count, which", [("fragments", 1), ("insertions", 2)])
 def test_blocks_of_two_lines_change_nothing(tmp_path, how, count, which):
     path = write(tmp_path / "fragments.tsv", b"# id=x\n#\tchrom\n" + TEXT, how)
-    found = count_fragments(str(path), PEAKS, CELLS, count=count, progress=False)
+    found = count_fragments(str(path), PEAKS, CELLS, counting=count, progress=False)
     assert found.has_canonical_format
     np.testing.assert_array_equal(found.toarray(), expected(which))
 
@@ -106,7 +106,7 @@ def test_barcodes_are_plain_text(tmp_path):
 
 def test_order_of_cells_and_intervals_is_kept(tmp_path):
     path = write(tmp_path / "fragments.tsv", TEXT)
-    found = count_fragments(path, PEAKS[::-1], CELLS[::-1], count="insertions")
+    found = count_fragments(path, PEAKS[::-1], CELLS[::-1], counting="insertions")
     np.testing.assert_array_equal(found.toarray(), expected(2)[::-1, ::-1])
 
 
@@ -135,7 +135,7 @@ def test_counts_equal_the_loop(tmp_path_factory, fragments, intervals, count, si
     table = parse_peaks([f"{c}:{s}-{s + w}" for c, s, w in intervals])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "BLOCK_BYTES", size)
-        found = count_fragments(path, table, list("abc"), count=count)
+        found = count_fragments(path, table, list("abc"), counting=count)
     np.testing.assert_array_equal(found.toarray(), want)
 
 
@@ -169,7 +169,7 @@ def test_counts_equal_pysam_on_generated_data(tmp_path, count):
     pysam.tabix_compress(str(plain), f"{plain}.gz")
     path = pysam.tabix_index(f"{plain}.gz", preset="bed")
     intervals = random_intervals(rng, ["chr1", "chr2"], 0, 100_000, 200)
-    found = count_fragments(path, intervals, list("fbd"), count=count)
+    found = count_fragments(path, intervals, list("fbd"), counting=count)
     np.testing.assert_array_equal(found.toarray(), fetched(path, intervals, list("fbd"), count))
 
 
@@ -187,7 +187,7 @@ def test_counts_equal_pysam_on_real_fragments(count):
     intervals = random_intervals(rng, chromosomes, 0, max(starts), 1000)
     intervals.loc[:499, "end"] = near.clip(0) + (intervals["end"] - intervals["start"])[:500]
     intervals.loc[:499, "start"] = near.clip(0)
-    found = count_fragments(path, intervals, cells, count=count)
+    found = count_fragments(path, intervals, cells, counting=count)
     assert found.sum() > 500
     np.testing.assert_array_equal(found.toarray(), fetched(path, intervals, cells, count))
 
@@ -304,7 +304,7 @@ def test_other_bad_input(tmp_path):
     refused("empty_data", path, intervals=PEAKS[:0])
     refused("duplicate_cells", path, cells=["AAA-1", "AAA-1"])
     with pytest.raises(ConfigError) as caught:
-        count_fragments(path, PEAKS, CELLS, count="reads")
+        count_fragments(path, PEAKS, CELLS, counting="reads")
     assert caught.value.code == "bad_argument"
 
 

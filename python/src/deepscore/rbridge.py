@@ -131,13 +131,14 @@ def load_torch() -> None:
         sys.setdlopenflags(flags)
 
 
+@_answers
 def blocks(
     features: Sequence[str],
     cells: Sequence[str],
     nnz: float,
     read: Callable[[int, int], Mapping[str, Any]],
     source: str,
-) -> Answer:
+) -> CellBlocks:
     """Make a data set of an R matrix that is read block by block.
 
     Parameters
@@ -153,17 +154,7 @@ def blocks(
     source
         Where the values come from, for messages.
     """
-    return _make_blocks(features, cells, nnz, read, source)
 
-
-@_answers
-def _make_blocks(
-    features: Sequence[str],
-    cells: Sequence[str],
-    nnz: float,
-    read: Callable[[int, int], Mapping[str, Any]],
-    source: str,
-) -> CellBlocks:
     def read_rows(start: int, stop: int) -> sp.csr_matrix:
         part = read(start, stop)
         indptr, indices = (np.frombuffer(part[name], np.int32) for name in ("p", "i"))
@@ -175,6 +166,10 @@ def _make_blocks(
 
 def _strings(values: Sequence[str | None]) -> Names:
     return np.array(list(values), dtype=object)
+
+
+def _optional(values: Sequence[str | None] | None) -> Names | None:
+    return None if values is None else _strings(values)
 
 
 def _labels(values: Sequence[str | None] | None) -> Names:
@@ -206,7 +201,7 @@ def find_common_features(
 ) -> list[str]:
     """Twin of :func:`deepscore.find_common_features`."""
     options = _only(kwargs, "n_features", "strategy", "modality", "test")
-    return find_features(reference, query, labels=None if labels is None else _strings(labels), **options)
+    return find_features(reference, query, labels=_optional(labels), **options)
 
 
 @_answers
@@ -219,9 +214,8 @@ def check_reference(
 ) -> Answer:
     """Twin of :func:`deepscore.check_reference`; returns the tables as lists, one per column."""
     load_torch()
-    groups = None if batch is None else _strings(batch)
     options = _only(kwargs, "common_features", "modality", "folds", "seed")
-    found = check_blocks(reference, _labels(labels), query, batch=groups, **options)
+    found = check_blocks(reference, _labels(labels), query, batch=_optional(batch), **options)
     return {
         "words": list(found.words),
         "labels": found.labels.to_dict("list"),
@@ -241,10 +235,8 @@ def set_reference(
 ) -> bytes:
     """Twin of :meth:`deepscore.DeepScore.set_reference`; returns the prepared reference and configuration."""
     network = NetworkConfig.from_dict(_config(config))
-    groups = None if batch is None else _strings(batch)
-    return prepare(
-        reference, _labels(labels), network, batch=groups, **_only(kwargs, "modality", "test_prop")
-    ).to_bytes()
+    options = _only(kwargs, "modality", "test_prop")
+    return prepare(reference, _labels(labels), network, batch=_optional(batch), **options).to_bytes()
 
 
 @_answers
@@ -271,12 +263,9 @@ def annotate(
 ) -> Answer:
     """Twin of :meth:`deepscore.DeepScore.annotate`; returns what is known of each cell."""
     load_torch()
-    samples = None if batch is None else _strings(batch)
-    clusters = None if groups is None else _strings(groups)
     options = _only(kwargs, "threshold", "modality", "probabilities", "min_overlap", "refine")
-    found = annotate_blocks(
-        modelfile.from_bytes(bytes(model)), query, batch=samples, groups=clusters, peaks=peaks, **options
-    )
+    options |= {"batch": _optional(batch), "groups": _optional(groups), "peaks": peaks}
+    found = annotate_blocks(modelfile.from_bytes(bytes(model)), query, **options)
     table = found.probabilities
     return {
         "label": found.calls.tolist(),

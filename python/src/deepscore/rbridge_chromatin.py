@@ -24,9 +24,9 @@ from .chromatin.genes import read_annotation
 from .chromatin.intervals import peak_names, read_bed
 from .chromatin.linked import best_linked
 from .chromatin.peaks import common_peaks, peaks_among, wanted_intervals
-from .config import NetworkConfig, TrainConfig, choice, whole
+from .config import NetworkConfig, TrainConfig, choice
 from .errors import InputError
-from .rbridge import Answer, Kwargs, _answers, _labels, _only, _strings, load_torch
+from .rbridge import Answer, Kwargs, _answers, _labels, _only, _optional, _strings, load_torch
 
 # Of a matrix of R.
 MOST_VALUES = 2**31 - 1
@@ -55,29 +55,27 @@ def match_peaks(query: CellBlocks, peaks: Peaks, fragments: str | None, kwargs: 
 def count_fragments(fragments: str, peaks: Peaks, cells: Sequence[str] | None, kwargs: Kwargs) -> Answer:
     """Twin of :func:`deepscore.count_fragments`."""
     options, wanted = _only(kwargs, "counting", "progress"), _peaks(peaks)
-    counting = options.pop("counting", "fragments")
-    return matrix(count(fragments, wanted_intervals(wanted), _cells(cells), count=counting, **options), wanted)
+    return matrix(count(fragments, wanted_intervals(wanted), _cells(cells), **options), wanted)
 
 
 @_answers
 def gene_activity(x: CellBlocks | str, annotation: Table | None, cells: Sequence[str] | None, kwargs: Kwargs) -> Answer:
     """Twin of :func:`deepscore.gene_activity`; `x` is a data set or the path of a fragments file."""
     options = _only(kwargs, "upstream", "downstream", "weighting", "biotypes", "counting")
-    genes, counting = _genes(annotation, options.pop("biotypes", None)), options.pop("counting", "fragments")
-    choice("counting", counting, COUNTING)
-    options |= {name: whole(name, options[name], 0) for name in ("upstream", "downstream") if name in options}
-    if not isinstance(x, str):
-        found = activity_blocks(x, genes, **options)
-        return matrix(found.to_csr(), found.feature_names)
-    return matrix(*activity_from_fragments(x, _cells(cells), genes, **options, count=counting))
+    genes = _genes(annotation, options.pop("biotypes", None))
+    if isinstance(x, str):
+        return matrix(*activity_from_fragments(x, _cells(cells), genes, **options))
+    choice("counting", options.pop("counting", COUNTING[0]), COUNTING)
+    found = activity_blocks(x, genes, **options)
+    return matrix(found.to_csr(), found.feature_names)
 
 
 @_answers
 def find_linked_genes(rna: CellBlocks, atac: CellBlocks, annotation: Table | None, kwargs: Kwargs) -> list[str]:
     """Twin of :func:`deepscore.find_linked_genes`."""
     options = _only(kwargs, "n_features", "upstream")
-    halves = Bridge.of(rna, atac, "activity", _optional_genes(annotation), _upstream(options))
-    return best_linked(halves.rna, halves.atac, options.get("n_features"))
+    halves = Bridge.of(rna, atac, "activity", _optional_genes(annotation), **_given(options, "upstream"))
+    return best_linked(halves.rna, halves.atac, **_given(options, "n_features"))
 
 
 @_answers
@@ -92,18 +90,16 @@ def train_bridge(
 ) -> bytes:
     """Twin of :func:`deepscore.train_bridge`; `rna_model` is a model file or a reference, `batch` is of `rna`."""
     load_torch()
-    known = ("modality", "upstream", "common_features", "threshold", "seed", "progress")
-    options = _only(kwargs, *known)
-    network = NetworkConfig.from_dict({name: options[name] for name in ("common_features", "seed") if name in options})
-    train = TrainConfig(**{name: options[name] for name in ("progress",) if name in options})
-    samples, modality = None if batch is None else _strings(batch), options.get("modality", "peaks")
-    halves = Bridge.of(rna, atac, modality, _optional_genes(annotation), _upstream(options), samples)
+    options = _only(kwargs, "modality", "upstream", "common_features", "threshold", "seed", "progress")
+    network = NetworkConfig(**_given(options, "common_features", "seed"))
+    train = TrainConfig(**_given(options, "progress"))
+    what = _given(options, "modality", "upstream")
+    halves = Bridge.of(rna, atac, genes=_optional_genes(annotation), batch=_optional(batch), **what)
     if isinstance(rna_model, CellBlocks):
         first = rna_model_of(rna_model, _labels(labels), rna, train, network.seed)
     else:
         first = modelfile.from_bytes(bytes(rna_model))
-    sure = {name: options[name] for name in ("threshold",) if name in options}
-    return modelfile.to_bytes(train_through(halves, first, network, train, **sure))
+    return modelfile.to_bytes(train_through(halves, first, network, train, **_given(options, "threshold")))
 
 
 def matrix(counts: sp.csr_matrix, features: Names, *, most: int = MOST_VALUES, size: int = VALUES_PER_PART) -> Answer:
@@ -161,6 +157,5 @@ def _optional_genes(annotation: Table | None) -> pd.DataFrame | None:
     return None if annotation is None else _genes(annotation)
 
 
-def _upstream(options: Kwargs) -> int:
-    upstream = whole("upstream", options.get("upstream", 2000), 0)
-    return upstream
+def _given(options: Kwargs, *names: str) -> dict[str, Any]:
+    return {name: options[name] for name in names if name in options}

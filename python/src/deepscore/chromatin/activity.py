@@ -180,15 +180,14 @@ def activity_from_fragments(
     upstream: int = 2000,
     downstream: int = 0,
     *,
-    count: str = "fragments",
+    counting: str = "fragments",
     weighting: str = "none",
-    progress: bool = True,
 ) -> tuple[sp.csr_matrix, Names]:
     """Count the fragments of each gene and its promoter, as Signac's GeneActivity does.
 
     Parameters
     ----------
-    path, cells, count, progress
+    path, cells, counting
         The fragments file and what to count; see :func:`count_fragments`.
     genes
         Table of :func:`read_annotation`.
@@ -211,4 +210,4 @@ def activity_from_fragments(
     if choice("weighting", weighting, WEIGHTINGS) == "distance":
         raise ConfigError("bad_argument", "distance weights need a peak matrix; count fragments with weighting='none'.")
     regions = gene_regions(genes, upstream, downstream)
-    return count_fragments(path, regions, cells, count=count, progress=progress), regions["gene"].to_numpy(object)
+    return count_fragments(path, regions, cells, counting=counting), regions["gene"].to_numpy(object)

@@ -16,7 +16,7 @@ import pandas as pd
 
 from ..annotate import Annotation, annotate_blocks
 from ..blocks import CellBlocks, Names
-from ..config import NetworkConfig, TrainConfig, choice
+from ..config import NetworkConfig, TrainConfig, choice, whole
 from ..errors import InputError
 from ..features import common_features
 from ..labels import UNCLASSIFIED
@@ -57,7 +57,7 @@ class Bridge:
         cls,
         rna: CellBlocks,
         atac: CellBlocks,
-        modality: str,
+        modality: str = "peaks",
         genes: pd.DataFrame | None = None,
         upstream: int = 2000,
         batch: Names | None = None,
@@ -79,6 +79,7 @@ class Bridge:
             ``different_cells``, ``no_annotation``, ``modality_mismatch``, and what :func:`activity_blocks` raises.
         """
         choice("modality", modality, ("peaks", "activity"))
+        whole("upstream", upstream, 0)  # also where it is not needed
         atac = atac.in_order_of(rna.cell_names, "The RNA and the ATAC of a multiome")
         if modality == "peaks":
             return cls(rna, select_modality(atac, "peaks")[0], modality, batch)

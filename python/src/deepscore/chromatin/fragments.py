@@ -46,7 +46,7 @@ def count_fragments(
     intervals: pd.DataFrame,
     cells: Sequence[str],
     *,
-    count: str = "fragments",
+    counting: str = "fragments",
     progress: bool = True,
 ) -> sp.csr_matrix:
     """Count the fragments of each cell in each interval.
@@ -59,7 +59,7 @@ def count_fragments(
         Columns chrom, start, end (BED coordinates). Intervals may overlap each other: each of them is counted.
     cells
         Barcodes as the file spells them. Others are left out.
-    count
+    counting
         ``"fragments"``: a fragment counts once in every interval with which it shares a base, as in Signac's
         FeatureMatrix. ``"insertions"``: each of its two ends (the first and the last base) counts where it lies, as in
         Cell Ranger ATAC and ArchR.
@@ -80,7 +80,7 @@ def count_fragments(
         ``duplicate_cells``, ``no_barcodes_matched`` or ``no_common_chromosomes``.
     """
     flag("progress", progress)
-    choice("counting", count, COUNTING)
+    choice("counting", counting, COUNTING)
     path, wanted = Path(path), pd.Index(list(cells), dtype=object)
     _check_arguments(path, intervals, wanted)
     order, found, example = _Order(path), np.zeros(len(wanted), dtype=np.bool_), ""
@@ -93,7 +93,7 @@ def count_fragments(
         found[cell_of[cell_of >= 0]] = True
         example = example or ", ".join(barcodes.categories[:3])
         cell = cell_of[barcodes.codes]
-        parts.append(_count_block(fragments[cell >= 0], cell[cell >= 0], intervals, len(wanted), count))
+        parts.append(_count_block(fragments[cell >= 0], cell[cell >= 0], intervals, len(wanted), counting))
     in_file = pd.DataFrame({"chrom": list(order.seen)}, dtype=object)
     if in_file.empty:
         raise InputError("fragments_format", f"{path} holds no fragments. Check how it was made.")
@@ -122,7 +122,7 @@ def count_over(
     if fragments is None:
         found = match(query.feature_names, wanted, min_overlap)
         return matched_blocks(query, found, wanted).to_csr(), found.covered
-    counts = count_fragments(fragments, wanted_intervals(wanted), query.cell_names.tolist(), count=counting)
+    counts = count_fragments(fragments, wanted_intervals(wanted), query.cell_names.tolist(), counting=counting)
     return counts, np.diff(counts.tocsc().indptr) > 0
 
 
@@ -294,11 +294,11 @@ class _Order:
 
 
 def _count_block(
-    fragments: pd.DataFrame, cell: npt.NDArray[np.intp], intervals: pd.DataFrame, n_cells: int, count: str
+    fragments: pd.DataFrame, cell: npt.NDArray[np.intp], intervals: pd.DataFrame, n_cells: int, counting: str
 ) -> sp.coo_array:
     """Count the fragments of one block; `cell` is the row of each fragment in the result."""
     places = fragments[["chrom", "start", "end"]]
-    if count == "insertions":
+    if counting == "insertions":
         first, last = places.assign(end=places["start"] + 1), places.assign(start=places["end"] - 1)
         places, cell = pd.concat([first, last]), np.concatenate([cell, cell])
     of_cell = sp.csr_array((np.ones(len(cell), np.float32), (cell, np.arange(len(cell)))), shape=(n_cells, len(cell)))

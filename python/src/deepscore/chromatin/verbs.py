@@ -165,7 +165,7 @@ def count_fragments(
         ``duplicate_cells``, ``no_cells``, ``empty_data``.
     """
     wanted, obs = peaks_of(peaks), _cells(cells)
-    counts = count(fragments, wanted_intervals(wanted), list(obs.index), count=counting, progress=progress)
+    counts = count(fragments, wanted_intervals(wanted), list(obs.index), counting=counting, progress=progress)
     return as_anndata(counts, wanted, obs)
 
 
@@ -228,7 +228,7 @@ def gene_activity(
     if is_file(x):
         obs = _cells(cells)
         counts, names = activity_from_fragments(
-            x, list(obs.index), genes, upstream, downstream, count=counting, weighting=weighting
+            x, list(obs.index), genes, upstream, downstream, counting=counting, weighting=weighting
         )
         return as_anndata(counts, names, obs)
     if cells is not None:
