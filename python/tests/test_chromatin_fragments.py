@@ -262,6 +262,14 @@ def test_a_last_line_that_is_cut_short(tmp_path, monkeypatch, end, size):
     refused("fragments_truncated", write(tmp_path / "fragments.tsv", TEXT + end), match="cut short")
 
 
+@pytest.mark.parametrize("size", [2**25, 50, len(TEXT)])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_an_empty_last_line_is_no_line(tmp_path, monkeypatch, end, size):
+    monkeypatch.setattr(module, "BLOCK_BYTES", size)
+    found = count_fragments(write(tmp_path / "fragments.tsv", TEXT.replace(b"\n", end) + end), PEAKS, CELLS)
+    np.testing.assert_array_equal(found.toarray(), expected(1))
+
+
 def test_compressed_data_that_end_early_or_are_damaged(tmp_path):
     rng = np.random.default_rng(0)
     lines = [f"chr1\t{i}\t{i + 9}\t{''.join(rng.choice(list('ACGT'), 16))}\t1\n" for i in range(5000)]

@@ -180,6 +180,9 @@ def _blocks(path: Path, progress: bool) -> Iterator[_Block]:
             if rest and not following:
                 raise _truncated(path, f"its last line is cut short ({rest[:80]!r})")
             whole += newline
+            if not following:  # empty lines at the end say nothing
+                whole = whole.rstrip(b"\r\n")
+                whole += newline if whole else b""
             while not n_columns and whole.startswith(b"#"):
                 whole = whole.partition(b"\n")[2]
                 line += 1
