@@ -167,6 +167,11 @@ def test_common_peaks_refuse(sets, arguments, code):
     assert code_of(deepscore.find_common_peaks, sets, **arguments) == code
 
 
+def test_an_empty_list_is_told_how_many_are_needed():
+    with pytest.raises(ConfigError, match="at least 2 data sets, not 0"):
+        deepscore.find_common_peaks([])
+
+
 def test_without_bioframe_it_is_said_what_to_install(atac, monkeypatch):
     monkeypatch.setitem(sys.modules, "bioframe", None)
     with pytest.raises(EngineError, match=r"pip install 'deepscore\[chromatin\]'") as caught:

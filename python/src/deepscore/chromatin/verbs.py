@@ -75,8 +75,9 @@ def find_common_peaks(
         ``missing_package`` without bioframe.
     """
     one = hasattr(datasets, "obs_names") or isinstance(datasets, (str, os.PathLike, pd.DataFrame))
-    sets = [] if one or not isinstance(datasets, Iterable) else list(datasets)
-    if not sets or all(isinstance(name, str) and is_peak(name) for name in sets):
+    one = one or not isinstance(datasets, Iterable)
+    sets = [] if one else list(datasets)
+    if one or (sets and all(isinstance(name, str) and is_peak(name) for name in sets)):
         raise ConfigError("bad_argument", "find_common_peaks takes a list of data sets, not one.")
     options = {"min_width": min_width, "max_width": max_width, "standard_chromosomes": standard_chromosomes}
     return common_peaks([peaks_of(data) for data in sets], how, **options).tolist()  # type: ignore[arg-type]
@@ -358,11 +359,14 @@ def _genes(annotation: Any) -> pd.DataFrame | None:
     return None if annotation is None else read_annotation(annotation)
 
 
+def is_path(x: Any) -> bool:
+    """Tell a path from data sets, and from the name of a peak, unless a file has that name."""
+    return isinstance(x, os.PathLike) or (isinstance(x, str) and (not is_peak(x) or Path(x).exists()))
+
+
 def is_file(x: Any) -> bool:
-    """Tell the path of a file (fragments, BED, model) from data sets, from paths of stores and from a peak's name."""
-    if isinstance(x, str) and is_peak(x) and not Path(x).exists():
-        return False
-    return isinstance(x, (str, os.PathLike)) and Path(x).suffix not in (".h5ad", ".zarr", ".h5mu")
+    """Tell the path of a file (fragments, BED, model) from paths of stores and from all else."""
+    return is_path(x) and Path(x).suffix not in (".h5ad", ".zarr", ".h5mu")
 
 
 def peaks_of(x: Any) -> Names:
@@ -371,13 +375,11 @@ def peaks_of(x: Any) -> Names:
         return x._trained().feature_names
     if isinstance(x, pd.DataFrame):
         return peak_names(x)
-    if is_file(x):  # any other file
+    if is_file(x):
         return peak_names(read_bed(Path(x)))
-    if isinstance(x, str) and is_peak(x):
-        x = [x]
-    if isinstance(x, (str, os.PathLike)) or hasattr(x, "obs_names"):
+    if is_path(x) or hasattr(x, "obs_names"):
         return peaks_among(open_source(x, modality="peaks").blocks)
-    names = list(x) if isinstance(x, Iterable) else [x]
+    names = [x] if isinstance(x, str) or not isinstance(x, Iterable) else list(x)
     if not all(isinstance(name, str) for name in names):
         raise InputError("invalid_peaks", f"Peaks are names such as chr1:10-20, not {x!r:.60}.")
     return np.array(names, dtype=object)
