@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+import tempfile
 
 import pytest
 from safetensors.numpy import load as load_tensors
@@ -24,6 +25,14 @@ def manifest_in(content):
     """Read the manifest the way any program can: a length, a JSON header, a JSON text in it."""
     (length,) = struct.unpack("<Q", content[:8])
     return json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["deepscore"])
+
+
+def inspected(content):
+    """Read the manifest from a file, with all checks that need no tensor."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        return modelfile.inspect_model(file.name)
 
 
 def digest(manifest, tensors):

@@ -19,7 +19,7 @@ from deepscore.config import ACTIVATIONS
 from deepscore.errors import ModelFileError
 from deepscore.normalize import Normalization
 from deepscore.novelty import Profiles
-from forgery import CONTENT, PEAKS, VERSION_1, VERSION_3, digest, manifest_in, repacked
+from forgery import CONTENT, PEAKS, VERSION_1, VERSION_3, digest, inspected, manifest_in, repacked
 from synthetic import full_model, random_model
 
 # ----------------------------------------------------------------------------------------------- round trip
@@ -44,6 +44,7 @@ from synthetic import full_model, random_model
 def test_a_model_comes_back_bit_by_bit(make, changes):
     before = make(**changes)
     content = modelfile.to_bytes(before)
+    assert modelfile.manifest_of(before) == inspected(content)
     after = modelfile.from_bytes(content)
     for field in dataclasses.fields(before):
         a, b = getattr(before, field.name), getattr(after, field.name)
@@ -118,7 +119,7 @@ def test_the_profiles_of_a_file_may_stand_in_any_order():
 
 def test_the_file_is_safetensors_with_a_manifest():
     manifest, tensors = manifest_in(CONTENT), load_tensors(CONTENT)
-    assert modelfile.manifest_of(CONTENT) == manifest
+    assert inspected(CONTENT) == manifest
     assert manifest["format_version"] == 2
     assert manifest["normalization"] == {"method": "lognorm", "scale": 1200}
     assert manifest["profiles"] == {"labels": ["B cell", "B cell", "NK cell", "T cell"], "cells": [4, 6, 10, 10]}

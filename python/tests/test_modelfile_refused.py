@@ -19,6 +19,7 @@ from forgery import (
     VERSION_3,
     code_of,
     header_with,
+    inspected,
     manifest_in,
     put,
     repacked,
@@ -56,7 +57,7 @@ NOT_MODELS = {
 
 
 @pytest.mark.parametrize("content", NOT_MODELS.values(), ids=NOT_MODELS)
-@pytest.mark.parametrize("read", [modelfile.from_bytes, modelfile.manifest_of])
+@pytest.mark.parametrize("read", [modelfile.from_bytes, inspected])
 def test_what_is_not_a_model_is_refused(content, read):
     with pytest.raises(ModelFileError) as caught:
         read(content)
@@ -76,7 +77,7 @@ def test_a_newer_version_says_what_to_do():
     def newer(manifest):
         manifest |= {"format_version": 4, "created_with": "deepscore 4.1", "features": {"other": "schema"}}
 
-    for read in (modelfile.from_bytes, modelfile.manifest_of):
+    for read in (modelfile.from_bytes, inspected):
         with pytest.raises(ModelFileError, match="deepscore 4.1.*Upgrade") as caught:
             read(repacked(newer))
         assert caught.value.code == "newer_version"
@@ -123,7 +124,7 @@ INVALID = {
 
 @pytest.mark.parametrize("change", INVALID.values(), ids=INVALID)
 def test_an_invalid_manifest_is_refused(change):
-    for read in (modelfile.from_bytes, modelfile.manifest_of):
+    for read in (modelfile.from_bytes, inspected):
         with pytest.raises(ModelFileError) as caught:
             read(repacked(change))
         assert caught.value.code == "invalid_manifest"

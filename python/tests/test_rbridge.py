@@ -153,7 +153,7 @@ def test_missing_labels_are_none(reference):
     some[:20] = [None] * 20
     answer = rbridge.set_reference(CONFIG, handle(reference), some, None, {})
     model = value(rbridge.train(CONFIG, value(answer), {"progress": False}))
-    assert modelfile.manifest_of(model)["training"]["n_unlabelled"] == 20
+    assert modelfile.from_bytes(model).training["n_unlabelled"] == 20
     assert any("20 of 240 reference cells" in note["text"] for note in answer["notes"])
 
 

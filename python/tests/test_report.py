@@ -11,7 +11,7 @@ from deepscore.annotate import Annotation
 from deepscore.report import annotation_report
 from synthetic import random_model
 
-MANIFEST = modelfile.manifest_of(modelfile.to_bytes(random_model()))
+MANIFEST = modelfile.manifest_of(random_model())
 CALLS = np.array(["T cell"] * 5 + ["B cell"] * 3 + ["Unclassified"], object)
 REASONS = np.array([""] * 8 + ["low confidence"], object)
 FOUND = Annotation(CALLS, np.linspace(0.1, 0.9, 9), CALLS, REASONS, None, ("B cell", "T cell"), 0.9)

@@ -530,7 +530,7 @@ class DeepScore:
     @property
     def manifest(self) -> dict[str, Any]:
         """The manifest, as it stands in the model file: features, labels, training facts."""
-        return modelfile.manifest_of(modelfile.to_bytes(self._trained()))
+        return modelfile.manifest_of(self._trained())
 
     @property
     def common_features(self) -> tuple[str, ...] | None:

@@ -47,6 +47,16 @@ def to_bytes(model: Model) -> bytes:
     """Write a model as the content of a model file."""
     from safetensors.numpy import save as save_tensors
 
+    manifest, tensors = _content(model)
+    return save_tensors(tensors, {"deepscore": json.dumps(manifest, ensure_ascii=False, allow_nan=False)})
+
+
+def manifest_of(model: Model) -> dict[str, Any]:
+    """Return the manifest that the file of a model has."""
+    return _content(model)[0]
+
+
+def _content(model: Model) -> tuple[dict[str, Any], Tensors]:
     tensors: Tensors = {"feature_mean": model.mean, "feature_scale": model.deviation}
     if model.normalization.idf is not None:
         tensors["feature_idf"] = model.normalization.idf
@@ -79,7 +89,7 @@ def to_bytes(model: Model) -> bytes:
         manifest["normalization"] = {"method": _V1_METHODS[model.normalization.method], "scale": 10_000}
     manifest["content_sha256"] = _digest(manifest, tensors)
     _check_schema(manifest)
-    return save_tensors(tensors, {"deepscore": json.dumps(manifest, ensure_ascii=False, allow_nan=False)})
+    return manifest, tensors
 
 
 def _plain(facts: Any) -> Any:
@@ -179,11 +189,6 @@ def inspect_model(path: str | os.PathLike[str]) -> dict[str, Any]:
         if len(start) == 10 and start[8:9] == b"{":
             start += file.read(min(struct.unpack("<Q", start[:8])[0], MAX_HEADER))
     return _manifest(start, source.stat().st_size)[0]
-
-
-def manifest_of(content: bytes) -> dict[str, Any]:
-    """Return the manifest from the content of a model file; errors as :func:`inspect_model`."""
-    return _manifest(content)[0]
 
 
 def _manifest(content: bytes, size: int | None = None) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -21,7 +21,7 @@ from ..errors import InputError
 from ..features import common_features
 from ..labels import UNCLASSIFIED
 from ..model import Model
-from ..modelfile import manifest_of, to_bytes
+from ..modelfile import manifest_of
 from ..naming import match_names, select_modality
 from ..reference import DEFAULT_FEATURES, prepare
 from .activity import activity_blocks
@@ -171,7 +171,7 @@ def _warn_of_few(per_label: Mapping[str, int]) -> None:
 
 def _provenance(rna_model: Model, found: Annotation, per_label: Mapping[str, int], threshold: float) -> dict[str, Any]:
     """Return where the labels of a bridge come from, as plain facts for the model file."""
-    manifest = manifest_of(to_bytes(rna_model))
+    manifest = manifest_of(rna_model)
     first = {name: manifest[name] for name in ("created_with", "content_sha256", "labels", "network", "normalization")}
     facts = {name: value for name, value in manifest["training"].items() if name != "history"}
     return {
