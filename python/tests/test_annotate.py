@@ -172,6 +172,16 @@ def test_totals_of_many_foreign_features_are_not_taken(model, raw, rng, n_featur
     np.testing.assert_allclose(found.probabilities, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("mean", [0, 800])
+def test_means_that_no_reference_has_give_no_share(model, raw, mean):
+    model = replace(model, mean=np.full(N_FEATURES, mean, np.float32))
+    forged = replace(model, training=model.training | {"feature_share": 0.9})
+    data = blocks_of(np.hstack([raw, 40 + raw]), np.append(names("GENE", N_FEATURES), names("OTHER", N_FEATURES)))
+    found = annotate_blocks(forged, data, refine=False)
+    assert np.isfinite(found.scores).all()
+    same(found, annotate_blocks(model, data, refine=False))
+
+
 def test_counts_and_their_logarithms_get_the_same_calls(model, raw):
     same(annotate_blocks(model, blocks_of(log_cp10k(raw))), annotate_blocks(model, blocks_of(raw)), atol=1e-4)
 

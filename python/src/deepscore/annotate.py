@@ -146,10 +146,11 @@ def _values(model: Model, query: CellBlocks, positions: npt.NDArray[np.intp]) ->
     if share is None:  # peaks, or a model of before there was one
         return values
     there = positions >= 0
-    weight = np.expm1(model.mean.astype(np.float64))
-    expected = share * weight[there].sum() / weight.sum()
+    with np.errstate(over="ignore", invalid="ignore"):  # a file may hold means that no reference has
+        weight = np.expm1(model.mean.astype(np.float64))
+        expected = share * weight[there].sum() / weight.sum()
     found = feature_share(query, positions[there], values)
-    if found * FOREIGN >= expected:
+    if not found * FOREIGN < expected < np.inf:
         return values
     logger.info(
         "%.0f%% of the query's counts are in the model's features, not %.0f%%: totals are taken over these",
