@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -182,12 +181,17 @@ class Network(nn.Module):
     def folded(self) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
         """Return plain ``(weight, bias)`` layers, nodes in x nodes out, with batch normalisation folded in."""
         layers = []
-        own = copy.deepcopy(self).cpu().double()  # not every device has double precision
-        for w, b, norm in zip(own.weights, own.biases, [*own.norms, None], strict=True):
+        for weight, bias, norm in zip(self.weights, self.biases, [*self.norms, None], strict=True):
+            w, b = _double(weight), _double(bias)
             if isinstance(norm, nn.BatchNorm1d):
                 assert norm.running_mean is not None
                 assert norm.running_var is not None
-                gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-                w, b = w * gain, (b - norm.running_mean) * gain + norm.bias
+                gain = _double(norm.weight) / torch.sqrt(_double(norm.running_var) + norm.eps)
+                w, b = w * gain, (b - _double(norm.running_mean)) * gain + _double(norm.bias)
             layers.append((w.float().contiguous().numpy(), b.float().numpy()))
         return layers
+
+
+def _double(values: Tensor) -> Tensor:
+    """Return a copy on the CPU: not every device has double precision."""
+    return values.cpu().double()
