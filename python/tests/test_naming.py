@@ -23,6 +23,7 @@ def array(*values):
         ("GL000194.1-55758-56597", True),
         ("chrUn_KI270442v1-380608-381209", True),
         ("chr1:20-10", False),
+        ("chr1:10-1234567890123", False),
         ("chr1:10", False),
         ("CD3D", False),
         ("HLA-DRB1", False),

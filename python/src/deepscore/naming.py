@@ -14,20 +14,26 @@ from .blocks import CellBlocks, Names
 from .config import choice
 from .errors import InputError
 
-__all__ = ["Modality", "canonical", "check_modality", "is_peak", "match_names", "select_modality"]
+__all__ = ["Modality", "as_peak", "canonical", "check_modality", "is_peak", "match_names", "select_modality"]
 
 Modality = Literal["rna", "peaks", "protein"]
 
 logger = logging.getLogger("deepscore")
 
-_PEAK = re.compile(r"(.*?[^:_-])[:_-](\d+)[-_](\d+)")
+# No chromosome is longer than 12 digits can say.
+_PEAK = re.compile(r"(.*?[^:_-])[:_-](\d{1,12})[-_](\d{1,12})", re.ASCII)
 _ENSEMBL = re.compile(r"(ENS[A-Z]*\d{6,})\.\d+", re.IGNORECASE)
 
 
-def is_peak(name: str) -> bool:
-    """Tell whether a name is a genomic interval: chr1:10-20, chr1-10-20 or chr1_10_20."""
+def as_peak(name: str) -> re.Match[str] | None:
+    """Match chromosome, start and end of a genomic interval: chr1:10-20, chr1-10-20 or chr1_10_20."""
     match = _PEAK.fullmatch(name)
-    return match is not None and int(match[2]) < int(match[3])
+    return match if match is not None and int(match[2]) < int(match[3]) else None
+
+
+def is_peak(name: str) -> bool:
+    """Tell whether a name is that of a genomic interval."""
+    return as_peak(name) is not None
 
 
 def canonical(name: str) -> str:
@@ -36,8 +42,8 @@ def canonical(name: str) -> str:
     Peaks get one separator and lose a "chr", Ensembl ids lose their version, case and ``_`` against ``-`` (which
     Seurat exchanges) no longer matter. Nothing else is taken to be equal: a symbol never matches an Ensembl id.
     """
-    peak = _PEAK.fullmatch(name)
-    if peak is not None and int(peak[2]) < int(peak[3]):
+    peak = as_peak(name)
+    if peak is not None:
         return f"{peak[1].lower().removeprefix('chr')}:{peak[2]}-{peak[3]}"
     versioned = _ENSEMBL.fullmatch(name)
     return (versioned[1] if versioned else name).casefold().replace("_", "-")

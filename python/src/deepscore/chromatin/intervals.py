@@ -20,6 +20,7 @@ import scipy.sparse as sp
 from ..blocks import Names
 from ..errors import EngineError, InputError
 from ..files import opened
+from ..naming import as_peak
 
 __all__ = [
     "BUILDS",
@@ -36,8 +37,6 @@ __all__ = [
 ]
 
 BUILDS = ("hg19", "hg38", "hs1", "mm9", "mm10", "mm39")
-# No chromosome is longer than 12 digits can say.
-_PEAK = re.compile(r"(.*?[^:_-])[:_-](\d{1,12})[-_](\d{1,12})", re.ASCII)
 # How lines before the first peak of a BED file begin.
 HEADERS = ("#", "track", "browser", "chrom\t")
 _PREFIX = re.compile(r"^CHR(?=.)")
@@ -76,12 +75,8 @@ def parse_peaks(names: Sequence[str] | Names) -> pd.DataFrame:
     InputError
         ``invalid_peaks`` lists up to five names that are no peaks, and says how many there are.
     """
-    matches = [_PEAK.fullmatch(name) if isinstance(name, str) else None for name in names]
-    invalid = [
-        str(name)
-        for name, match in zip(names, matches, strict=True)
-        if match is None or not int(match[2]) < int(match[3])
-    ]
+    matches = [as_peak(name) if isinstance(name, str) else None for name in names]
+    invalid = [str(name) for name, match in zip(names, matches, strict=True) if match is None]
     if invalid:
         raise InputError(
             "invalid_peaks",
