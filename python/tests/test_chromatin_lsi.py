@@ -122,7 +122,7 @@ def of_peaks(reference):
 def test_signacs_tfidf_is_recovered_from_the_recipe_of_a_model(rng):
     counts = peaks(rng)
     data, columns = blocks_of(counts, peak_names(130)), np.arange(3, 120)
-    recipe = Normalization.of_peaks(data, columns, counts.sum(axis=0)[columns].astype(np.float64))
+    recipe = Normalization.of_peaks(data, counts.sum(axis=0)[columns].astype(np.float64))
     x = recipe.matrix(data, columns, Values("counts"))
     np.testing.assert_allclose(lsi.signac_tfidf(x, recipe).toarray(), signac_tfidf(counts)[:, columns], rtol=1e-4)
 

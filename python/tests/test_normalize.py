@@ -166,7 +166,7 @@ def test_the_recipe_of_peaks_is_a_plain_formula(rng, times):
     counts[:, 4] = 0
     counts[7] = 0
     positions = np.array([3, 8, 4, 0])
-    found = Normalization.of_peaks(blocks_of(counts), positions, counts[:, positions].sum(axis=0).astype(float))
+    found = Normalization.of_peaks(blocks_of(counts), counts[:, positions].sum(axis=0).astype(float))
     totals = counts.sum(axis=1)
     scale = 0.3 * min(np.median(totals[totals > 0]), 10_000)
     idf = [np.log(1 + 90 / max(counts[:, peak].sum(), 1)) for peak in positions]
@@ -181,13 +181,13 @@ def test_the_recipe_of_peaks_is_a_plain_formula(rng, times):
 def test_a_count_in_a_common_peak_of_a_median_cell_becomes_about_one(rng):
     counts = rng.poisson(0.05, (400, 3000))  # as sparse as chromatin
     every = np.arange(3000)
-    recipe = Normalization.of_peaks(blocks_of(counts), every, counts.sum(axis=0).astype(float))
+    recipe = Normalization.of_peaks(blocks_of(counts), counts.sum(axis=0).astype(float))
     values = normalised(blocks_of(counts), recipe, every, Values("counts"))
     assert 0.5 < np.median(values[counts == 1]) < 1.5
 
 
 def test_peaks_without_any_count_have_a_recipe(raw):
-    found = Normalization.of_peaks(blocks_of(0 * raw), np.arange(3), np.zeros(3))
+    found = Normalization.of_peaks(blocks_of(0 * raw), np.zeros(3))
     assert found.scale == pytest.approx(3000)
     np.testing.assert_allclose(found.idf, np.log1p(len(raw)), rtol=1e-6)
 

@@ -31,7 +31,7 @@ def without_held_out(model: Model, *rest: object, expected: Callable = refine._e
     return expected(replace(model, training={}), *rest)
 
 
-def first_tfidf(data, columns: np.ndarray, counts: np.ndarray) -> normalize.Normalization:
+def first_tfidf(data, counts: np.ndarray) -> normalize.Normalization:
     """Weigh peaks as Signac's first method does."""
     return normalize.Normalization("tfidf", (data.n_cells / np.maximum(counts, 1)).astype(np.float32))
 

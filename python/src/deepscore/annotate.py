@@ -21,7 +21,7 @@ from .chromatin.peaks import carried_over
 from .config import flag, number
 from .errors import InputError
 from .features import no_shared_features
-from .labels import UNCLASSIFIED, require_length
+from .labels import UNCLASSIFIED, batches_of, require_length
 from .model import Model
 from .naming import Modality, check_modality, is_peak, match_names, select_modality
 from .normalize import Values, detect, feature_share
@@ -103,13 +103,10 @@ def annotate_blocks(
     floor = number("min_overlap", min_overlap, 0, 1)
     use_query, with_table = flag("refine", refine), flag("probabilities", probabilities)
     query, positions = align(model.feature_names, model.modality, query, modality, floor)
-    for what, vector in (("batch", batch), ("groups", groups)):
-        if vector is not None:
-            require_length(query, vector, what)
+    samples = batches_of(query, batch)
+    if groups is not None:
+        require_length(query, groups, "groups")
     values = _values(model, query, positions)
-    samples = np.zeros(query.n_cells, np.intp)
-    if batch is not None:
-        samples = pd.factorize(batch, use_na_sentinel=False)[0].astype(np.intp)
     raw_peaks = None
     if peaks is not None and use_query:
         peaks = select_modality(peaks, "peaks")[0]

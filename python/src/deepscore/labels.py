@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from .blocks import CellBlocks, Names
 from .errors import InputError
 
-__all__ = ["UNCLASSIFIED", "check_labels", "evenly", "require_length"]
-
+__all__ = ["UNCLASSIFIED", "batches_of", "check_labels", "evenly", "require_length"]
 
 # What a cell without a confident call is called: no label of a reference may be named so.
 UNCLASSIFIED = "Unclassified"
@@ -64,6 +64,14 @@ def require_length(data: CellBlocks, values: Names, what: str) -> None:
         f"{what} has {len(values)} entries, the data set {data.n_cells} cells. Give one per cell, in their order, "
         "or the name of a column.",
     )
+
+
+def batches_of(data: CellBlocks, batch: Names | None) -> npt.NDArray[np.intp]:
+    """Return the batch of each cell, numbered from 0; without any, all cells are one."""
+    if batch is None:
+        return np.zeros(data.n_cells, np.intp)
+    require_length(data, batch, "batch")
+    return pd.factorize(batch, use_na_sentinel=False)[0].astype(np.intp)
 
 
 def evenly(codes: npt.NDArray[np.intp], most: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:

@@ -183,17 +183,15 @@ class Normalization:
     scale: float = SCALE
 
     @classmethod
-    def of_peaks(cls, data: CellBlocks, positions: npt.NDArray[np.intp], counts: npt.NDArray[np.float64]) -> Self:
+    def of_peaks(cls, data: CellBlocks, counts: npt.NDArray[np.float64]) -> Self:
         """Learn the recipe of a peak reference.
 
         Parameters
         ----------
         data
             The reference, all of its peaks.
-        positions
-            Columns of the model's peaks.
         counts
-            Total of each of those peaks over all cells.
+            Total of each of the model's peaks over all cells.
         """
         idf = np.log1p(data.n_cells / np.maximum(counts, 1)).astype(np.float32)
         return cls("tfidf", idf, PEAK_SCALE * typical_total(data, Values("counts"), least=1))

@@ -16,9 +16,9 @@ from .blocks import CellBlocks, Names, watched
 from .config import NetworkConfig, number
 from .errors import InputError
 from .features import common_features, no_shared_features
-from .labels import check_labels, require_length
+from .labels import batches_of, check_labels
 from .naming import Modality, match_names, select_modality
-from .normalize import Normalization, detect, feature_share, typical_total
+from .normalize import Normalization, Values, detect, feature_share, typical_total
 from .variable import moments
 
 __all__ = ["Reference", "prepare"]
@@ -142,18 +142,11 @@ def prepare(
     if features is not None:  # before the labels: a matrix the wrong way round has the wrong number of cells, too
         positions = reference_positions(np.array(features, dtype=object), data)
     categories = check_labels(data, labels, config.n_labels)
-    if batch is not None:
-        require_length(data, batch, "batch")
+    groups = batches_of(data, batch)
     if features is None:
         features = tuple(common_features(data, [], min(DEFAULT_FEATURES[kind], data.n_features), "variable", kind))
         positions = reference_positions(np.array(features, dtype=object), data)
-    values = detect(data, kind)
-    share = None
-    if kind == "peaks":
-        normalization = Normalization.of_peaks(data, positions, moments(data, values).total[positions])
-    else:
-        normalization = Normalization("lognorm", scale=typical_total(data, values))
-        share = round(feature_share(data, positions, values), 6)  # whatever the order of the columns
+    values, normalization, share = _recipe(data, kind, positions)
     codes = pd.Categorical(labels, categories=categories).codes.astype(np.intp)
     kept = codes >= 0
     blocks = [
@@ -168,9 +161,6 @@ def prepare(
             f"The labelled cells of {data.source} have no counts in the {len(features)} features: there is nothing to "
             "learn. Check the layer, and the filter that made the data.",
         )
-    groups = np.zeros(len(codes), np.intp)
-    if batch is not None:
-        groups = pd.factorize(batch, use_na_sentinel=False)[0].astype(np.intp)
     n_unlabelled = int((~kept).sum())
     if n_unlabelled:
         logger.info("%d of %d reference cells have no label and are left out", n_unlabelled, data.n_cells)
@@ -186,6 +176,17 @@ def prepare(
         n_unlabelled=n_unlabelled,
         feature_share=share,
     )
+
+
+def _recipe(
+    data: CellBlocks, kind: Modality, positions: npt.NDArray[np.intp]
+) -> tuple[Values, Normalization, float | None]:
+    """Return what the values are, the recipe for them, and the share of all counts that is in the features."""
+    values = detect(data, kind)
+    if kind == "peaks":
+        return values, Normalization.of_peaks(data, moments(data, values).total[positions]), None
+    share = round(feature_share(data, positions, values), 6)  # whatever the order of the columns
+    return values, Normalization("lognorm", scale=typical_total(data, values)), share
 
 
 def reference_positions(features: Names, data: CellBlocks) -> npt.NDArray[np.intp]:

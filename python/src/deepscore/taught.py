@@ -43,7 +43,7 @@ class Peaks:
         found = moments(data, values)
         columns = np.sort(np.argsort(-found.detected, kind="stable")[: DEFAULT_FEATURES["peaks"]])
         columns = columns[found.detected[columns] > 0]
-        return cls(data, columns, Normalization.of_peaks(data, columns, found.total[columns]), values)
+        return cls(data, columns, Normalization.of_peaks(data, found.total[columns]), values)
 
     def rows(self, rows: npt.NDArray[np.intp]) -> sp.csr_matrix:
         """Return these cells, normalised: cells x chosen peaks."""
