@@ -249,7 +249,7 @@ def test_annotating_again_replaces_the_columns(query, trained):
     assert list(query.obs) == ["cell_type", "batch", *COLUMNS]
 
 
-def test_groups_add_their_columns_and_the_next_annotation_takes_them_away(query, trained, tmp_path):
+def test_groups_add_their_columns_and_the_next_annotation_takes_them_away(query, trained):
     query.obs["cluster"] = pd.Categorical(np.where(np.arange(query.n_obs) % 4, query.obs["cell_type"], None))
     found = trained.annotate(query, groups="cluster", probabilities=True).obs
     assert list(found) == ["cell_type", "batch", "cluster", *COLUMNS, "deepscore_group", "deepscore_group_share"]
@@ -374,7 +374,7 @@ def h5mu(query, tmp_path):
 
 
 @pytest.mark.parametrize("convert", [Path, str])
-def test_a_path_of_a_mudata_is_opened_and_left_alone(h5mu, query, expected, trained, convert):
+def test_a_path_of_a_mudata_is_opened_and_left_alone(h5mu, expected, trained, convert):
     before = on_disk(h5mu.parent)
     found = trained.annotate(convert(h5mu), modality="rna")
     assert found["rna"].obs["deepscore"].tolist() == expected.obs["deepscore"].tolist()
@@ -512,7 +512,7 @@ def test_a_file_that_is_no_anndata_is_refused(trained, tmp_path):
 
 
 @pytest.mark.parametrize("labels", [5, {"a": "b"}, b"cell_type", np.array([["a"], ["b"]])], ids=str)
-def test_labels_that_are_no_list_are_refused(trained, labels):
+def test_labels_that_are_no_list_are_refused(labels):
     with pytest.raises(InputError) as caught:
         deepscore.DeepScore().set_reference(dataset(1), labels)
     assert caught.value.code == "labels_length"

@@ -100,7 +100,7 @@ def test_folded_layers_equal_the_network_at_rest(matrix, activation, batchnorm):
     torch.testing.assert_close(x, run(module, matrix), rtol=1e-4, atol=1e-4)
 
 
-def test_folded_layers_are_copies(matrix):
+def test_folded_layers_are_copies():
     module = network(batchnorm=False)
     layers = module.folded()
     before = [(weight.copy(), bias.copy()) for weight, bias in layers]

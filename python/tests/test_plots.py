@@ -38,7 +38,7 @@ def test_the_film_has_a_frame_for_each_epoch(prepared, tmp_path, with_query):
     assert all((a != b).any() for a, b in itertools.pairwise(found))
 
 
-def test_epochs_without_a_change_have_frames_too(prepared, model, tmp_path):
+def test_epochs_without_a_change_have_frames_too(prepared, tmp_path):
     with plots.watching(str(tmp_path / "film.gif"), prepared, None, 0) as on_epoch:
         still = fit(prepared, quick(epochs=1), silent())
         for epoch in range(1, 5):

@@ -122,7 +122,7 @@ def test_tables_without_usable_genes_are_refused(peaks, changes, code):
     assert error(bridge.gene_activity(handle(peaks), as_table(GENES | changes), None, {}))["code"] == code
 
 
-def test_a_bridge_equals_that_of_python(multiome, reference, tmp_path):
+def test_a_bridge_equals_that_of_python(multiome, reference):
     rna, atac = multiome
     first = deepscore.DeepScore((16, 8), epochs=5, batch_size=32).set_reference(reference, "cell_type")
     model = modelfile.to_bytes(first.train(progress=False)._model)

@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from .errors import DeepScoreError, InputError
 from .files import opened, replacing, require_writable
@@ -114,10 +115,14 @@ def _add_matrix(command: argparse.ArgumentParser) -> None:
     command.add_argument("--modality", help="modality of an .h5mu file, or of a matrix of genes and peaks")
 
 
+def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
+    return {name: getattr(arguments, name) for name in names}
+
+
 def _check(arguments: argparse.Namespace) -> None:
     from .api import check_reference
 
-    options = {name: getattr(arguments, name) for name in ("query", "layer", "batch", "modality", "folds", "seed")}
+    options = _given(arguments, "query", "layer", "batch", "modality", "folds", "seed")
     print(check_reference(arguments.reference, arguments.labels, **options))
 
 
@@ -138,15 +143,10 @@ def _train(arguments: argparse.Namespace) -> None:
         n_features,
         arguments.strategy,
         labels=None if arguments.strategy == "variable" else arguments.labels,
-        layer=arguments.layer,
-        modality=arguments.modality,
+        **_given(arguments, "layer", "modality"),
     )
     model = DeepScore(common_features=features, seed=arguments.seed).set_reference(
-        arguments.reference,
-        arguments.labels,
-        layer=arguments.layer,
-        batch=arguments.batch,
-        modality=arguments.modality,
+        arguments.reference, arguments.labels, **_given(arguments, "layer", "batch", "modality")
     )
     model.train().save(arguments.output)
     print(f"{model!r} -> {arguments.output}")
@@ -155,7 +155,7 @@ def _train(arguments: argparse.Namespace) -> None:
 def _bridge(arguments: argparse.Namespace) -> None:
     from .chromatin.verbs import train_bridge
 
-    options = {name: getattr(arguments, name) for name in ("labels", "annotation", "batch", "threshold", "seed")}
+    options = _given(arguments, "labels", "annotation", "batch", "threshold", "seed")
     model = train_bridge(arguments.rna_model, arguments.multiome, arguments.modality, **options)
     model.save(arguments.output)
     print(f"{model!r} -> {arguments.output}")
@@ -168,7 +168,7 @@ def _activity(arguments: argparse.Namespace) -> None:
     if arguments.cells is not None:  # plain, or gzip as Cell Ranger writes it
         with opened(Path(arguments.cells)) as file:
             cells = file.read().split()
-    options = {name: getattr(arguments, name) for name in ("upstream", "weighting", "layer", "modality")}
+    options = _given(arguments, "upstream", "weighting", "layer", "modality")
     found = gene_activity(arguments.x, arguments.annotation, cells=cells, **options)
     with replacing(arguments.output) as temporary:
         found.write_h5ad(temporary)
@@ -186,12 +186,8 @@ def _annotate(arguments: argparse.Namespace) -> None:
         arguments.query,
         arguments.threshold,
         arguments.batch,
-        layer=arguments.layer,
-        modality=arguments.modality,
-        probabilities=arguments.probabilities,
         refine=not arguments.no_refine,
-        groups=arguments.groups,
-        peaks=arguments.peaks,
+        **_given(arguments, "layer", "modality", "probabilities", "groups", "peaks"),
     )
     annotated = add_annotation(source, found)
     write_h5ad(annotated if source.key is None else annotated.mod[source.key], arguments.query, arguments.output)
