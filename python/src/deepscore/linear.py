@@ -16,15 +16,13 @@ from torch.nn.functional import log_softmax
 from .labels import evenly
 from .network import SparseBatch, sparse_rows
 from .normalize import Floats
-from .scale import Scale, scaled
+from .scale import Codes, Scale, scaled
 
 __all__ = ["fit_linear"]
 
 # More cells than these, dealt out evenly over the labels, change next to nothing.
 MOST_CELLS = 6_000
 STEPS = 100
-
-Codes = npt.NDArray[np.intp]
 
 
 def fit_linear(

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from .normalize import Floats
 
-__all__ = ["GroupSums", "Scale", "scaled"]
+__all__ = ["Codes", "GroupSums", "Scale", "scaled"]
 
 # Deviations far below this (on the log scale) are noise: such features are not blown up to unit variance.
 LEAST_DEVIATION = 0.1

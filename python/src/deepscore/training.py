@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 from torch import Tensor
@@ -28,14 +27,12 @@ from .network import Network, SparseBatch
 from .normalize import Floats
 from .novelty import profiles_of
 from .reference import Reference
-from .scale import GroupSums, scaled
+from .scale import Codes, GroupSums, scaled
 from .schedule import EarlyStop, batch_slices, default_batch_size, default_epochs, scheduled_lr
 from .scores import accuracy, macro_f1
 from .version import CREATED_WITH
 
 __all__ = ["fit", "stratified_split"]
-
-Codes = npt.NDArray[np.intp]
 
 # How much of the logits comes from the hidden layers; see python/docs/accuracy.md.
 HIDDEN_SHARE = 0.25

@@ -15,7 +15,7 @@ from ..features import no_shared_features
 from ..naming import match_names
 from ..normalize import Normalization, detect, typical_total
 from ..scale import LEAST_DEVIATION
-from ..structure import clusters_of, components, group_moments, own_standardised
+from ..structure import Doubles, clusters_of, components, group_moments, own_standardised
 
 __all__ = ["best_linked", "linked_genes"]
 
@@ -23,8 +23,6 @@ CELLS_PER_POOL = 50
 FEW_POOLS = 4  # of fewer, a correlation says next to nothing
 MOST_CELLS = 10_000
 logger = logging.getLogger("deepscore")
-
-Doubles = npt.NDArray[np.float64]
 
 
 def linked_genes(rna: CellBlocks, activity: CellBlocks) -> tuple[list[str], Doubles]:

@@ -11,12 +11,11 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
 from ..errors import InputError
-from ..normalize import Normalization
+from ..normalize import Floats, Normalization
 
 __all__ = ["LSI", "fit_lsi", "signac_tfidf"]
 
 Doubles = npt.NDArray[np.float64]
-Floats = npt.NDArray[np.float32]
 
 logger = logging.getLogger("deepscore")
 
