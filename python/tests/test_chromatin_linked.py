@@ -12,8 +12,8 @@ import scipy.sparse as sp
 import deepscore
 from deepscore.chromatin import linked
 from deepscore.chromatin.linked import linked_genes
-from deepscore.errors import DeepScoreError
 from synthetic import blocks_of, gene_table, log_cp10k, multiome, names
+from test_chromatin_bridge import code_of, in_a_file, in_another_order, in_mudata
 
 mudata.set_options(pull_on_update=False)  # else it warns
 
@@ -26,12 +26,6 @@ def halves(rng):
     open_levels = levels.copy()
     levels[:, 3], open_levels[:, 3] = [0.3, 4, 8], [8, 4, 0.3]
     return rng.poisson(levels[group]), rng.poisson(0.5 * open_levels[group]), group
-
-
-def code_of(function, *arguments, **options):
-    with pytest.raises(DeepScoreError) as caught:
-        function(*arguments, **options)
-    return caught.value.code
 
 
 def by_numpy(expression, activity, pools):
@@ -165,19 +159,6 @@ def test_unlinked_genes_come_last(pair):
     assert deepscore.find_linked_genes(pair, 7, annotation=gene_table()) == found[:7]
     assert deepscore.find_linked_genes(pair, 60, annotation=gene_table()) == found
     assert deepscore.find_linked_genes((rna, activity)) == found
-
-
-def in_mudata(rna, atac, folder):
-    return mudata.MuData({"rna": rna, "atac": atac})
-
-
-def in_a_file(rna, atac, folder):
-    in_mudata(rna, atac, folder).write(folder / "multiome.h5mu")
-    return folder / "multiome.h5mu"
-
-
-def in_another_order(rna, atac, folder):
-    return rna, atac[np.random.default_rng(0).permutation(atac.n_obs)].copy()
 
 
 @pytest.mark.parametrize("form", [in_mudata, in_a_file, in_another_order])

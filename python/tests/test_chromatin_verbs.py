@@ -17,14 +17,9 @@ import deepscore
 from deepscore.chromatin.intervals import parse_peaks
 from deepscore.errors import ConfigError, DeepScoreError, EngineError
 from synthetic import dataset, digest, gene_table, multiome, sites
+from test_chromatin_bridge import code_of
 
 mudata.set_options(pull_on_update=False)  # else it warns
-
-
-def code_of(function, *arguments, **options):
-    with pytest.raises(DeepScoreError) as caught:
-        function(*arguments, **options)
-    return caught.value.code
 
 
 @pytest.fixture
