@@ -73,12 +73,6 @@ def test_a_bad_value_is_refused_by_the_name_of_its_argument(kind, name, value):
     assert caught.value.code == "bad_argument"
 
 
-@pytest.mark.parametrize("kind", [NetworkConfig, TrainConfig])
-def test_an_unknown_argument_is_refused(kind):
-    with pytest.raises(ConfigError, match="no argument 'epoch'"):
-        kind.from_dict({"epoch": 3})
-
-
 @pytest.mark.parametrize(
     ("name", "value", "kept"),
     [
@@ -124,11 +118,6 @@ def test_every_schedule_is_known(schedule):
 
 def test_no_schedule_is_a_constant_rate():
     assert TrainConfig(lr_schedule=None).lr_schedule == "constant"
-
-
-def test_a_configuration_survives_as_plain_values():
-    config = NetworkConfig(hidden_nodes=(8, 4), common_features=("a", "b"), lr=0.01, seed=3)
-    assert NetworkConfig.from_dict(config.to_dict()) == config
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "gif"])

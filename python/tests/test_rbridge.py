@@ -201,11 +201,13 @@ def test_errors_are_values(model, query, reference):
     assert error(copies)["code"] == "duplicate_features"
 
 
-@pytest.mark.parametrize("verb", ["set_reference", "annotate", "find_common_features"])
+@pytest.mark.parametrize("verb", ["set_reference", "train", "annotate", "find_common_features"])
 def test_an_argument_that_is_not_there_is_refused(verb, model, reference):
     data = handle(reference)
+    prepared = value(rbridge.set_reference(CONFIG, data, labels(reference), None, {}))
     answer = {
         "set_reference": lambda: rbridge.set_reference(CONFIG, data, labels(reference), None, {"tests": 1.0}),
+        "train": lambda: rbridge.train(CONFIG, prepared, {"epochs": 3.0}),
         "annotate": lambda: rbridge.annotate(model, data, None, None, {"treshold": 0.5}),
         "find_common_features": lambda: rbridge.find_common_features(data, [data], None, {"n": 5.0}),
     }[verb]()

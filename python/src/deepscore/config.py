@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any, TypeVar
 
@@ -120,15 +120,6 @@ class NetworkConfig:
             "device": self.device,
         }
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> NetworkConfig:
-        """Make a configuration from plain values, refusing unknown names."""
-        return cls(**_known(cls, values, "DeepScore"))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as they stand in a model file."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -152,16 +143,3 @@ class TrainConfig:
             if path is not None and (not isinstance(path, (str, os.PathLike)) or not str(path)):
                 raise _refuse(name, "a path", path)
             object.__setattr__(self, name, None if path is None else str(path))
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
-        """Make a configuration from plain values, refusing unknown names."""
-        return cls(**_known(cls, values, "train"))
-
-
-def _known(cls: type, values: Mapping[str, Any], verb: str) -> dict[str, Any]:
-    names = {field.name for field in fields(cls)}
-    for name in values:
-        if name not in names:
-            raise ConfigError("bad_argument", f"{verb}() has no argument {name!r}.")
-    return dict(values)

@@ -12,8 +12,9 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -31,6 +32,7 @@ from .version import __version__
 BRIDGE = 3
 Answer = dict[str, Any]
 Kwargs = Mapping[str, Any]
+Config = TypeVar("Config", NetworkConfig, TrainConfig)
 
 
 class _Notes(logging.Handler):
@@ -181,11 +183,11 @@ def _labels(values: Sequence[str | None] | None) -> Names:
 @_answers
 def check_config(config: Kwargs) -> None:
     """Refuse arguments of DeepScore() that make no sense."""
-    NetworkConfig.from_dict(_config(config))
+    _made(NetworkConfig, config)
 
 
-def _config(config: Kwargs) -> dict[str, Any]:
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in dict(config).items()}
+def _made(kind: type[Config], values: Kwargs) -> Config:
+    return kind(**_only(values, *(field.name for field in fields(kind))))
 
 
 def _only(kwargs: Kwargs, *known: str) -> dict[str, Any]:
@@ -234,7 +236,7 @@ def set_reference(
     kwargs: Kwargs,
 ) -> bytes:
     """Twin of :meth:`deepscore.DeepScore.set_reference`; returns the prepared reference and configuration."""
-    network = NetworkConfig.from_dict(_config(config))
+    network = _made(NetworkConfig, config)
     options = _only(kwargs, "modality", "test_prop")
     return prepare(reference, _labels(labels), network, batch=_optional(batch), **options).to_bytes()
 
@@ -246,8 +248,8 @@ def train(config: Kwargs, prepared: bytes, kwargs: Kwargs, query: CellBlocks | N
     from .plots import watching
     from .training import fit
 
-    network, reference = NetworkConfig.from_dict(_config(config)), Reference.from_bytes(bytes(prepared))
-    options = TrainConfig.from_dict(kwargs)
+    network, reference = _made(NetworkConfig, config), Reference.from_bytes(bytes(prepared))
+    options = _made(TrainConfig, kwargs)
     with watching(options.gif, reference, query, network.seed) as on_epoch:
         return modelfile.to_bytes(fit(reference, network, options, on_epoch))
 

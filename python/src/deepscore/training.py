@@ -6,7 +6,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -296,7 +296,7 @@ class _Course:
 
     def model(self, module: Network) -> Model:
         """Freeze the network as it is, not calibrated."""
-        network = self.network.to_dict()
+        network = asdict(self.network)
         for name in ("common_features", "n_labels", "seed"):  # told elsewhere in the file
             del network[name]
         module.eval()
