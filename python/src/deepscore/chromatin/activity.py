@@ -185,27 +185,11 @@ def activity_from_fragments(
 ) -> tuple[sp.csr_matrix, Names]:
     """Count the fragments of each gene and its promoter, as Signac's GeneActivity does.
 
-    Parameters
-    ----------
-    path, cells, counting
-        The fragments file and what to count; see :func:`count_fragments`.
-    genes
-        Table of :func:`read_annotation`.
-    upstream, downstream
-        As in :func:`gene_regions`.
-    weighting
-        Only ``"none"``.
+    Arguments and errors are those of :func:`count_fragments` and :func:`gene_regions`; `weighting` is only ``"none"``.
 
     Returns
     -------
     Counts of cells x genes, and the names of the genes; genes without a count are kept.
-
-    Raises
-    ------
-    ConfigError
-        ``bad_argument``, also for ``weighting="distance"``.
-    InputError
-        As :func:`count_fragments`.
     """
     if choice("weighting", weighting, WEIGHTINGS) == "distance":
         raise ConfigError("bad_argument", "distance weights need a peak matrix; count fragments with weighting='none'.")

@@ -49,35 +49,17 @@ def count_fragments(
     counting: str = "fragments",
     progress: bool = True,
 ) -> sp.csr_matrix:
-    """Count the fragments of each cell in each interval.
+    """Count the fragments of each cell in each interval; see :func:`deepscore.count_fragments`.
 
     Parameters
     ----------
-    path
-        A fragments file: text, gzip or bgzip, sorted by chromosome, then by start.
     intervals
         Columns chrom, start, end (BED coordinates). Intervals may overlap each other: each of them is counted.
-    cells
-        Barcodes as the file spells them. Others are left out.
-    counting
-        ``"fragments"``: a fragment counts once in every interval with which it shares a base, as in Signac's
-        FeatureMatrix. ``"insertions"``: each of its two ends (the first and the last base) counts where it lies, as in
-        Cell Ranger ATAC and ArchR.
-    progress
-        Whether a long read shows its progress.
 
     Returns
     -------
     Cells x intervals in the given orders, whole numbers as float32; sorted, without duplicates. The number of read
     pairs of a fragment is not used.
-
-    Raises
-    ------
-    ConfigError
-        ``bad_argument``.
-    InputError
-        ``file_not_found``, ``fragments_format``, ``fragments_unsorted``, ``fragments_truncated``, ``empty_data``,
-        ``duplicate_cells``, ``no_barcodes_matched`` or ``no_common_chromosomes``.
     """
     flag("progress", progress)
     choice("counting", counting, COUNTING)

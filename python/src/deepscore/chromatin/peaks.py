@@ -47,37 +47,7 @@ def common_peaks(
     max_width: int | None = None,
     standard_chromosomes: bool = False,
 ) -> Names:
-    """Merge the peaks of several data sets into one set for all of them.
-
-    Parameters
-    ----------
-    sets
-        The peak names of each data set.
-    how
-        ``"union"`` returns every merged peak, ``"intersection"`` those in which every data set has at least one peak.
-    min_width, max_width
-        Merged peaks of fewer or more bases are left out.
-    standard_chromosomes
-        Whether peaks on scaffolds are left out.
-
-    Returns
-    -------
-    Names ``chrom:start-end`` (BED coordinates) with chromosomes as the first data set spells them, in the natural order
-    of chromosomes, then by start.
-
-    Raises
-    ------
-    ConfigError
-        ``bad_argument``.
-    InputError
-        ``invalid_peaks``; ``no_shared_features`` where no peak is left; and, for an intersection,
-        ``no_common_chromosomes`` or ``genome_build`` where the data sets are of two genomes.
-
-    Warns
-    -----
-    UserWarning
-        Where few peaks of two data sets overlap (intersection only).
-    """
+    """Merge the peaks of several data sets, given their names; see :func:`deepscore.find_common_peaks`."""
     choice("how", how, ("intersection", "union"))
     flag("standard_chromosomes", standard_chromosomes)
     narrowest, widest = optional(whole, "min_width", min_width, 1) or 0, optional(whole, "max_width", max_width, 1)

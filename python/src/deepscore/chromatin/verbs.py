@@ -62,17 +62,23 @@ def find_common_peaks(
 
     Returns
     -------
-    Peak names, ``chr1:10-20``, sorted; chromosomes as the first data set spells them. :func:`match_peaks` counts any
-    of the data sets in them.
+    Peak names, ``chr1:10-20``, in the natural order of chromosomes, then by start; chromosomes as the first data set
+    spells them. :func:`match_peaks` counts any of the data sets in them.
 
     Raises
     ------
     deepscore.errors.InputError
-        ``invalid_peaks``, ``no_common_chromosomes``, ``genome_build`` or ``no_shared_features``.
+        ``invalid_peaks``; ``no_shared_features`` where no peak is left; of an intersection, ``no_common_chromosomes``
+        or ``genome_build`` where the data sets are of two genomes.
     deepscore.errors.ConfigError
         ``bad_argument``.
     deepscore.errors.EngineError
         ``missing_package`` without bioframe.
+
+    Warns
+    -----
+    UserWarning
+        Where few peaks of two data sets overlap (intersection only).
     """
     one = hasattr(datasets, "obs_names") or isinstance(datasets, (str, os.PathLike, pd.DataFrame))
     one = one or not isinstance(datasets, Iterable)
