@@ -6,15 +6,15 @@ error_classes <- function(kind, code) {
 }
 
 # `kind` is the name of the Python class: InputError, ConfigError, ModelFileError, EngineError.
-abort <- function(kind, code, ..., call = NULL, parent = NULL) {
+abort <- function(kind, code, ..., call = NULL) {
   rlang::abort(
     paste0(...),
-    class = error_classes(kind, code), code = code, call = call, parent = parent
+    class = error_classes(kind, code), code = code, call = call, parent = NULL
   )
 }
 
 # Refuse arguments that a method does not have: misspelt ones, too.
 no_more_arguments <- function(env = parent.frame()) {
-  refuse <- function(cnd) abort("ConfigError", "bad_argument", conditionMessage(cnd), parent = NULL)
+  refuse <- function(cnd) abort("ConfigError", "bad_argument", conditionMessage(cnd))
   rlang::check_dots_empty(env, error = refuse)
 }
