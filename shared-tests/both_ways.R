@@ -3,8 +3,8 @@
 # FOLDER holds settings.json and python.deepscore. Written there: the calls of Python's model in R (python_in_r.csv, and
 # python_in_r_alone.csv without refine), a model trained in R with the same settings (r.deepscore), its calls in R, and
 # what a check of the reference finds (labels.csv, confusable.csv, words.txt). With `bridge` in the settings, the path of
-# a model of RNA, reference and query are the halves of a multiome; then activity.csv, the calls of the query's gene
-# activity in view of its peaks, takes the place of the check.
+# a model of RNA, reference and query are the halves of a multiome; then activity.csv and activity_by_model.csv, the calls
+# of the query's gene activity in view of its peaks, and of what Python's model says of these, take the place of the check.
 
 library(deepscore)
 source("shared_data.R")
@@ -53,9 +53,13 @@ if (is.null(settings$bridge)) {
 } else {
   ds <- load_model(settings$bridge) %>%
     train_bridge(list(rna = reference, atac = query), seed = config$seed, batch = settings$batch, progress = FALSE)
-  found <- annotate(load_model(settings$bridge), gene_activity(query, "fixtures/genes.gtf"), peaks = "RNA")
-  calls <- found[[]]
-  write_table(calls[grep("^deepscore", names(calls))], "activity.csv")
+  rna_model <- load_model(settings$bridge)
+  activity <- gene_activity(query, "fixtures/genes.gtf")
+  models <- list(activity.csv = NULL, activity_by_model.csv = file.path(folder, "python.deepscore"))
+  for (file in names(models)) {
+    calls <- annotate(rna_model, activity, peaks = "RNA", peaks_model = models[[file]])[[]]
+    write_table(calls[grep("^deepscore", names(calls))], file)
+  }
 }
 save_model(ds, file.path(folder, "r.deepscore"))
 call_and_write(ds, "r")

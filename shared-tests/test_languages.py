@@ -128,14 +128,15 @@ def test_both_languages_train_the_same_weights(exchange):
 
 
 @pytest.mark.parametrize("exchange", ["bridge"], indirect=True)
-def test_both_languages_call_activity_in_view_of_peaks_alike(exchange):
+@pytest.mark.parametrize(("file", "model"), [("activity", None), ("activity_by_model", "python.deepscore")])
+def test_both_languages_call_activity_in_view_of_peaks_alike(exchange, file, model):
     folder, query = exchange
-    peaks = to_anndata(read_fixture(query))
+    peaks, peaks_model = to_anndata(read_fixture(query)), None if model is None else deepscore.load(folder / model)
     with warnings.catch_warnings():  # a sixth of the model's genes is among the few that have a place
         warnings.filterwarnings("ignore", "The query has only", UserWarning)
         activity = deepscore.gene_activity(peaks, HERE / "fixtures" / "genes.gtf")
-        found = deepscore.load(HERE / RNA_MODEL).annotate(activity, peaks=peaks).obs
-    in_r = pd.read_csv(folder / "activity.csv", index_col=0, keep_default_na=False)
+        found = deepscore.load(HERE / RNA_MODEL).annotate(activity, peaks=peaks, peaks_model=peaks_model).obs
+    in_r = pd.read_csv(folder / f"{file}.csv", index_col=0, keep_default_na=False)
     assert in_r["deepscore"].tolist() == found["deepscore"].tolist()
     assert np.abs(in_r["deepscore_score"] - found["deepscore_score"]).max() <= TOLERANCE
 

@@ -455,6 +455,42 @@ def test_without_refine_peaks_are_not_read(of_rna, halves):
     np.testing.assert_array_equal(found.scores, annotate_blocks(of_rna, query, refine=False).scores)
 
 
+def test_a_model_of_peaks_calls_them_whatever_the_order_of_its_labels(of_rna, of_peaks, halves):
+    query, peaks = halves
+    turned = replace(
+        of_peaks,
+        labels=of_peaks.labels[::-1],
+        layers=(*of_peaks.layers[:-1], tuple(part[..., ::-1].copy() for part in of_peaks.layers[-1])),
+        linear=tuple(part[..., ::-1].copy() for part in of_peaks.linear),
+        profiles=None,
+    )
+    plain = replace(of_peaks, profiles=None)
+    expected = annotate_blocks(of_rna, query, peaks=peaks, peaks_model=plain, probabilities=True)
+    found = annotate_blocks(of_rna, query, peaks=peaks, peaks_model=turned, probabilities=True)
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, rtol=1e-3)
+    alone = annotate_blocks(of_rna, query, peaks=peaks, probabilities=True)
+    assert (alone.probabilities != expected.probabilities).all()
+
+
+def test_a_label_that_the_model_of_peaks_does_not_know_stays_possible(of_rna, of_peaks, halves):
+    query, peaks = halves
+    other = replace(of_peaks, labels=("another", *of_peaks.labels[1:]))
+    told = annotate._told(other, peaks, None, of_rna.labels)
+    expected = annotate_blocks(other, peaks, probabilities=True).probabilities
+    assert (told[:, of_rna.labels.index(of_peaks.labels[0])] == 0).all()
+    for label in of_peaks.labels[1:]:
+        np.testing.assert_array_equal(told[:, of_rna.labels.index(label)], expected[:, other.labels.index(label)])
+    found = annotate_blocks(of_rna, query, peaks=peaks, peaks_model=other, probabilities=True)
+    assert (found.probabilities.argmax(axis=1) == of_rna.labels.index(of_peaks.labels[0])).any()
+
+
+def test_a_model_of_peaks_of_another_tissue_is_refused(of_rna, of_peaks, halves):
+    other = replace(of_peaks, labels=tuple(f"other {label}" for label in of_peaks.labels))
+    with pytest.raises(InputError, match="knows 0 of the model's labels") as caught:
+        annotate_blocks(of_rna, halves[0], peaks=halves[1], peaks_model=other)
+    assert caught.value.code == "no_shared_labels"
+
+
 def test_genes_are_no_peaks(of_rna, halves):
     with pytest.raises(InputError) as caught:
         annotate_blocks(of_rna, halves[0], peaks=halves[0])

@@ -128,11 +128,20 @@ def multiome(folder):
     return rna
 
 
-def test_bridge_trains_as_python_does(multiome, capsys):
+def test_bridge_trains_as_python_does_and_helps_to_annotate_activity(multiome, capsys, trained):
+    trained.save("model.deepscore")
     assert run("bridge", "ref.h5ad", "multiome.h5mu", "--labels", "cell_type", "-o", "bridge", "--seed", 2) == 0
     assert "3 labels, 80 features" in capsys.readouterr().out
     expected = deepscore.train_bridge("ref.h5ad", "multiome.h5mu", labels="cell_type", seed=2, progress=False)
     assert expected.manifest == deepscore.inspect_model("bridge")
+    deepscore.gene_activity("atac.h5ad", "genes.bed").write_h5ad("activity.h5ad")
+    beside = ("--peaks", "atac.h5ad", "--peaks-model", "bridge", "--probabilities")
+    assert run("annotate", "model.deepscore", "activity.h5ad", *beside, "-o", "out.h5ad") == 0
+    called = trained.annotate("activity.h5ad", peaks="atac.h5ad", peaks_model="bridge", probabilities=True)
+    found = ad.read_h5ad("out.h5ad").obsm["deepscore_probabilities"]
+    np.testing.assert_allclose(found, called.obsm["deepscore_probabilities"])
+    alone = trained.annotate("activity.h5ad", peaks="atac.h5ad", probabilities=True)
+    assert (found != alone.obsm["deepscore_probabilities"]).all(axis=None)  # the cells are easy to call, though
 
 
 def test_activity_is_that_of_python_and_peaks_help_to_annotate_it(multiome, capsys, trained):

@@ -68,3 +68,32 @@ def test_what_neighbourhoods_say_of_the_sample_and_of_other_cells(space, rng):
     new = sp.csr_matrix(log_cp10k(counts), dtype=np.float32)
     types = Neighbourhoods.of(found, np.eye(5)[codes], known).votes(new, np.zeros(200, np.intp), 0)[0]
     assert (types.argmax(axis=1) == others).mean() > 0.9
+
+
+@pytest.fixture(params=[True, False], ids=["whole", "sample"])
+def chromatin(request, rng):
+    """Return the TF-IDF of 240 cells of three types, their types, and their neighbourhoods in its LSI."""
+    types = np.arange(240) % 3
+    counts = rng.poisson(rng.gamma(0.5, 0.6, (3, 90))[types] * rng.lognormal(0, 0.5, (240, 1)))
+    x = sp.csr_matrix(np.log1p(counts * np.log1p(240 / np.maximum(counts.sum(axis=0), 1))), dtype=np.float32)
+    return x, types, Space.of(x, np.zeros(240, np.intp), 1, whole=request.param, chromatin=True)
+
+
+def test_components_of_chromatin_weigh_by_what_they_are_above_noise(chromatin):
+    x, types, found = chromatin
+    u, s, _ = np.linalg.svd(x.toarray().astype(float), full_matrices=False)
+    expected = (u * np.sqrt(np.maximum(s**2 - s[29] ** 2, 0)))[:, 1:29]  # not the first, which is depth; 30th is noise
+    centred = expected - expected.mean(axis=0)
+    np.testing.assert_allclose(found.scores @ found.scores.T, centred @ centred.T, atol=1e-3)
+    some = [0, 7, 155, 239]
+    np.testing.assert_allclose(found.axes.scores(x[some], np.zeros(4, np.intp)), found.scores[some], atol=1e-8)
+    one_hot = np.eye(3)[types]
+    assert (found.average(one_hot) * one_hot).sum(axis=1).mean() > 0.75
+
+
+@pytest.mark.parametrize("features", [1, 2, 3])
+def test_chromatin_without_three_components_has_neighbours_all_the_same(rng, features):
+    x = sp.csr_matrix(rng.poisson(1.0, (60, features)), dtype=np.float32)
+    for values in (x, x * 0):
+        found = Space.of(values, np.zeros(60, np.intp), 1, whole=True, chromatin=True)
+        assert np.isfinite(found.average(rng.random((60, 2)))).all()

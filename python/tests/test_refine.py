@@ -185,10 +185,8 @@ def test_what_peaks_say_counts_beside_the_neighbours(of_study, rng, whole):
     np.testing.assert_allclose(known, 1)  # beside peaks, unknown types are not looked for
     assert (plain.neighbours.known < 0.5).any()
     expected = raw * np.sqrt((near + 0.02) / (raw.mean(axis=0) + 0.02))
-    expected /= expected.sum(axis=1, keepdims=True)
-    votes = view.peaks.votes(peaks, 0, len(codes))
-    expected *= (votes + 0.02) / (view.peaks.overall + 0.02)
-    expected = refine._sharpened(expected / expected.sum(axis=1, keepdims=True), view.sharpness)
+    expected = view.peaks.lift(expected / expected.sum(axis=1, keepdims=True), peaks, 0)  # test_taught.py has it
+    expected = refine._sharpened(expected, view.sharpness)
     alone, found, _ = view.predict(x, groups, 0, None if whole else peaks)
     np.testing.assert_allclose(found, expected, atol=1e-9)
     np.testing.assert_array_equal(alone, raw)

@@ -12,6 +12,7 @@ from deepscore import annotate, taught
 from deepscore.annotate import annotate_blocks
 from deepscore.calibrate import fit_temperature
 from deepscore.linear import fit_linear
+from deepscore.neighbours import Neighbourhoods, Space
 from deepscore.normalize import Values
 from deepscore.scale import GroupSums
 from deepscore.taught import Peaks, teach
@@ -99,33 +100,56 @@ def refitted(peaks, codes, fold):
     return logits, by_all
 
 
+def near(peaks, probabilities, whole):
+    """Weigh probabilities by the neighbours in the LSI of the peaks; test_neighbours.py has these."""
+    one = np.zeros(peaks.shape[0], np.intp)
+    space = Space.of(peaks, one, 1, whole=whole, chromatin=True)
+    votes = Neighbourhoods.of(space, probabilities, np.ones(len(one))).votes(peaks, one, 0)[0]
+    return normalised(probabilities * np.sqrt((votes + 0.02) / (probabilities.mean(axis=0) + 0.02)))
+
+
+def normalised(rows):
+    return rows / rows.sum(axis=1, keepdims=True)
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_teaching_equals_refitting_by_hand(lesson, whole):
     peaks, probabilities, types = lesson
     fold = np.random.default_rng(0).permutation(200) % FOLDS
-    result = probabilities
+    first = result = near(peaks, probabilities, whole)
     for _ in range(2):
         codes = result.argmax(axis=1)
         logits, by_all = refitted(peaks, codes, fold)
         temperature = fit_temperature(logits.astype(np.float32), codes)
         votes = softmax(logits / temperature, axis=1)
         overall = votes.mean(axis=0)
-        result = probabilities * (votes + 0.02) / (overall + 0.02)
-        result /= result.sum(axis=1, keepdims=True)
+        result = normalised(first * (votes + 0.02) / (overall + 0.02))
     view, found, agreement = teach(peaks, probabilities, whole=whole)
     np.testing.assert_allclose(found, result, atol=1e-4)
     np.testing.assert_allclose(view.overall, overall, atol=1e-4)
-    expected = [(votes.argmax(1) == some.argmax(1)).mean() for some in (probabilities, result)]
+    expected = [(votes.argmax(1) == some.argmax(1)).mean() for some in (first, result)]
     assert agreement == pytest.approx(np.mean(expected), abs=0.006)
-    if whole:
-        np.testing.assert_allclose(view.own, votes, atol=1e-4)
-        np.testing.assert_array_equal(view.votes(None, 30, 20), view.own[30:50])
-    else:
-        assert view.own is None
-        np.testing.assert_allclose(
-            view.votes(peaks[40:90], 40, 50), softmax(by_all / temperature, axis=1)[40:90], atol=1e-4
-        )
+    if not whole:
+        assert view.votes is None
+        votes = softmax(by_all / temperature, axis=1)
+    some = normalised(first * (votes + 0.02) / (overall + 0.02))[30:50]
+    np.testing.assert_allclose(view.lift(probabilities[30:50], peaks[30:50], 30), some, atol=2e-4)
     assert (found.argmax(axis=1) == types).mean() > (probabilities.argmax(axis=1) == types).mean() + 0.05
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_model_of_peaks_takes_the_place_of_the_regression(lesson, rng, whole):
+    peaks, probabilities, _ = lesson
+    table, rows = rng.dirichlet(np.ones(3), 300), np.sort(rng.permutation(300)[:200])
+    view, found, agreement = teach(peaks, probabilities, whole=whole, told=(table, rows))
+    votes = table[rows]
+    first = near(peaks, probabilities, whole)
+    expected = normalised(first * (votes + 0.02) / (votes.mean(axis=0) + 0.02))
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+    agree = [(votes.argmax(1) == some.argmax(1)).mean() for some in (first, expected)]
+    assert agreement == pytest.approx(np.mean(agree))
+    assert view.regression is None
+    np.testing.assert_array_equal(view.votes, table)
 
 
 @pytest.mark.parametrize("part", range(FOLDS))

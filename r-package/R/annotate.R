@@ -23,8 +23,11 @@
 #'   of their cells. A cell whose group is missing votes by itself.
 #' @param peaks For a query of gene activity, the raw peaks of the same cells: the name of an assay
 #'   (Seurat) or of an alternative experiment (SingleCellExperiment) of the query, or a data set
-#'   with the same cells in any order. The calls teach a regression on the peaks, whose cross-fitted
-#'   calls then count as much as the first ones. With `refine = FALSE` they are not used.
+#'   with the same cells in any order. Neighbours are looked for in them, too, and the calls teach a
+#'   regression on them, whose cross-fitted calls then count as much as the first ones. With
+#'   `refine = FALSE` they are not used.
+#' @param peaks_model A trained model of peaks with the same labels, such as [train_bridge()] makes
+#'   it, or the path of its file: it calls `peaks` in place of that regression.
 #' @param ... Not used.
 #'
 #' @return The query with new metadata columns (Seurat) or new `colData` columns
@@ -48,7 +51,7 @@
 #' @details A model of peaks annotates a query with another set of peaks, too: where most of the
 #'   model's peaks are not there by name, the query's are summed that overlap them, as by
 #'   [match_peaks()].
-#' @section Errors: `not_trained`, `no_shared_features`, `low_overlap`, `modality_mismatch`,
+#' @section Errors: `not_trained`, `no_shared_features`, `no_shared_labels`, `low_overlap`, `modality_mismatch`,
 #'   `no_common_chromosomes`, `genome_build`, `different_cells`,
 #'   `batch_length`, `groups_length`, `column_not_found`, `labels_cells`, `bad_argument`,
 #'   `wrong_orientation`, `empty_data`, `layer_not_found`, `scaled_data`, `negative_values`,
@@ -70,7 +73,7 @@
 #' @export
 annotate <- function(ds, query, threshold = 0.5, batch = NULL, layer = NULL, modality = NULL,
                      probabilities = FALSE, min_overlap = 0.1, refine = TRUE, groups = NULL,
-                     peaks = NULL, ...) {
+                     peaks = NULL, peaks_model = NULL, ...) {
   UseMethod("annotate")
 }
 
@@ -81,16 +84,24 @@ body(annotate.default) <- quote(abort_foreign("annotate", ds, "ggplot2"))
 #' @export
 annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer = NULL,
                                modality = NULL, probabilities = FALSE, min_overlap = 0.1,
-                               refine = TRUE, groups = NULL, peaks = NULL, ...) {
+                               refine = TRUE, groups = NULL, peaks = NULL, peaks_model = NULL, ...) {
   no_more_arguments()
   blocks <- as_blocks(query, layer)
   answer <- call_engine(
     "annotate", model_bytes(ds), blocks, cell_values(batch, query, "batch"),
     cell_values(groups, query, "groups"),
     given(c("threshold", "modality", "probabilities", "min_overlap", "refine")),
-    if (is_string(peaks)) part_blocks(query, peaks) else if (!is.null(peaks)) peaks_blocks(peaks)
+    if (is_string(peaks)) part_blocks(query, peaks) else if (!is.null(peaks)) peaks_blocks(peaks),
+    if (!is.null(peaks_model)) model_bytes(trained_model(peaks_model))
   )
   add_calls(query, as_calls(answer, blocks$cells))
+}
+
+# A trained model, given by itself or as the path of its file.
+trained_model <- function(x) {
+  if (is_string(x)) x <- load_model(x)
+  if (inherits(x, "DeepScore")) return(x)
+  abort("ConfigError", "bad_argument", "A model is a trained DeepScore or the path of its file.")
 }
 
 model_bytes <- function(ds) {

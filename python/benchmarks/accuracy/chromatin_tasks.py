@@ -6,6 +6,7 @@ fragments_to_activity: gene activity counted from a fragments file, with tiles o
 a task of peaks whose query has another set of peaks: each is moved by up to 150 bases and three in ten are missing. The
 counts stay as they are, so that only what the peaks are called differs; methods that go by names cannot take part.
 snare_bridge_activity*: the bridge's query by its gene activity, without a bridge, with and without its raw peaks.
+snare_bridge_and_activity: by its gene activity with the bridge's model for its raw peaks.
 """
 
 import json
@@ -87,15 +88,17 @@ def with_moved_peaks(data: Path, out: Path, entry: dict) -> dict:
     return entry | {"name": f"{entry['name']}_moved", "query": name}
 
 
-def without_bridge(data: Path, out: Path, bridge: dict, activity: dict) -> list[dict]:
-    """Return the task of reaching the bridge's query through gene activity, with its raw peaks and without."""
+def by_activity(data: Path, out: Path, bridge: dict, activity: dict) -> list[dict]:
+    """Return the tasks of reaching the bridge's query by its gene activity."""
     same = {key: bridge[key] for key in ("reference", "label", "reference_where", "query_where", "query_batch", "kind")}
     same |= {"modality": "activity", "query": activity["query"]}
     for file in (bridge["reference"], activity["query"], activity["query_peaks"]):
         linked(data / file, out / file)
+    peaks = {"query_peaks": activity["query_peaks"]}
     return [
-        {"name": "snare_bridge_activity", "query_peaks": activity["query_peaks"], **same},
+        {"name": "snare_bridge_activity", **peaks, **same},
         {"name": "snare_bridge_activity_without_peaks", **same},
+        {"name": "snare_bridge_and_activity", "bridge": bridge["bridge"], **peaks, **same},
     ]
 
 
@@ -123,7 +126,7 @@ def main(data: str = "", out: str = str(ROOT / ".bench" / "chromatin")) -> None:
         sys.exit(f"Beside {tasks} there is no {', '.join(missing)}, which the tasks of chromatin are made of.")
     target.mkdir(parents=True, exist_ok=True)
     entries = [from_fragments(source, target), *(with_moved_peaks(source, target, known[name]) for name in MOVED)]
-    entries += without_bridge(source, target, known["snare_bridge"], known["snare_rna_to_activity_12"])
+    entries += by_activity(source, target, known["snare_bridge"], known["snare_rna_to_activity_12"])
     lines = ["\n".join(["[[task]]", *(f"{key} = {toml(value)}" for key, value in one.items())]) for one in entries]
     (target / "tasks.toml").write_text("\n\n".join(lines) + "\n")
     print(target / "tasks.toml")

@@ -19,7 +19,7 @@ from .blocks import VALUES_PER_BLOCK, CellBlocks, Names, watched
 from .chromatin.lsi import signac_tfidf
 from .chromatin.peaks import carried_over
 from .config import flag, number
-from .errors import InputError
+from .errors import ConfigError, InputError
 from .features import no_shared_features
 from .labels import UNCLASSIFIED, batches_of, require_length
 from .model import Model
@@ -97,6 +97,7 @@ def annotate_blocks(
     refine: bool = True,
     groups: Names | None = None,
     peaks: CellBlocks | None = None,
+    peaks_model: Model | None = None,
 ) -> Annotation:
     """Annotate a query; see :meth:`deepscore.DeepScore.annotate`."""
     least = number("threshold", threshold, 0, 1)
@@ -108,9 +109,11 @@ def annotate_blocks(
         require_length(query, groups, "groups")
     values = _values(model, query, positions)
     raw_peaks = None
+    if peaks is None and peaks_model is not None:
+        raise ConfigError("bad_argument", "A model of peaks calls the query's raw peaks: give peaks=, too.")
     if peaks is not None and use_query:
-        peaks = select_modality(peaks, "peaks")[0]
-        raw_peaks = Peaks.of(peaks.in_order_of(query.cell_names, "The query and its peaks"))
+        peaks = select_modality(peaks, "peaks")[0].in_order_of(query.cell_names, "The query and its peaks")
+        raw_peaks = Peaks.of(peaks, None if peaks_model is None else _told(peaks_model, peaks, batch, model.labels))
     learn = _learner(model, query, positions, values, samples, raw_peaks, own_scale=batch is not None, refine=use_query)
     found = _Answers(query.n_cells, len(model.labels), table=with_table)
     with (
@@ -131,6 +134,25 @@ def annotate_blocks(
         for n_cells in overlapped(predict, blocks, ahead=BLOCKS_AHEAD):
             bar.update(n_cells)
     return found.annotation(model, least, float((positions >= 0).mean()), groups)
+
+
+def _told(model: Model, peaks: CellBlocks, batch: Names | None, labels: tuple[str, ...]) -> Doubles:
+    """Return what a model of peaks says of cells, in the order of the labels; 0 where it does not know one.
+
+    Raises
+    ------
+    InputError
+        ``no_shared_labels``, ``modality_mismatch``, and what :func:`annotate_blocks` raises.
+    """
+    shared = len(set(labels) & set(model.labels))
+    if shared < 2:
+        raise InputError(
+            "no_shared_labels",
+            f"The model of peaks knows {shared} of the model's labels; two are needed. Its first label is "
+            f"{model.labels[0]!r}, the model's {labels[0]!r}. Train it with the model: train_bridge(model, ...).",
+        )
+    found = annotate_blocks(model, peaks, batch=batch, modality="peaks", probabilities=True).probabilities
+    return pd.DataFrame(found, columns=list(model.labels)).reindex(columns=list(labels), fill_value=0.0).to_numpy()
 
 
 def _values(model: Model, query: CellBlocks, positions: npt.NDArray[np.intp]) -> Values:
@@ -229,9 +251,10 @@ def _learner(
     if not refine:
         sums = GroupSums(n_samples, sample.shape[1]).add(sample, samples[rows])
         return partial(View, model, present, sums.by_group(samples[rows], model.scale()))
-    of_peaks = None if peaks is None else peaks.rows(rows)
-    whole = len(rows) == query.n_cells
-    return partial(look, model, sample, samples[rows], n_samples, present, whole=whole, peaks=of_peaks)
+    whole, beside = len(rows) == query.n_cells, {}
+    if peaks is not None:
+        beside = {"peaks": peaks.rows(rows), "told": None if peaks.told is None else (peaks.told, rows)}
+    return partial(look, model, sample, samples[rows], n_samples, present, whole=whole, **beside)
 
 
 def _sampled(query: CellBlocks, samples: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:

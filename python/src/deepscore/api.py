@@ -384,6 +384,7 @@ class DeepScore:
         refine: bool = True,
         groups: Any = None,
         peaks: Any = None,
+        peaks_model: Any = None,
     ) -> Any:
         """Annotate a query.
 
@@ -413,9 +414,12 @@ class DeepScore:
         groups
             Column of ``obs``, or one value per cell: clusters that get a call each, by a vote of their cells.
         peaks
-            For a query of gene activity, the raw peaks of the same cells (cells x peaks, counts): the calls teach a
-            regression on the peaks, whose cross-fitted calls then count as much as the first ones. With
-            ``refine=False`` they are not used.
+            For a query of gene activity, the raw peaks of the same cells (cells x peaks, counts): neighbours are looked
+            for in them, too, and the calls teach a regression on them, whose cross-fitted calls then count as much as
+            the first ones. With ``refine=False`` they are not used.
+        peaks_model
+            A trained model of peaks with the same labels, such as :func:`deepscore.train_bridge` makes it, or the path
+            of its file: it calls `peaks` in place of that regression.
 
         Returns
         -------
@@ -430,8 +434,8 @@ class DeepScore:
         Raises
         ------
         deepscore.errors.InputError
-            ``not_trained``, ``no_shared_features``, ``low_overlap``, ``wrong_orientation``, or any other that says
-            what is wrong with the data.
+            ``not_trained``, ``no_shared_features``, ``low_overlap``, ``wrong_orientation``, ``no_shared_labels``, or
+            any other that says what is wrong with the data.
         """
         return add_annotation(
             *self._call(
@@ -445,6 +449,7 @@ class DeepScore:
                 refine=refine,
                 groups=groups,
                 peaks=peaks,
+                peaks_model=peaks_model,
             )
         )
 
@@ -458,6 +463,7 @@ class DeepScore:
         modality: str | None = None,
         groups: Any = None,
         peaks: Any = None,
+        peaks_model: Any = None,
         **options: Any,
     ) -> tuple[Source, Annotation]:
         """Open a query and call its cells, without adding anything to it."""
@@ -473,6 +479,7 @@ class DeepScore:
             modality=source.modality,
             groups=clusters,
             peaks=None if peaks is None else open_source(peaks, modality="peaks").blocks,
+            peaks_model=None if peaks_model is None else _model_of(peaks_model),
             **options,
         )
         return source, found
@@ -584,3 +591,11 @@ def load(path: str | os.PathLike[str]) -> DeepScore:
         return DeepScore._of(model)
     except ConfigError as error:
         raise ModelFileError("invalid_manifest", f"The settings of the network cannot be used: {error}") from None
+
+
+def _model_of(x: Any) -> Model:
+    if isinstance(x, (str, os.PathLike)):
+        x = load(x)
+    if not isinstance(x, DeepScore):
+        raise ConfigError("bad_argument", f"A model is a trained DeepScore or the path of its file, not {x!r:.60}.")
+    return x._trained()

@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     annotate.add_argument("--batch", metavar="COL", help="column of obs with the samples of the query")
     annotate.add_argument("--groups", metavar="COL", help="column of obs with clusters: a call for each, by vote")
     annotate.add_argument("--peaks", help="for gene activity: .h5ad with the raw peaks of the same cells")
+    annotate.add_argument("--peaks-model", metavar="MODEL", help="a model of peaks that calls them, such as a bridge")
     annotate.add_argument("--no-refine", action="store_true", help="call each cell by itself")
     annotate.add_argument("--probabilities", action="store_true", help="add the table of all probabilities")
     annotate.add_argument("--report", metavar="HTML", help="write a report as an HTML page")
@@ -187,7 +188,7 @@ def _annotate(arguments: argparse.Namespace) -> None:
         arguments.threshold,
         arguments.batch,
         refine=not arguments.no_refine,
-        **_given(arguments, "layer", "modality", "probabilities", "groups", "peaks"),
+        **_given(arguments, "layer", "modality", "probabilities", "groups", "peaks", "peaks_model"),
     )
     annotated = add_annotation(source, found)
     write_h5ad(annotated if source.key is None else annotated.mod[source.key], arguments.query, arguments.output)

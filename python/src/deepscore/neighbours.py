@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from .chromatin.lsi import fit_lsi
 from .scale import LEAST_DEVIATION
 from .structure import (
     Codes,
@@ -15,6 +16,7 @@ from .structure import (
     components,
     group_means,
     group_moments,
+    lifted,
     nearest,
     own_standardised,
     shared_neighbours,
@@ -25,6 +27,8 @@ __all__ = ["LEAST_CELLS", "Neighbourhoods", "Space"]
 NEIGHBOURS = 15
 LEAST_CELLS = 20  # fewer have no neighbours to speak of
 CELLS_PER_CLUSTER = 20
+LSI_COMPONENTS = 30
+LIFT = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +55,7 @@ class Axes:
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """Principal components of a sample and who is whose neighbour in them.
+    """Principal components of a sample, or its LSI where it is chromatin, and who is whose neighbour in them.
 
     Parameters
     ----------
@@ -72,12 +76,18 @@ class Space:
     clusters: Codes | None
 
     @classmethod
-    def of(cls, x: sp.csr_matrix, groups: Codes, n_groups: int, *, whole: bool) -> Space:
-        """Find the neighbours of normalised cells."""
-        deviation = np.sqrt(group_moments(x, groups, n_groups)[1] + LEAST_DEVIATION**2)
-        z = own_standardised(x, groups, deviation)
-        scores, basis = components(z, groups)
-        axes = Axes(basis, group_means(z, groups, n_groups), deviation)
+    def of(cls, x: sp.csr_matrix, groups: Codes, n_groups: int, *, whole: bool, chromatin: bool = False) -> Space:
+        """Find the neighbours of normalised cells; those of chromatin in its latent semantic indexing."""
+        latent = _latent(x) if chromatin else None
+        if latent is None:
+            deviation = np.sqrt(group_moments(x, groups, n_groups)[1] + LEAST_DEVIATION**2)
+            z = own_standardised(x, groups, deviation)
+            scores, basis = components(z, groups)
+            axes = Axes(basis, group_means(z, groups, n_groups), deviation)
+        else:
+            z, shape = sp.csr_array(x), (n_groups, x.shape[1])
+            axes = Axes(latent, np.broadcast_to(x.mean(axis=0).A1, shape), np.broadcast_to(1.0, shape))
+            scores = axes.scores(x, groups)
         if whole:
             k = min(NEIGHBOURS, max(3, len(groups) // 30))
             return cls(z, scores, axes, shared_neighbours(nearest(scores, scores, k, among_themselves=True)), None)
@@ -124,13 +134,41 @@ class Neighbourhoods:
         centres = space.weights @ _directions(space.scores)
         return cls(space.weights @ probabilities, overall, space.weights @ known, space.axes, centres)
 
-    def votes(self, x: sp.csr_matrix, groups: Codes, first: int) -> tuple[Doubles, Doubles]:
+    def votes(self, x: sp.csr_matrix | None, groups: Codes, first: int) -> tuple[Doubles, Doubles]:
         """Return mean probabilities and P(known) of the neighbourhood of each cell; `first` is its position."""
         if self.centres is None:
             where: slice | Codes = slice(first, first + len(groups))
         else:
+            assert x is not None
             where = nearest(_directions(self.axes.scores(x, groups)), self.centres, 1)[:, 0]
         return self.mean[where], self.known[where]
+
+    def lift(
+        self, probabilities: Doubles, x: sp.csr_matrix | None, groups: Codes, first: int = 0
+    ) -> tuple[Doubles, Doubles]:
+        """Weigh the labels of each cell by what its neighbourhood says; return P(known), too.
+
+        `x` is needed where the sample is not the whole query.
+        """
+        votes, known = self.votes(x, groups, first)
+        return lifted(probabilities, votes, self.overall, LIFT), known
+
+
+def _latent(x: sp.csr_matrix) -> Doubles | None:
+    """Return the loadings of the TF-IDF of cells, features x components; None where it has no three components.
+
+    The first component is left out, as it follows depth. The others count by how much they are stronger than the last,
+    which is noise: of shallow cells a few are left, of deep ones nearly all.
+    """
+    if min(x.shape) < 2 or not x.data.any():
+        return None
+    found = fit_lsi(x, n_components=LSI_COMPONENTS)
+    strength = found.singular_values.astype(np.float64)
+    if len(strength) < 3:
+        return None
+    weight = np.sqrt(1 - (strength[-1] / strength) ** 2)
+    latent: Doubles = found.loadings * weight
+    return latent[:, 1:-1]
 
 
 def _directions(scores: Doubles) -> Doubles:

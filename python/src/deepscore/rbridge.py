@@ -262,11 +262,14 @@ def annotate(
     groups: Sequence[str | None] | None,
     kwargs: Kwargs,
     peaks: CellBlocks | None = None,
+    peaks_model: bytes | None = None,
 ) -> Answer:
     """Twin of :meth:`deepscore.DeepScore.annotate`; returns what is known of each cell."""
     load_torch()
     options = _only(kwargs, "threshold", "modality", "probabilities", "min_overlap", "refine")
     options |= {"batch": _optional(batch), "groups": _optional(groups), "peaks": peaks}
+    if peaks_model is not None:
+        options["peaks_model"] = modelfile.from_bytes(bytes(peaks_model))
     found = annotate_blocks(modelfile.from_bytes(bytes(model)), query, **options)
     table = found.probabilities
     return {

@@ -19,14 +19,13 @@ from .normalize import Floats
 from .novelty import p_known
 from .queryscale import Sample, own_and_shifted, settled
 from .scale import PRIOR_CELLS, Scale
-from .structure import Codes, Doubles, lifted
+from .structure import Codes, Doubles
 from .taught import PeakView, teach
 
 __all__ = ["SAMPLE", "WHOLE", "View", "look"]
 
 # Query cells that are looked at together; of a larger query, a sample.
 WHOLE, SAMPLE = 10_000, 5_000
-LIFT = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +68,9 @@ class View:
         found = alone = self.raw(block, groups)
         known = np.ones(len(groups))
         if self.neighbours is not None:
-            votes, known = self.neighbours.votes(block, groups, first)
-            found = lifted(found, votes, self.neighbours.overall, LIFT)
+            found, known = self.neighbours.lift(found, block, groups, first)
         if self.peaks is not None:
-            found = lifted(found, self.peaks.votes(peaks, first, len(groups)), self.peaks.overall, 1)
+            found = self.peaks.lift(found, peaks, first)
         if self.sharpness != 1:
             found = _sharpened(found, self.sharpness)
         return alone, found, known
@@ -80,7 +78,7 @@ class View:
     @property
     def needs_peaks(self) -> bool:
         """Whether the raw peaks of each cell have to be read again, because only a sample was looked at."""
-        return self.peaks is not None and self.peaks.own is None
+        return self.peaks is not None and self.peaks.neighbours.centres is not None
 
     def raw(self, block: sp.csr_matrix, groups: Codes) -> Doubles:
         """Return the network's probabilities for each cell, on the query's scale."""
@@ -98,6 +96,7 @@ def look(
     *,
     whole: bool,
     peaks: sp.csr_matrix | None = None,
+    told: tuple[Doubles, Codes] | None = None,
 ) -> View:
     """Learn from a query, or from a sample of it, how to annotate its cells.
 
@@ -109,10 +108,13 @@ def look(
         Whether these cells are the whole query.
     peaks
         Their raw peaks, normalised: cells x peaks.
+    told
+        What a model of peaks says of them, as :func:`~deepscore.taught.teach` takes it.
     """
     sample = Sample(model, x, groups, n_groups, present)
     scales, calls = own_and_shifted(sample)
-    space = Space.of(x, groups, n_groups, whole=whole) if len(groups) >= LEAST_CELLS else None
+    chromatin, enough = model.modality == "peaks", len(groups) >= LEAST_CELLS
+    space = Space.of(x, groups, n_groups, whole=whole, chromatin=chromatin) if enough else None
     scale, mixed = settled(sample, scales, calls, space)
     paths = sample.paths(scale)
     raw = refined = model.probabilities(paths[0] + paths[1])
@@ -120,14 +122,14 @@ def look(
     if space is not None:
         known = np.ones(len(groups))
         # a shallow cell has too few of its peaks: clusters say no more of unknown types than the network
-        if model.modality != "peaks" and peaks is None:
+        if not chromatin and peaks is None:
             assert model.profiles is not None
             known = p_known(space, groups, present, raw, model.profiles)
         neighbours = Neighbourhoods.of(space, raw, known)
-        refined = lifted(raw, neighbours.votes(x, groups, 0)[0], neighbours.overall, LIFT)
+        refined = neighbours.lift(raw, x, groups)[0]
     expected = _expected_accuracy(model, paths, calls, raw, mixed[groups])
     if peaks is not None and space is not None:
-        taught, refined, agreement = teach(peaks, refined, whole=whole)
+        taught, refined, agreement = teach(peaks, refined, whole=whole, told=told)
         expected = (expected + 2 * agreement) / 3
     return View(model, present, scale, _sharpness(refined, expected), neighbours, taught)
 

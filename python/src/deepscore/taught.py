@@ -1,7 +1,8 @@
-"""A second round: the raw peaks of a query, taught by the calls that its gene activity has got.
+"""A second round: the raw peaks of a query beside the calls that its gene activity has got.
 
-Gene activity uses what is near genes, and says little of a shallow cell. The calls of all cells together are a training
-set, though: a regression learns from them what the peaks of each label look like in this very query. It never calls a
+Gene activity uses what is near genes, and says little of a shallow cell. By their peaks cells have other neighbours,
+and a model of peaks (a bridge), where there is one, calls them. Without it the calls of all cells together are a
+training set: a regression learns from them what the peaks of each label look like in this very query. It never calls a
 cell that it has learnt from (cross-fitting), so that it repeats what cells have in common and not single errors.
 """
 
@@ -16,6 +17,7 @@ from scipy.special import softmax
 
 from .blocks import CellBlocks
 from .calibrate import fit_temperature
+from .neighbours import Neighbourhoods, Space
 from .normalize import Normalization, Values, detect
 from .reference import DEFAULT_FEATURES
 from .scale import GroupSums, Scale
@@ -29,21 +31,28 @@ FOLDS, ROUNDS = 5, 2
 
 @dataclass(frozen=True, eq=False)
 class Peaks:
-    """The raw peaks of the cells of a query, and how they are normalised: by themselves, as a reference would be."""
+    """The raw peaks of the cells of a query, and how they are normalised: by themselves, as a reference would be.
+
+    Parameters
+    ----------
+    told
+        What a model of peaks says of them, where there is one: cells x labels, 0 for labels that it does not know.
+    """
 
     data: CellBlocks
     columns: npt.NDArray[np.intp]
     recipe: Normalization
     values: Values
+    told: Doubles | None = None
 
     @classmethod
-    def of(cls, data: CellBlocks) -> Peaks:
+    def of(cls, data: CellBlocks, told: Doubles | None = None) -> Peaks:
         """Choose the 10,000 peaks that most cells have."""
         values = detect(data, "peaks")
         found = moments(data, values)
         columns = np.sort(np.argsort(-found.detected, kind="stable")[: DEFAULT_FEATURES["peaks"]])
         columns = columns[found.detected[columns] > 0]
-        return cls(data, columns, Normalization.of_peaks(data, found.total[columns]), values)
+        return cls(data, columns, Normalization.of_peaks(data, found.total[columns]), values, told)
 
     def rows(self, rows: npt.NDArray[np.intp]) -> sp.csr_matrix:
         """Return these cells, normalised: cells x chosen peaks."""
@@ -52,33 +61,47 @@ class Peaks:
 
 @dataclass(frozen=True, eq=False)
 class PeakView:
-    """What the peaks of a query have been taught.
+    """What the peaks of a query say of its cells.
 
     Parameters
     ----------
-    weight, bias
-        Of the regression on normalised peaks, peaks x labels, standardisation folded in.
+    neighbours
+        What the cells' neighbours in the LSI of their peaks say.
     overall
-        Mean of the probabilities that it gives.
-    own
-        Where the sample is the whole query, its probabilities for each cell, by a regression that has not seen it.
+        Mean of the votes of the sample: of what each cell's own peaks say.
+    votes
+        Cells x labels, of the whole query: by a regression that has not seen the cell, or by a model of peaks.
+    regression
+        Where the sample is not the whole query, and no model of peaks is given: the weight on normalised peaks (peaks x
+        labels, standardisation folded in) and the bias.
     """
 
-    weight: Doubles
-    bias: Doubles
+    neighbours: Neighbourhoods
     overall: Doubles
-    own: Doubles | None
+    votes: Doubles | None
+    regression: tuple[Doubles, Doubles] | None = None
 
-    def votes(self, block: sp.csr_matrix | None, first: int, n_cells: int) -> Doubles:
-        """Return the probabilities of a block of cells by their peaks."""
-        if self.own is not None:
-            return self.own[first : first + n_cells]
-        assert block is not None
-        return softmax(block @ self.weight + self.bias, axis=1)
+    def lift(self, probabilities: Doubles, peaks: sp.csr_matrix | None, first: int) -> Doubles:
+        """Weigh the labels of a block of cells, `first` being the position of its first, by what their peaks say."""
+        n_cells = len(probabilities)
+        near = self.neighbours.lift(probabilities, peaks, np.zeros(n_cells, np.intp), first)[0]
+        if self.votes is not None:
+            votes = self.votes[first : first + n_cells]
+        else:
+            assert peaks is not None
+            assert self.regression is not None
+            votes = softmax(peaks @ self.regression[0] + self.regression[1], axis=1)
+        return lifted(near, votes, self.overall, 1)
 
 
-def teach(peaks: sp.csr_matrix, probabilities: Doubles, *, whole: bool) -> tuple[PeakView, Doubles, float]:
-    """Learn from the best label of each cell what its peaks look like, and call the cells again, twice.
+def teach(
+    peaks: sp.csr_matrix,
+    probabilities: Doubles,
+    *,
+    whole: bool,
+    told: tuple[Doubles, Codes] | None = None,
+) -> tuple[PeakView, Doubles, float]:
+    """Call cells again by their peaks: by their neighbours, and by a model or what the calls themselves teach.
 
     Parameters
     ----------
@@ -88,12 +111,33 @@ def teach(peaks: sp.csr_matrix, probabilities: Doubles, *, whole: bool) -> tuple
         Cells x labels, of the first round.
     whole
         Whether these cells are the whole query.
+    told
+        Where there is a model of peaks: its probabilities for the whole query, and the positions of these cells in it.
+        Without it, a regression learns in two rounds from the best label of each cell what its peaks look like.
 
     Returns
     -------
     What was learnt, the probabilities in view of it, and how often what a cell's peaks say agrees with the calls before
     and after: the mean of both, as what was learnt from the first is not independent of it.
     """
+    one = np.zeros(peaks.shape[0], np.intp)
+    space = Space.of(peaks, one, 1, whole=whole, chromatin=True)
+    neighbours = Neighbourhoods.of(space, probabilities, np.ones(len(one)))
+    near = neighbours.lift(probabilities, peaks, one)[0]
+    if told is not None:
+        votes = told[0][told[1]]
+        view = PeakView(neighbours, votes.mean(axis=0), told[0])
+    else:
+        votes, regression = _taught(peaks, near)
+        view = PeakView(neighbours, votes.mean(axis=0), votes if whole else None, regression)
+    result = lifted(near, votes, view.overall, 1)
+    by_peaks = votes.argmax(axis=1)
+    agreement = [float((by_peaks == calls.argmax(axis=1)).mean()) for calls in (near, result)]
+    return view, result, sum(agreement) / 2
+
+
+def _taught(peaks: sp.csr_matrix, probabilities: Doubles) -> tuple[Doubles, tuple[Doubles, Doubles]]:
+    """Return what a regression taught by the calls says of each cell, cross-fitted, and its weight and bias."""
     scale = GroupSums(1, peaks.shape[1]).add(peaks, np.zeros(peaks.shape[0], np.intp)).pooled()
     rng = np.random.default_rng(0)
     fold = rng.permutation(peaks.shape[0]) % FOLDS
@@ -103,12 +147,8 @@ def teach(peaks: sp.csr_matrix, probabilities: Doubles, *, whole: bool) -> tuple
         logits, weight, bias = _cross_fitted(peaks, codes, probabilities.shape[1], fold, scale, rng)
         temperature = fit_temperature(logits.astype(np.float32), codes)
         votes = softmax(logits / temperature, axis=1)
-        overall = votes.mean(axis=0)
-        result = lifted(probabilities, votes, overall, 1)
-    view = PeakView(weight / temperature, bias / temperature, overall, votes if whole else None)
-    by_peaks = votes.argmax(axis=1)
-    agreement = [float((by_peaks == calls.argmax(axis=1)).mean()) for calls in (probabilities, result)]
-    return view, result, sum(agreement) / 2
+        result = lifted(probabilities, votes, votes.mean(axis=0), 1)
+    return votes, (weight / temperature, bias / temperature)
 
 
 def _cross_fitted(

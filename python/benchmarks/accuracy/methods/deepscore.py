@@ -8,21 +8,27 @@ REQUIREMENTS = None  # the environment of this checkout: never cached, once for 
 
 
 def transfer(reference, query, task, seed):
+    model = trained(reference, query, task, seed)
+    has_peaks = task.modality == "activity" and "query_peaks" in task.entry
+    return annotated(model, query, peaks=task.query_peaks(query) if has_peaks else None)
+
+
+def bridge(reference, multiome, query, task, seed):
+    options = {"batch": sample_of(multiome[0]), "seed": seed, "progress": False}
+    if task.modality != "activity":
+        return annotated(deepscore.train_bridge(reference, multiome, labels="label", **options), query)
+    model = trained(reference, query, task, seed)  # of genes: it calls the multiome and the query's activity
+    peaks_model = deepscore.train_bridge(model, multiome, **options)
+    return annotated(model, query, peaks=task.query_peaks(query), peaks_model=peaks_model)
+
+
+def trained(reference, query, task, seed):
     features = None  # of peaks the reference's own: a cell has too few of any 2,000
     if task.modality != "peaks":
         n_features = min(2000, reference.var_names.isin(query.var_names).sum())
         features = deepscore.find_common_features(reference, query, n_features=n_features)
     model = deepscore.DeepScore(common_features=features, seed=seed)
-    model = model.set_reference(reference, "label").train(progress=False)
-    has_peaks = task.modality == "activity" and "query_peaks" in task.entry
-    peaks = task.query_peaks(query) if has_peaks else None
-    return annotated(model, query, peaks=peaks)
-
-
-def bridge(reference, multiome, query, task, seed):
-    batch = sample_of(multiome[0])
-    model = deepscore.train_bridge(reference, multiome, labels="label", batch=batch, seed=seed, progress=False)
-    return annotated(model, query)
+    return model.set_reference(reference, "label").train(progress=False)
 
 
 def annotated(model, query, **options):

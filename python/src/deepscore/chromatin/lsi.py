@@ -61,7 +61,7 @@ class LSI:
         return (_project(x, self.loadings, self.singular_values) - self.mean) / self.deviation
 
 
-def fit_lsi(x: sp.csr_matrix, seed: int = 0) -> LSI:
+def fit_lsi(x: sp.csr_matrix, seed: int = 0, n_components: int = COMPONENTS) -> LSI:
     """Fit a truncated singular value decomposition, uncentred, to the TF-IDF of a reference (Signac's RunSVD).
 
     Equal input and seed give equal components: the start vector comes from the seed, and the largest absolute loading
@@ -73,10 +73,12 @@ def fit_lsi(x: sp.csr_matrix, seed: int = 0) -> LSI:
         TF-IDF of cells x features.
     seed
         Seed of the start vector.
+    n_components
+        How many to fit.
 
     Returns
     -------
-    50 components, at most one less than there are cells and features; fewer where the matrix has a lower rank.
+    The components, at most one less than there are cells and features; fewer where the matrix has a lower rank.
 
     Raises
     ------
@@ -92,12 +94,12 @@ def fit_lsi(x: sp.csr_matrix, seed: int = 0) -> LSI:
     if not x.data.any():
         raise InputError("empty_data", "LSI needs counts, but all values are zero. Check the chosen features.")
     start = np.random.default_rng(seed).standard_normal(smaller)
-    k = min(COMPONENTS, smaller - 1)
+    k = min(n_components, smaller - 1)
     _, values, vectors = svds(x.astype(np.float64), k=k, v0=start, solver="arpack")
     falling = np.argsort(-values)
     falling = falling[values[falling] > LEAST_SHARE * values.max()]
-    if len(falling) < COMPONENTS:
-        logger.info("LSI has %d components, not %d: the matrix allows no more", len(falling), COMPONENTS)
+    if len(falling) < n_components:
+        logger.info("LSI has %d components, not %d: the matrix allows no more", len(falling), n_components)
     values, vectors = values[falling], vectors[falling]
     largest = np.abs(vectors).argmax(axis=1)
     vectors *= np.sign(vectors[np.arange(len(vectors)), largest])[:, None]
