@@ -18,7 +18,7 @@ from score import score
 from tasks import Task, read_tasks
 
 import deepscore
-from deepscore import normalize, queryscale, reference, refine, training
+from deepscore import neighbours, normalize, queryscale, reference, refine, training
 from deepscore.model import Model
 
 
@@ -54,7 +54,8 @@ ANNOTATION = {
     "both scales alike": {(queryscale, "_share_of_own"): share_of_own(0.5)},
     "composition without the reference's": {(queryscale, "PRIOR_DOUBT"): 0},
     "no second round on raw peaks": {"peaks": None},
-    "no neighbours": {(refine, "LIFT"): 0.0},
+    "no neighbours": {(neighbours, "LIFT"): 0.0},
+    "neighbours of peaks in principal components": {(neighbours, "_latent"): lambda x: None},
     "no test for one type": {(queryscale, "_mixed"): lambda sample, space: np.ones(sample.n_groups)},
     "no expected accuracy": {(refine, "_sharpness"): lambda probabilities, expected: 1.0},
     "expected accuracy without held-out cells": {(refine, "_expected_accuracy"): without_held_out},
