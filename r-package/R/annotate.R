@@ -51,8 +51,8 @@
 #' @details A model of peaks annotates a query with another set of peaks, too: where most of the
 #'   model's peaks are not there by name, the query's are summed that overlap them, as by
 #'   [match_peaks()].
-#' @section Errors: `not_trained`, `no_shared_features`, `no_shared_labels`, `low_overlap`, `modality_mismatch`,
-#'   `no_common_chromosomes`, `genome_build`, `different_cells`,
+#' @section Errors: `not_trained`, `no_shared_features`, `no_shared_labels`, `low_overlap`,
+#'   `modality_mismatch`, `no_common_chromosomes`, `genome_build`, `different_cells`,
 #'   `batch_length`, `groups_length`, `column_not_found`, `labels_cells`, `bad_argument`,
 #'   `wrong_orientation`, `empty_data`, `layer_not_found`, `scaled_data`, `negative_values`,
 #'   `non_finite`, `duplicate_features`, `duplicate_cells`, `unknown_data`.
@@ -84,7 +84,8 @@ body(annotate.default) <- quote(abort_foreign("annotate", ds, "ggplot2"))
 #' @export
 annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer = NULL,
                                modality = NULL, probabilities = FALSE, min_overlap = 0.1,
-                               refine = TRUE, groups = NULL, peaks = NULL, peaks_model = NULL, ...) {
+                               refine = TRUE, groups = NULL, peaks = NULL, peaks_model = NULL,
+                               ...) {
   no_more_arguments()
   blocks <- as_blocks(query, layer)
   answer <- call_engine(
