@@ -110,6 +110,16 @@ def test_principal_components_are_those_of_a_dense_decomposition(rng):
     np.testing.assert_allclose(np.abs(found), np.abs(expected), rtol=1e-5, atol=1e-8)
 
 
+@pytest.mark.parametrize("n_cells", [16, 64, 60])
+def test_any_number_of_cells_has_components_and_cells_that_are_the_same_have_none(rng, n_cells):
+    varying = rng.poisson(2, (n_cells, 100))
+    assert plots.principal_components(sp.csr_matrix(varying)).std(axis=0).min() > 0
+    for same in (np.zeros((n_cells, 100)), np.tile(rng.normal(size=100), (n_cells, 1))):
+        np.testing.assert_array_equal(plots.principal_components(sp.csr_matrix(same)), np.zeros((n_cells, 2)))
+    along_a_line = np.outer(np.arange(n_cells), np.ones(100))
+    assert np.isfinite(plots.principal_components(sp.csr_matrix(along_a_line))).all()
+
+
 @pytest.mark.parametrize("shape", [(1, 5), (2, 5), (5, 1), (5, 2), (3, 3)])
 def test_few_cells_or_features_have_two_coordinates(rng, shape):
     found = plots.principal_components(sp.csr_matrix(rng.poisson(2, shape)))
