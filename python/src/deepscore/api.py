@@ -197,7 +197,9 @@ class DeepScore:
     batchnorm
         Whether hidden layers are batch-normalised (Ioffe and Szegedy, ICML 2015).
     max_norm
-        Greatest length of the incoming weights of a node, enforced after every step.
+        Greatest length of the incoming weights of a node, enforced after every step. Weights in the model file have
+        other lengths: batch normalisation is folded into them, and the last layer is multiplied with its share of the
+        logits, found by calibration.
     l1
         Weight of the sum of absolute weights in the loss.
     l2
@@ -423,7 +425,8 @@ class DeepScore:
         confidence", "outlier", "low overlap", "no counts"). With `groups`, ``deepscore_group`` and
         ``deepscore_group_share``: the group's most frequent call and the share of its cells that have it. On request
         ``obsm["deepscore_probabilities"]`` (cells x labels), given that the cell's type is one of the reference's: an
-        outlier's score is lower than its probability. A path is opened backed; the file is not changed.
+        outlier's score is lower than its probability. Of a MuData, the columns are in ``mdata[modality].obs``. A path
+        is opened backed; the file is not changed.
 
         Raises
         ------
