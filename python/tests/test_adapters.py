@@ -400,7 +400,7 @@ def test_a_file_that_is_no_mudata_is_told(tmp_path):
 
 def test_without_mudata_it_is_said_what_to_install(h5mu, monkeypatch):
     monkeypatch.setitem(sys.modules, "mudata", None)
-    with pytest.raises(EngineError, match=r"pip install 'deepscore\[mudata\]'") as caught:
+    with pytest.raises(EngineError, match=r"pip install mudata\.") as caught:
         open_source(h5mu, modality="rna")
     assert caught.value.code == "missing_package"
 

@@ -169,7 +169,7 @@ def test_common_peaks_refuse(sets, arguments, code):
 
 def test_without_bioframe_it_is_said_what_to_install(atac, monkeypatch):
     monkeypatch.setitem(sys.modules, "bioframe", None)
-    with pytest.raises(EngineError, match=r"pip install 'deepscore\[chromatin\]'") as caught:
+    with pytest.raises(EngineError, match=r"pip install bioframe\.") as caught:
         deepscore.find_common_peaks([atac, atac])
     assert caught.value.code == "missing_package"
 

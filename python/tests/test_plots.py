@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from deepscore import plots
-from deepscore.errors import InputError
+from deepscore.errors import EngineError, InputError
 from deepscore.training import fit
 from synthetic import blocks_of, dataset, quick, silent
 
@@ -55,6 +56,14 @@ def test_watching_changes_nothing_in_the_model(prepared, tmp_path):
 def test_without_a_path_nothing_is_watched(prepared):
     with plots.watching(None, prepared, None, 0) as on_epoch:
         assert on_epoch is None
+
+
+@pytest.mark.parametrize("module", ["PIL", "matplotlib.figure"])
+def test_without_packages_for_pictures_it_is_said_what_to_install(prepared, tmp_path, monkeypatch, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(EngineError, match=r"pip install matplotlib pillow\.") as caught:
+        film(prepared, tmp_path / "film.gif")
+    assert caught.value.code == "missing_package"
 
 
 def test_a_folder_that_is_not_there_is_told_before_training(prepared, tmp_path):

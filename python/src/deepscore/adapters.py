@@ -143,7 +143,7 @@ def _open_mudata(path: Path) -> Any:
     try:
         import mudata
     except ImportError as error:
-        raise EngineError("missing_package", "MuData files need mudata: pip install 'deepscore[mudata]'.") from error
+        raise EngineError("missing_package", "MuData files need mudata: pip install mudata.") from error
     with _without_pulling():
         return mudata.read_h5mu(path, backed="r")
 

@@ -69,7 +69,7 @@ def watching(
 
 
 def _missing() -> EngineError:
-    return EngineError("missing_package", "Pictures need matplotlib and pillow: pip install 'deepscore[plots]'.")
+    return EngineError("missing_package", "Pictures need matplotlib and pillow: pip install matplotlib pillow.")
 
 
 def _shown(
