@@ -276,7 +276,8 @@ class DeepScore:
             counts or log-normalised values (natural logarithms, or to the base 2 or 10).
         labels
             Column of ``obs``, or one label per cell (a Series is aligned by cell name). Cells whose label is missing
-            are left out and counted.
+            are left out and counted. Where all labels are text, "nan", "None" and "<NA>" are missing ones, too: what
+            ``astype(str)`` makes of them.
         layer
             Layer to read in place of X.
         batch
