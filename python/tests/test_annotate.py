@@ -172,6 +172,12 @@ def test_totals_of_many_foreign_features_are_not_taken(model, raw, rng, n_featur
     np.testing.assert_allclose(found.probabilities, expected, atol=1e-4)
 
 
+def test_a_model_whose_means_are_all_nought_gives_finite_scores(model, raw):
+    none = replace(model, mean=np.zeros_like(model.mean), training=model.training | {"feature_share": 0.9})
+    found = annotate_blocks(none, blocks_of(raw))
+    assert np.isfinite(found.scores).all()
+
+
 def test_counts_and_their_logarithms_get_the_same_calls(model, raw):
     same(annotate_blocks(model, blocks_of(log_cp10k(raw))), annotate_blocks(model, blocks_of(raw)), atol=1e-4)
 

@@ -145,10 +145,10 @@ def _values(model: Model, query: CellBlocks, positions: npt.NDArray[np.intp]) ->
     lacks. Totals are then taken over the model's features, as if these had the reference's share of them.
     """
     values, share = detect(query, model.modality), model.training.get("feature_share")
-    if share is None:  # peaks, or a model of before there was one
+    weight = np.expm1(model.mean.astype(np.float64))
+    if share is None or not weight.any():  # peaks, a model of before there was one, or features without counts
         return values
     there = positions >= 0
-    weight = np.expm1(model.mean.astype(np.float64))
     expected = share * weight[there].sum() / weight.sum()
     found = feature_share(query, positions[there], values)
     if found * FOREIGN >= expected:
