@@ -94,6 +94,8 @@ def save(content: bytes, path: str | os.PathLike[str]) -> None:
     ModelFileError
         ``path_not_writable``.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise ModelFileError("path_not_writable", f"The path must be that of one file, not {path!r:.60}.")
     try:
         with replacing(path) as temporary:
             temporary.write_bytes(content)
@@ -148,6 +150,8 @@ def load(path: str | os.PathLike[str]) -> bytes:
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:
+    if not isinstance(path, (str, os.PathLike)):
+        raise ModelFileError("file_not_found", f"The path must be that of one file, not {path!r:.60}.")
     source = Path(path)
     if not source.is_file():
         raise ModelFileError("file_not_found", f"There is no file {source}.")
