@@ -80,7 +80,8 @@ def find_common_features(
     Notes
     -----
     Genes are ranked by variance after a variance-stabilising fit [1]_ (counts) or by normalised dispersion [2]_
-    (log-normalised values), peaks by the number of cells that have them.
+    (log-normalised values), peaks by the number of cells that have them. A data set in which nothing varies, such as
+    one of a single cell, has no say in their order.
 
     .. [1] Stuart et al., Comprehensive integration of single-cell data, Cell 2019.
     .. [2] Satija et al., Spatial reconstruction of single-cell gene expression data, Nature Biotechnology 2015.

@@ -132,20 +132,20 @@ def _among(features: Names, cells: Names) -> bool:
 
 
 def _shared_ranks(sets: Sequence[CellBlocks], where: npt.NDArray[np.intp], modality: Modality) -> npt.NDArray[np.intp]:
-    """Return the rank of each shared feature in each data set, by variability; sets x shared features."""
-    return np.stack(
-        [
-            ranks(variability(data, modality), data.feature_names)[positions]
-            for data, positions in zip(sets, where, strict=True)
-        ]
-    )
+    """Return the rank of each shared feature in each data set, by variability; sets x shared features.
+
+    Data sets in which nothing varies have no order to tell: they are left out where another one has.
+    """
+    scores = [variability(data, modality) for data in sets]
+    telling = [i for i, score in enumerate(scores) if score.max() > score.min()] or range(len(sets))
+    return np.stack([ranks(scores[i], sets[i].feature_names)[where[i]] for i in telling])
 
 
 def _by_widening(sets: Sequence[CellBlocks], where: npt.NDArray[np.intp], modality: Modality) -> npt.NDArray[np.intp]:
     """Order shared features by the step at which the widening search meets them in every data set.
 
     Taking the k best of every set and raising k one by one meets a feature at its worst rank, so that one sort is the
-    whole search. What is met in the same step comes in the order of the reference.
+    whole search. What is met in the same step comes in the order of the reference, or of the first that tells one.
     """
     rank = _shared_ranks(sets, where, modality)
     return where[0][np.lexsort((rank[0], rank.max(axis=0)))]
