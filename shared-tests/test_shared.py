@@ -25,6 +25,7 @@ COMPOSED = {"labels_length", "batch_length", "groups_length", "duplicate_feature
 WITHOUT_A_CASE = {
     "missing_package": "the machines that run the cases have all packages",
     "no_lsi": "there are no cases of embed()",
+    "no_shared_labels": "the archived models have the same labels",
     "too_few_cells": "training leaves out the LSI of so few cells",
     "too_many_values": "only R limits the size of a sparse matrix, to more values than a case can have",
 }

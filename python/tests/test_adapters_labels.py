@@ -40,6 +40,10 @@ LABELS = {
     "strings with a missing one": (series(["B", pd.NA, "B", "T"], CELLS, "string"), ["B", None, "B", "T"]),
     "nullable integers": (series([1, pd.NA, 3, 4], CELLS, "Int64"), ["1", None, "3", "4"]),
     "empty text": (["B", "", "B", "T"], ["B", None, "B", "T"]),
+    "missing ones as words": (series(["B", None, "T", np.nan], CELLS, object).astype(str), ["B", None, "T", None]),
+    "missing ones as words in a list": (["B", "nan", "<NA>", "T"], ["B", None, None, "T"]),
+    "missing ones as a category": (pd.Categorical(["B", "nan", "B", "T"]), ["B", None, "B", "T"]),
+    "a word beside a missing one": (["B", "nan", None, "T"], ["B", "nan", None, "T"]),
     "not a time": ([pd.NaT, "B", "T", "T"], [None, "B", "T", "T"]),
 }
 

@@ -190,6 +190,6 @@ def test_tables_without_a_common_chromosome():
 
 def test_bioframe_that_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "bioframe", None)
-    with pytest.raises(EngineError, match=r"deepscore\[chromatin\]") as caught:
+    with pytest.raises(EngineError, match=r"pip install bioframe\.") as caught:
         iv.overlaps(table(("1", 1, 2)), table(("1", 1, 2)))
     assert caught.value.code == "missing_package"

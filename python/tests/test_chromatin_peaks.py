@@ -152,6 +152,14 @@ def test_few_overlaps_of_unknown_builds_are_a_warning():
         assert common_peaks([a, b]).tolist() == ["chr1:0-5"]
 
 
+def test_peaks_that_touch_are_of_one_genome():
+    a = names(*[f"chr1:{s}-{s + 5}" for s in range(0, 1000, 10)])
+    b = names(*[f"chr1:{s + 5}-{s + 9}" for s in range(0, 1000, 10)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(common_peaks([a, b])) == len(common_peaks([b, a])) == 100
+
+
 def test_match_tells_what_is_covered(caplog):
     available = names("CD3E", "chr1:0-10", "chr1:10-20", "MS4A1", "chr2:5-6")
     wanted = names("1:5-15", "1:15-16", "1:20-30", "2-0-9")

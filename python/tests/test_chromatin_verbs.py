@@ -169,7 +169,7 @@ def test_an_empty_list_is_told_how_many_are_needed():
 
 def test_without_bioframe_it_is_said_what_to_install(atac, monkeypatch):
     monkeypatch.setitem(sys.modules, "bioframe", None)
-    with pytest.raises(EngineError, match=r"pip install 'deepscore\[chromatin\]'") as caught:
+    with pytest.raises(EngineError, match=r"pip install bioframe\.") as caught:
         deepscore.find_common_peaks([atac, atac])
     assert caught.value.code == "missing_package"
 

@@ -3,7 +3,10 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import os
 import re
+import subprocess
+import sys
 
 import anndata as ad
 import mudata
@@ -171,6 +174,7 @@ def test_activity_counts_fragments_of_the_cells_in_a_file(multiome, folder):
     [
         (("activity", "query.h5ad", "none.bed", "-o", "out.h5ad"), "file_not_found"),
         (("bridge", "model.deepscore", "none.h5mu", "-o", "m"), "file_not_found"),
+        (("activity", "f.tsv", "genes.bed", "--cells", "none.txt", "-o", "out.h5ad"), "file_not_found"),
         (("inspect", "none"), "file_not_found"),
         (("inspect", "query.h5ad"), "not_a_model"),
         (("annotate", "model.deepscore", "none.h5ad", "-o", "out.h5ad"), "file_not_found"),
@@ -181,6 +185,13 @@ def test_activity_counts_fragments_of_the_cells_in_a_file(multiome, folder):
         (("check", "ref.h5ad", "--labels", "cell_type", "--folds", "1"), "bad_argument"),
         (("train", "ref.h5ad", "--labels", "none", "--n-features", "20", "-o", "m"), "column_not_found"),
         (("train", "ref.h5ad", "--labels", "cell_type", "--n-features", "0", "-o", "m"), "bad_argument"),
+        (("train", "ref.h5ad", "--labels", "cell_type", "-o", "./ref.h5ad"), "path_not_writable"),
+        (("train", "ref.h5ad", "--labels", "l", "--query", "query.h5ad", "-o", "query.h5ad"), "path_not_writable"),
+        (("bridge", "model.deepscore", "query.h5ad", "-o", "model.deepscore"), "path_not_writable"),
+        (("activity", "query.h5ad", "genes.bed", "-o", "query.h5ad"), "path_not_writable"),
+        (("annotate", "model.deepscore", "query.h5ad", "--peaks", "ref.h5ad", "-o", "ref.h5ad"), "path_not_writable"),
+        (("annotate", "model.deepscore", "query.h5ad", "-o", "o.h5ad", "--report", "o.h5ad"), "path_not_writable"),
+        (("annotate", "model.deepscore", "query.h5ad", "-o", "o.h5ad", "--report", "query.h5ad"), "path_not_writable"),
         (("train", "not read.h5ad", "--labels", "cell_type", "-o", "none/m"), "path_not_writable"),
         (("train", "not read.h5ad", "--labels", "cell_type", "-o", "."), "path_not_writable"),
     ],
@@ -192,6 +203,15 @@ def test_an_error_is_one_line_with_its_code(with_model, capsys, arguments, code)
     assert last.startswith("deepscore: ")
     assert last.endswith(f"[{code}]")
     assert {path.name: path.read_bytes() for path in with_model.iterdir()} == before
+
+
+def test_a_reader_that_has_enough_is_no_error(with_model):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "deepscore", "inspect", "model.deepscore"]
+    found = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert found.stderr == b""
 
 
 @pytest.mark.parametrize(("arguments", "status"), [(("--version",), 0), (("--help",), 0), ((), 2), (("fly",), 2)])

@@ -143,6 +143,16 @@ def test_the_order_of_queries_does_not_matter():
     assert task.search(12, "variable") == expected
 
 
+@pytest.mark.parametrize("change", [lambda x: x[:1], lambda x: 0 * x], ids=["one cell", "no counts"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_data_set_without_variance_has_no_say_in_the_order(change, which):
+    task = Task(4, n_queries=2)
+    matrix, features = task.tables[which]
+    task.sets[which] = blocks_of(change(matrix), features)
+    others = [ranking for i, ranking in enumerate(task.rankings()) if i != which]
+    assert task.search(9, "variable") == [name for name in widening(others, 99) if name in task.shared][:9]
+
+
 @pytest.mark.parametrize("strategy", ["markers_in_variable", "markers"])
 def test_every_label_is_served(strategy):
     task = Task(2, n_queries=1, n_features=60, n_cells=240)

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from jsonschema import Draft202012Validator
 from safetensors.numpy import load as load_tensors
 
+import deepscore
 from deepscore import modelfile
 from deepscore.chromatin.lsi import LSI
 from deepscore.config import ACTIVATIONS
@@ -166,6 +167,18 @@ def test_a_missing_file_is_told(tmp_path):
         with pytest.raises(ModelFileError) as caught:
             modelfile.load(path)
         assert caught.value.code == "file_not_found"
+
+
+@pytest.mark.parametrize("path", [None, 3, b"model"])
+def test_what_is_no_path_is_told(trained, path):
+    for verb, code in (
+        (deepscore.load, "file_not_found"),
+        (deepscore.inspect_model, "file_not_found"),
+        (trained.save, "path_not_writable"),
+    ):
+        with pytest.raises(ModelFileError) as caught:
+            verb(path)
+        assert caught.value.code == code
 
 
 def test_a_file_larger_than_any_model_is_not_read(tmp_path, monkeypatch):

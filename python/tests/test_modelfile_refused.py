@@ -226,6 +226,32 @@ def test_an_edited_tensor_is_recognised(name):
     assert code_of(repacked(None, change)) == "edited"
 
 
+def named_unclassified(manifest):
+    for labels in (manifest["labels"], manifest["profiles"]["labels"]):
+        labels[:] = ["Unclassified" if label == "B cell" else label for label in labels]
+
+
+def of_peaks(manifest):
+    manifest["modality"] = "peaks"
+
+
+def with_recipe_of_peaks(manifest):
+    manifest["normalization"]["method"] = "tfidf"
+
+
+@pytest.mark.parametrize(
+    ("change", "tensor"),
+    [(named_unclassified, None), (of_peaks, None), (with_recipe_of_peaks, "feature_idf")],
+    ids=["a label that is the word for none", "peaks by the recipe of genes", "genes by the recipe of peaks"],
+)
+def test_parts_that_no_model_has_together_are_refused(change, tensor):
+    def add(tensors):
+        if tensor is not None:
+            tensors[tensor] = np.ones(12, np.float32)
+
+    assert code_of(repacked(change, add, seal=True)) == "invalid_manifest"
+
+
 # A digest proves nothing against someone who computes it anew: whatever is in such a file must be refused cleanly.
 FORGED = {
     "temperature is not a number": put("calibration", "temperature", float("nan")),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from deepscore import plots
-from deepscore.errors import InputError
+from deepscore.errors import EngineError, InputError
 from deepscore.training import fit
 from synthetic import blocks_of, dataset, quick, silent
 
@@ -55,6 +56,14 @@ def test_watching_changes_nothing_in_the_model(prepared, tmp_path):
 def test_without_a_path_nothing_is_watched(prepared):
     with plots.watching(None, prepared, None, 0) as on_epoch:
         assert on_epoch is None
+
+
+@pytest.mark.parametrize("module", ["PIL", "matplotlib.figure"])
+def test_without_packages_for_pictures_it_is_said_what_to_install(prepared, tmp_path, monkeypatch, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(EngineError, match=r"pip install matplotlib pillow\.") as caught:
+        film(prepared, tmp_path / "film.gif")
+    assert caught.value.code == "missing_package"
 
 
 def test_a_folder_that_is_not_there_is_told_before_training(prepared, tmp_path):
@@ -108,6 +117,16 @@ def test_principal_components_are_those_of_a_dense_decomposition(rng):
     expected = left[:, :2] * values[:2]
     found = plots.principal_components(sp.csr_matrix(dense))
     np.testing.assert_allclose(np.abs(found), np.abs(expected), rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("n_cells", [16, 64, 60])
+def test_any_number_of_cells_has_components_and_cells_that_are_the_same_have_none(rng, n_cells):
+    varying = rng.poisson(2, (n_cells, 100))
+    assert plots.principal_components(sp.csr_matrix(varying)).std(axis=0).min() > 0
+    for same in (np.zeros((n_cells, 100)), np.tile(rng.normal(size=100), (n_cells, 1))):
+        np.testing.assert_array_equal(plots.principal_components(sp.csr_matrix(same)), np.zeros((n_cells, 2)))
+    along_a_line = np.outer(np.arange(n_cells), np.ones(100))
+    assert np.isfinite(plots.principal_components(sp.csr_matrix(along_a_line))).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 5), (2, 5), (5, 1), (5, 2), (3, 3)])

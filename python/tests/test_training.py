@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from deepscore.calibrate import cross_calibrated, expected_calibration_error, fit_temperature
 from deepscore.config import SCHEDULES
-from deepscore.errors import DeepScoreError
+from deepscore.errors import DeepScoreError, EngineError
 from deepscore.linear import fit_linear
 from deepscore.network import Network
 from deepscore.novelty import profiles_of
@@ -369,6 +370,13 @@ def test_the_progress_bar_shows_loss_and_accuracy(prepared, capsys, progress):
     for wanted in (f"loss={last['loss']:.3f}", f"accuracy={last['accuracy']:.3f}", "4/4"):
         assert (wanted in told.err) == progress
     assert told.out == ""
+
+
+def test_without_tensorboard_it_is_said_what_to_install(prepared, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(EngineError, match=r"pip install tensorboard\.") as caught:
+        fit(prepared, quick(), silent(tensorboard=str(tmp_path)))
+    assert caught.value.code == "missing_package"
 
 
 def test_tensorboard_reads_what_was_written(prepared, tmp_path):

@@ -7,7 +7,7 @@
 #' @param query The data set to annotate, or `NULL`. The cells of a fold are called as if they had
 #'   its features only: a missing feature counts as its mean.
 #' @param common_features Names of the features to use. `NULL`: the 2,000 most variable features of
-#'   the reference.
+#'   the reference; of peaks, the 10,000 that most cells have.
 #' @param layer,query_layer The values to read from `reference` and from `query`: a slot or layer
 #'   of a Seurat assay, or the name of an assay of a SingleCellExperiment. `NULL`: counts where
 #'   there are any, else the log-normalised data.

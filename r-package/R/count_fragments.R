@@ -6,7 +6,7 @@
 #'   chromosome, then by start.
 #' @param peaks What to count: see [match_peaks()].
 #' @param cells Barcodes to count, as the file spells them, or a data set whose cells have these
-#'   names.
+#'   names. They must be given.
 #' @param counting `"fragments"`: a fragment counts once in every peak with which it shares a base,
 #'   as in Signac's FeatureMatrix. `"insertions"`: each of its two ends counts where it lies, as in
 #'   Cell Ranger ATAC and ArchR.
@@ -21,7 +21,8 @@
 #' writeLines(c("chr1\t120\t190\tcell-1\t1", "chr1\t195\t260\tcell-2\t2"), path)
 #' count_fragments(path, c("chr1:100-200", "chr1:250-300"), c("cell-1", "cell-2"))
 #' @export
-count_fragments <- function(fragments, peaks, cells, counting = "fragments", progress = TRUE) {
+count_fragments <- function(fragments, peaks, cells = NULL, counting = "fragments",
+                            progress = TRUE) {
   cells <- as_cell_names(cells)
   answer <- call_engine(
     "count_fragments", one_path(fragments, "fragments"), as_peaks(peaks), strings(cells),

@@ -5,7 +5,8 @@
 #'
 #' @param hidden_nodes Nodes of each hidden layer, first to last.
 #' @param common_features Names of the features to learn from, from [find_common_features()].
-#'   `NULL`: the 2,000 most variable features of the reference.
+#'   `NULL`: the 2,000 most variable features of the reference; of peaks, the 10,000 that most cells
+#'   have.
 #' @param n_labels Number of different labels, checked against the reference where given.
 #' @param epochs,batch_size Passes over the cells, and cells in a step. `NULL`: chosen by the size
 #'   of the reference: about 100,000 cells are seen, in 2 to 30 epochs; a batch is a power of two
@@ -17,11 +18,13 @@
 #'   (Srivastava et al., JMLR 2014), 0 to 0.95.
 #' @param batchnorm Are hidden layers batch-normalised (Ioffe and Szegedy, ICML 2015)?
 #' @param max_norm Greatest length of the incoming weights of a node, enforced after every step.
-#'   `NULL`: no limit.
+#'   `NULL`: no limit. Weights in the model file have other lengths: batch normalisation is
+#'   folded into them, and the last layer is multiplied with its share of the logits, found by
+#'   calibration.
 #' @param l1 Weight of the sum of absolute weights in the loss.
 #' @param l2 Decoupled weight decay.
 #' @param seed Seed of every random choice: the same seed gives the same model on the same machine.
-#' @param device Where torch trains: `"cpu"`, `"cuda"` or `"mps"`.
+#' @param device Where torch trains: `"cpu"` or `"cuda"`.
 #'
 #' @return An object of class `DeepScore`. It holds plain R values only, never a pointer to Python:
 #'   `saveRDS()`, parallel workers and new sessions work. Every verb returns a new object.

@@ -18,7 +18,8 @@
 #' @param test Test for markers: `"t-test"` (Welch) or `"wilcoxon"` (rank sum).
 #'
 #' @details Genes are ranked by the standardised variance of Stuart et al. (2019) on counts, and by
-#'   normalised dispersion on log-normalised data. The result depends on nothing random.
+#'   normalised dispersion on log-normalised data. A data set in which nothing varies, such as one
+#'   of a single cell, has no say in their order. The result depends on nothing random.
 #' @references Stuart T, et al. (2019). Comprehensive Integration of Single-Cell Data. *Cell*
 #'   177, 1888-1902. \doi{10.1016/j.cell.2019.05.031}
 #'

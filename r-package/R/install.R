@@ -1,7 +1,8 @@
 #' Install the engine
 #'
 #' Makes a virtual environment with the Python package deepscore and what it needs for chromatin
-#' (bioframe), where the verbs then find it.
+#' (bioframe), pictures of the training (matplotlib, pillow) and TensorBoard, where the verbs then
+#' find it.
 #'
 #' @param engine What to install: the folder of a clone of the project, a wheel, or anything that
 #'   pip understands. `NULL`: the clone around the working directory.
@@ -36,7 +37,7 @@ install_deepscore <- function(engine = NULL, envname = "r-deepscore", python = N
   without_library_path({
     if (is_new) do.call(reticulate::virtualenv_create, create)
     reticulate::py_install(
-      c(torch, with_extra(engine)),
+      c(torch, with_extras(engine)),
       envname = envname, method = "virtualenv", pip = TRUE
     )
   })
@@ -54,10 +55,11 @@ check_install <- function(engine, envname) {
   }
 }
 
-# With the packages that peaks and fragments need; a requirement that names extras keeps its own.
-with_extra <- function(engine) {
-  if (file.exists(engine)) return(paste0(engine, "[chromatin]"))
-  sub("^([A-Za-z0-9._-]+)(?=$|[ =<>~!@])", "\\1[chromatin]", engine, perl = TRUE)
+# With the packages that verbs of R can need; a requirement that names extras keeps its own.
+with_extras <- function(engine) {
+  extras <- "[chromatin,plots,tensorboard]"
+  if (file.exists(engine)) return(paste0(engine, extras))
+  sub("^([A-Za-z0-9._-]+)(?=$|[ =<>~!@])", paste0("\\1", extras), engine, perl = TRUE)
 }
 
 # R's own library path would make another Python load the wrong libpython, without its ssl.

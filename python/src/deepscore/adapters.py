@@ -35,8 +35,8 @@ __all__ = [
     "write_h5ad",
 ]
 
-# What numpy makes of a missing value in an array of text.
-WORDS = ("nan", "None", b"nan", b"None")
+# What numpy and pandas make of a missing value where all values become text.
+WORDS = ("nan", "None", "<NA>", b"nan", b"None")
 # What a modality may be called in a MuData.
 MODALITY_KEYS = {
     "rna": ("rna", "gex", "RNA"),
@@ -143,7 +143,7 @@ def _open_mudata(path: Path) -> Any:
     try:
         import mudata
     except ImportError as error:
-        raise EngineError("missing_package", "MuData files need mudata: pip install 'deepscore[mudata]'.") from error
+        raise EngineError("missing_package", "MuData files need mudata: pip install mudata.") from error
     with _without_pulling():
         return mudata.read_h5mu(path, backed="r")
 
@@ -274,7 +274,8 @@ def labels_of(source: Source, values: Any, what: str) -> Names:
 
     Returns
     -------
-    One string per cell, None where missing.
+    One string per cell, None where missing: also for the words that numpy and pandas make of a missing value, where all
+    values are text.
 
     Raises
     ------
@@ -300,7 +301,8 @@ def labels_of(source: Source, values: Any, what: str) -> Names:
         raise InputError(
             f"{what}_length", f"{what} is the name of a column or one value per cell, not a {type(values).__name__}."
         )
-    text = isinstance(values, np.ndarray) and values.dtype.kind in "US"  # numpy has written missing values as words
+    values = list(values)
+    text = all(isinstance(value, (str, bytes)) for value in values)  # missing values were written as words
     return np.array([None if text and value in WORDS else _as_label(value) for value in values], dtype=object)
 
 

@@ -79,7 +79,8 @@ def find_common_features(
     Notes
     -----
     Genes are ranked by variance after a variance-stabilising fit [1]_ (counts) or by normalised dispersion [2]_
-    (log-normalised values), peaks by the number of cells that have them.
+    (log-normalised values), peaks by the number of cells that have them. A data set in which nothing varies, such as
+    one of a single cell, has no say in their order.
 
     .. [1] Stuart et al., Comprehensive integration of single-cell data, Cell 2019.
     .. [2] Satija et al., Spatial reconstruction of single-cell gene expression data, Nature Biotechnology 2015.
@@ -199,7 +200,9 @@ class DeepScore:
     batchnorm
         Whether hidden layers are batch-normalised (Ioffe and Szegedy, ICML 2015).
     max_norm
-        Greatest length of the incoming weights of a node, enforced after every step.
+        Greatest length of the incoming weights of a node, enforced after every step. Weights in the model file have
+        other lengths: batch normalisation is folded into them, and the last layer is multiplied with its share of the
+        logits, found by calibration.
     l1
         Weight of the sum of absolute weights in the loss.
     l2
@@ -276,7 +279,8 @@ class DeepScore:
             counts or log-normalised values (natural logarithms, or to the base 2 or 10).
         labels
             Column of ``obs``, or one label per cell (a Series is aligned by cell name). Cells whose label is missing
-            are left out and counted.
+            are left out and counted. Where all labels are text, "nan", "None" and "<NA>" are missing ones, too: what
+            ``astype(str)`` makes of them.
         layer
             Layer to read in place of X.
         batch
@@ -429,7 +433,8 @@ class DeepScore:
         confidence", "outlier", "low overlap", "no counts"). With `groups`, ``deepscore_group`` and
         ``deepscore_group_share``: the group's most frequent call and the share of its cells that have it. On request
         ``obsm["deepscore_probabilities"]`` (cells x labels), given that the cell's type is one of the reference's: an
-        outlier's score is lower than its probability. A path is opened backed; the file is not changed.
+        outlier's score is lower than its probability. Of a MuData, the columns are in ``mdata[modality].obs``. A path
+        is opened backed; the file is not changed.
 
         Raises
         ------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -17,6 +18,10 @@ from .version import CREATED_WITH
 
 __all__ = ["main"]
 
+# Arguments that name files to read, and files to write.
+INPUTS = ("reference", "query", "rna_model", "multiome", "x", "annotation", "cells", "model", "peaks")
+OUTPUTS = ("output", "report")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return 0, or 1 after an error that is printed with its code."""
@@ -25,18 +30,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.captureWarnings(capture=True)
     warnings.formatwarning = lambda message, *where: f"warning: {message}"
     try:
-        for name in ("output", "report"):
+        for name in OUTPUTS:
             if getattr(arguments, name, None) is not None:
                 require_writable(getattr(arguments, name))
+        _require_free(arguments)
         if arguments.run in (_annotate, _activity) and Path(arguments.output).suffix != ".h5ad":
             raise InputError(
                 "path_not_writable", f"The output is an AnnData file: {arguments.output} must end in .h5ad."
             )
         arguments.run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads the output, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at the end
+        return 1
     except (DeepScoreError, OSError, EOFError) as error:
         print(f"deepscore: {error} [{getattr(error, 'code', 'os_error')}]", file=sys.stderr)
         return 1
     return 0
+
+
+def _require_free(arguments: argparse.Namespace) -> None:
+    """Refuse an output that would replace an input or another output; a query may be annotated in place."""
+    given = [getattr(arguments, name, None) or [] for name in INPUTS]
+    taken = [path for paths in given for path in ([paths] if isinstance(paths, str) else paths)]
+    for name in OUTPUTS:
+        path = getattr(arguments, name, None)
+        if path is None:
+            continue
+        in_place = arguments.query if (arguments.run, name) == (_annotate, "output") else None
+        if os.path.realpath(path) in [os.path.realpath(other) for other in taken if other != in_place]:
+            raise InputError("path_not_writable", f"{path} is read or written by this command already: name another.")
+        taken.append(path)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -167,6 +191,8 @@ def _activity(arguments: argparse.Namespace) -> None:
 
     cells = None
     if arguments.cells is not None:  # plain, or gzip as Cell Ranger writes it
+        if not Path(arguments.cells).is_file():
+            raise InputError("file_not_found", f"There is no file {arguments.cells}.")
         with opened(Path(arguments.cells)) as file:
             cells = file.read().split()
     options = _given(arguments, "upstream", "weighting", "layer", "modality")

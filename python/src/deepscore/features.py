@@ -18,6 +18,7 @@ from .config import choice, whole
 from .errors import ConfigError, InputError
 from .markers import MarkerTest, marker_scores
 from .naming import Modality, canonical, is_peak, match_names, select_modality
+from .normalize import IN_SEURAT
 from .variable import Doubles, variability
 
 __all__ = ["Strategy", "common_features", "find_features", "no_shared_features"]
@@ -96,7 +97,7 @@ def shared_positions(reference: CellBlocks, queries: Sequence[CellBlocks]) -> np
     for query in queries:
         found = match_names(reference.feature_names, query.feature_names)
         if not (found >= 0).any():
-            raise no_shared_features(reference.feature_names, query)
+            raise no_shared_features(reference.feature_names, query, reference.cell_names)
         rows.append(found)
     where = np.stack(rows)
     where = where[:, (where >= 0).all(axis=0)]
@@ -105,19 +106,29 @@ def shared_positions(reference: CellBlocks, queries: Sequence[CellBlocks]) -> np
     return where
 
 
-def no_shared_features(wanted: Names, data: CellBlocks) -> InputError:
-    """Explain why a data set has none of the wanted features: other names, or cells and features exchanged."""
-    if (match_names(wanted, data.cell_names) >= 0).sum() > 0.1 * min(len(wanted), data.n_cells):
+def no_shared_features(wanted: Names, data: CellBlocks, cells: Names | None = None) -> InputError:
+    """Explain why a data set has none of the wanted features: other names, or cells and features exchanged.
+
+    Where the wanted features are those of a reference, `cells` are the names of its cells.
+    """
+    turned = None
+    if _among(wanted, data.cell_names):
+        turned = f"{data.n_features} feature names"
+    elif cells is not None and _among(data.feature_names, cells):
+        turned = f"{len(wanted)} feature names of the reference"
+    if turned is not None:
         return InputError(
             "wrong_orientation",
-            f"The features were not found among the {data.n_features} feature names, but they are among the cell "
-            "names: the matrix is the wrong way round. AnnData is cells x features (use adata.T), a matrix in R is "
-            "features x cells.",
+            f"The features were not found among the {turned}, but they are among the cell names: the matrix is the "
+            "wrong way round. AnnData is cells x features (use adata.T), a matrix in R is features x cells.",
         )
-    advice = "Check species, the kind of names, and the modality."
+    advice = f"Check species, the kind of names, and the modality; in Seurat also the assay: {IN_SEURAT}."
     wants_peaks, has_peaks = is_peak(wanted[0]), is_peak(data.feature_names[0])
     if has_peaks and not wants_peaks:
-        advice = "Compute gene activity first (gene_activity), or train on peaks through a multiome (train_bridge)."
+        advice = (
+            "Compute gene activity first (gene_activity), train on peaks through a multiome (train_bridge), or choose "
+            f"genes (in Seurat: {IN_SEURAT})."
+        )
     elif has_peaks and wants_peaks:
         advice = "Peaks are called anew in every study: merge them (find_common_peaks) and count anew (match_peaks)."
     return InputError(
@@ -127,21 +138,25 @@ def no_shared_features(wanted: Names, data: CellBlocks) -> InputError:
     )
 
 
+def _among(features: Names, cells: Names) -> bool:
+    return bool((match_names(features, cells) >= 0).sum() > 0.1 * min(len(features), len(cells)))
+
+
 def _shared_ranks(sets: Sequence[CellBlocks], where: npt.NDArray[np.intp], modality: Modality) -> npt.NDArray[np.intp]:
-    """Return the rank of each shared feature in each data set, by variability; sets x shared features."""
-    return np.stack(
-        [
-            ranks(variability(data, modality), data.feature_names)[positions]
-            for data, positions in zip(sets, where, strict=True)
-        ]
-    )
+    """Return the rank of each shared feature in each data set, by variability; sets x shared features.
+
+    Data sets in which nothing varies have no order to tell: they are left out where another one has.
+    """
+    scores = [variability(data, modality) for data in sets]
+    telling = [i for i, score in enumerate(scores) if score.max() > score.min()] or range(len(sets))
+    return np.stack([ranks(scores[i], sets[i].feature_names)[where[i]] for i in telling])
 
 
 def _by_widening(sets: Sequence[CellBlocks], where: npt.NDArray[np.intp], modality: Modality) -> npt.NDArray[np.intp]:
     """Order shared features by the step at which the widening search meets them in every data set.
 
     Taking the k best of every set and raising k one by one meets a feature at its worst rank, so that one sort is the
-    whole search. What is met in the same step comes in the order of the reference.
+    whole search. What is met in the same step comes in the order of the reference, or of the first that tells one.
     """
     rank = _shared_ranks(sets, where, modality)
     return where[0][np.lexsort((rank[0], rank.max(axis=0)))]

@@ -22,6 +22,7 @@ import scipy.sparse as sp
 from .chromatin.lsi import LSI
 from .errors import ModelFileError
 from .files import replacing
+from .labels import UNCLASSIFIED
 from .model import Model
 from .normalize import Normalization
 from .novelty import WITHIN, Profiles
@@ -104,6 +105,8 @@ def save(content: bytes, path: str | os.PathLike[str]) -> None:
     ModelFileError
         ``path_not_writable``.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise ModelFileError("path_not_writable", f"The path must be that of one file, not {path!r:.60}.")
     try:
         with replacing(path) as temporary:
             temporary.write_bytes(content)
@@ -158,6 +161,8 @@ def load(path: str | os.PathLike[str]) -> bytes:
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:
+    if not isinstance(path, (str, os.PathLike)):
+        raise ModelFileError("file_not_found", f"The path must be that of one file, not {path!r:.60}.")
     source = Path(path)
     if not source.is_file():
         raise ModelFileError("file_not_found", f"There is no file {source}.")
@@ -275,7 +280,7 @@ def from_bytes(content: bytes) -> Model:
     except (SafetensorError, ValueError, LookupError, TypeError) as error:
         raise ModelFileError("invalid_tensors", f"The tensors cannot be read: {error}") from None
     _check_tensors(manifest, tensors)
-    _check_rows(manifest)
+    _check_parts(manifest)
     edited = "Its content is not what was saved: the file was edited or damaged. Use the original."
     if _digest(manifest, tensors) != manifest["content_sha256"]:
         raise ModelFileError("edited", edited)
@@ -321,8 +326,13 @@ def _check_tensors(manifest: dict[str, Any], tensors: Tensors) -> None:
         raise ModelFileError("invalid_tensors", "profiles.variance must not be negative.")
 
 
-def _check_rows(manifest: dict[str, Any]) -> None:
-    """Check that the self-check fits the features and labels, and that every label has its profiles."""
+def _check_parts(manifest: dict[str, Any]) -> None:
+    """Check that the recipe fits the modality, and labels, their profiles and the self-check each other."""
+    recipe = manifest["normalization"]["method"]
+    if (recipe == "tfidf") != (manifest["modality"] == "peaks"):
+        raise ModelFileError("invalid_manifest", f"The recipe {recipe!r} is not one of {manifest['modality']}.")
+    if UNCLASSIFIED in manifest["labels"]:
+        raise ModelFileError("invalid_manifest", f"A label is {UNCLASSIFIED!r}: what cells without a call are called.")
     profiles = manifest.get("profiles")
     if profiles is not None and (
         set(profiles["labels"]) != set(manifest["labels"]) or len(profiles["cells"]) != len(profiles["labels"])

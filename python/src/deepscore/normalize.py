@@ -25,7 +25,17 @@ from .errors import InputError
 from .naming import Modality
 from .threads import overlapped
 
-__all__ = ["SCALE", "Floats", "Normalization", "Values", "check_values", "detect", "feature_share", "typical_total"]
+__all__ = [
+    "IN_SEURAT",
+    "SCALE",
+    "Floats",
+    "Normalization",
+    "Values",
+    "check_values",
+    "detect",
+    "feature_share",
+    "typical_total",
+]
 
 SCALE = 10_000.0
 # Totals below this are no counts of molecules (proportions, say): such data are scaled to 10,000 as the field does.
@@ -34,6 +44,8 @@ LEAST_TOTAL = 100.0
 PEAK_SCALE = 0.3
 # Natural logarithms of what logarithms are taken to: the field has e, Bioconductor 2.
 BASES = {"": 1.0, "log2-": float(np.log(2)), "log10-": float(np.log(10))}
+# How another assay is chosen, where the one in use holds other values, or other features, than those that are wanted.
+IN_SEURAT = 'DefaultAssay(x) <- "RNA" (or the assay of peaks)'
 logger = logging.getLogger("deepscore")
 
 Floats = npt.NDArray[np.float32]
@@ -85,12 +97,13 @@ def check_values(block: sp.csr_matrix, source: str) -> Floats:
             raise InputError(
                 "scaled_data",
                 f"{source} looks scaled (z-scores): {negative:.0%} of its values are negative. Give raw counts or "
-                "log-normalised values: a layer (layer='counts'), adata.raw.to_adata(), or the counts slot in Seurat.",
+                "log-normalised values: a layer (layer='counts'), adata.raw.to_adata(), or in Seurat the counts slot "
+                f"or another assay: {IN_SEURAT}.",
             )
         raise InputError(
             "negative_values",
             f"{source} holds negative values (the lowest is {block.data.min():g}). Give raw counts or log-normalised "
-            "values.",
+            f"values; in Seurat perhaps of another assay: {IN_SEURAT}.",
         )
     return totals
 
@@ -114,7 +127,8 @@ def detect(blocks: CellBlocks, modality: Modality) -> Values:
     elif modality == "peaks":
         raise InputError(
             "scaled_data",
-            f"{blocks.source} holds peaks that are not whole numbers (TF-IDF already?). Give the counts per peak.",
+            f"{blocks.source} holds peaks that are not whole numbers (TF-IDF already?). Give the counts per peak; "
+            f"in Seurat perhaps of another assay: {IN_SEURAT}.",
         )
     elif values.max() > 20:
         found, words = Values("counts"), "non-integer counts (a linear scale)"

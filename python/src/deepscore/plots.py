@@ -69,7 +69,7 @@ def watching(
 
 
 def _missing() -> EngineError:
-    return EngineError("missing_package", "Pictures need matplotlib and pillow: pip install 'deepscore[plots]'.")
+    return EngineError("missing_package", "Pictures need matplotlib and pillow: pip install matplotlib pillow.")
 
 
 def _shown(
@@ -86,12 +86,15 @@ def _shown(
 
 
 def principal_components(matrix: sp.csr_matrix) -> npt.NDArray[np.float64]:
-    """Return the first two principal components, cells x 2."""
+    """Return the first two principal components, cells x 2; zeros where all cells are the same."""
     dense = matrix.toarray().astype(np.float64)
+    if (dense == dense[0]).all():
+        return np.zeros((len(dense), 2))
     dense -= dense.mean(axis=0)
     if min(dense.shape) < 3:
         return np.pad(dense[:, :2], ((0, 0), (0, 2 - min(2, dense.shape[1]))))
-    left, values, _ = svds(dense, k=2, v0=np.ones(min(dense.shape)))
+    start = np.random.default_rng(0).normal(size=min(dense.shape))  # equal numbers have no part in centred columns
+    left, values, _ = svds(dense, k=2, v0=start)
     points: npt.NDArray[np.float64] = (left * values)[:, ::-1]
     return points
 

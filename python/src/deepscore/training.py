@@ -332,7 +332,7 @@ def _board(folder: str | None) -> Iterator[Callable[[dict[str, Any]], None]]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise EngineError(
-            "missing_package", "tensorboard= needs the package tensorboard: pip install 'deepscore[tensorboard]'."
+            "missing_package", "tensorboard= needs the package tensorboard: pip install tensorboard."
         ) from None
     try:
         opened = SummaryWriter(folder)

@@ -4,13 +4,14 @@ test_that("without a clone and without an engine to install, nothing is installe
   expect_code("bad_argument", install_deepscore())
 })
 
-test_that("the extra for chromatin is asked for", {
-  expect_identical(with_extra(tempdir()), paste0(tempdir(), "[chromatin]"))
-  expect_identical(with_extra("deepscore"), "deepscore[chromatin]")
-  expect_identical(with_extra("deepscore==0.1.0"), "deepscore[chromatin]==0.1.0")
-  expect_identical(with_extra("deepscore @ file:///a b"), "deepscore[chromatin] @ file:///a b")
-  expect_identical(with_extra("deepscore[plots]"), "deepscore[plots]")
-  expect_identical(with_extra("git+file:///clone"), "git+file:///clone")
+test_that("the extras that R can use are asked for", {
+  extras <- "[chromatin,plots,tensorboard]"
+  expect_identical(with_extras(tempdir()), paste0(tempdir(), extras))
+  for (rest in c("", "==0.1.0", " @ file:///a b")) {
+    expect_identical(with_extras(paste0("deepscore", rest)), paste0("deepscore", extras, rest))
+  }
+  expect_identical(with_extras("deepscore[plots]"), "deepscore[plots]")
+  expect_identical(with_extras("git+file:///clone"), "git+file:///clone")
 })
 
 test_that("the library path is left out of calls and put back", {

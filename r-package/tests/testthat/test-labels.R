@@ -23,6 +23,7 @@ test_that("missing labels are NULL, not the string NA", {
   expect_length(resolve(values), 80)
   expect_null(resolve(c("", labels_small()[-1]))[[1]])
   expect_null(resolve(factor(values))[[1]])
+  expect_identical(resolve(c("NA", "nan", labels_small()[-(1:2)]))[1:2], list("NA", "nan"))
 })
 
 test_that("labels named after the cells are put in their order", {

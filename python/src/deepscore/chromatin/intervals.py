@@ -57,9 +57,7 @@ def bioframe() -> ModuleType:
     try:
         import bioframe as module
     except ImportError as error:
-        raise EngineError(
-            "missing_package", "Peaks and fragments need bioframe: pip install 'deepscore[chromatin]'."
-        ) from error
+        raise EngineError("missing_package", "Peaks and fragments need bioframe: pip install bioframe.") from error
     return module
 
 

@@ -86,10 +86,11 @@ def _require_one_genome(first: pd.DataFrame, other: pd.DataFrame, number_of_othe
     names = ("Data set 1", f"data set {number_of_other}")
     require_common_chromosomes(first, other, *names)
     small, large = (first, other) if len(first) <= len(other) else (other, first)
-    share = float((np.diff(overlaps(small, large).indptr) > 0).mean())
+    near = small.assign(start=(small["start"] - 1).clip(lower=0), end=small["end"] + 1)  # with those that touch
+    share = float((np.diff(overlaps(near, large).indptr) > 0).mean())
     if share >= FEW:
         return
-    what = f"Only {share:.1%} of the peaks of one overlap the other: {names[0]} and {names[1]}"
+    what = f"Only {share:.1%} of the peaks of one overlap or touch the other: {names[0]} and {names[1]}"
     _refuse_other_build(first, other, what)
     warnings.warn(f"{what} may be of different genome builds. If so, lift one of them over.", UserWarning, stacklevel=4)
 

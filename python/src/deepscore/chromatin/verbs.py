@@ -78,7 +78,7 @@ def find_common_peaks(
     Warns
     -----
     UserWarning
-        Where few peaks of two data sets overlap (intersection only).
+        Where few peaks of two data sets overlap or touch (intersection only).
     """
     one = hasattr(datasets, "obs_names") or isinstance(datasets, (str, os.PathLike, pd.DataFrame))
     one = one or not isinstance(datasets, Iterable)
@@ -140,7 +140,12 @@ def match_peaks(
 
 
 def count_fragments(
-    fragments: str | os.PathLike[str], peaks: Any, cells: Any, *, counting: str = "fragments", progress: bool = True
+    fragments: str | os.PathLike[str],
+    peaks: Any,
+    cells: Any = None,
+    *,
+    counting: str = "fragments",
+    progress: bool = True,
 ) -> Any:
     """Count a 10x fragments file in peaks.
 
@@ -153,7 +158,7 @@ def count_fragments(
     peaks
         As for :func:`match_peaks`.
     cells
-        Barcodes to count, as the file spells them: a list, or an AnnData, whose ``obs`` is kept.
+        Barcodes to count, as the file spells them: a list, or an AnnData, whose ``obs`` is kept. They must be given.
     counting
         ``"fragments"``: a fragment counts once in every peak with which it shares a base, as in Signac's
         FeatureMatrix. ``"insertions"``: each of its two ends counts where it lies, as in Cell Ranger ATAC and ArchR.
