@@ -19,7 +19,7 @@ from .version import CREATED_WITH
 __all__ = ["main"]
 
 # Arguments that name files to read, and files to write.
-INPUTS = ("reference", "query", "rna_model", "multiome", "x", "annotation", "cells", "model", "peaks")
+INPUTS = ("reference", "query", "rna_model", "multiome", "x", "annotation", "cells", "model", "peaks", "peaks_model")
 OUTPUTS = ("output", "report")
 
 
