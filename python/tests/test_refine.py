@@ -100,7 +100,8 @@ def test_the_expected_accuracy_is_agreement_and_confidence(of_study, rng, mixed,
     raw = of_study.predict_proba(x, between)
     calls = tuple(of_study.logits(x, scale).argmax(axis=1) for scale in (own, shifted))
     paths = Sample(of_study, x, groups, 2, np.ones(150, bool)).paths(between)
-    found = refine._expected_accuracy(of_study, paths, calls, raw, mixed[groups])
+    refined = rng.dirichlet(np.full(5, 0.2), n)
+    found = refine._expected_accuracy(of_study, paths, calls, raw, refined, mixed[groups])
 
     def hidden_and_linear(scale):
         z = (x.toarray() - scale.centre[groups]) / scale.deviation[groups]
@@ -116,9 +117,10 @@ def test_the_expected_accuracy_is_agreement_and_confidence(of_study, rng, mixed,
     )
     assert np.mean(one == other) < 1 > np.mean(deep == linear)
     weight = n / (n + 50)
-    expected = weight * (scales + np.mean(deep == linear) + confidence) / 3 + (1 - weight) * confidence
-    if "agreement" in held_out:  # there the same mean is (1 + .8 + .6) / 3 = .8, and .6 are right
-        expected -= 30 / 80 * 0.2
+    signs = scales + np.mean(deep == linear) + confidence + refined.max(axis=1).mean()
+    expected = weight * signs / 4 + (1 - weight) * confidence
+    if "agreement" in held_out:  # there the same mean is (1 + .8 + .6 + .6) / 4 = .75, and .6 are right
+        expected -= 30 / 80 * 0.15
     assert found == pytest.approx(expected, abs=0.005)
 
 
@@ -146,7 +148,8 @@ def test_scores_are_as_high_as_accuracy_is_expected_to_be(of_study):
     x, groups, view = view_of(of_study, counts)
     raw, sample = view.raw(x, groups), Sample(of_study, x, groups, 1, np.ones(150, bool))
     _, calls = queryscale.own_and_shifted(sample)
-    expected = refine._expected_accuracy(of_study, sample.paths(view.scale), calls, raw, np.ones(len(raw)))
+    refined = view.neighbours.lift(raw, x, groups)[0]
+    expected = refine._expected_accuracy(of_study, sample.paths(view.scale), calls, raw, refined, np.ones(len(raw)))
     alone, found, _ = view.predict(x, groups)
     assert found.max(axis=1).mean() == pytest.approx(expected, abs=0.005)
     np.testing.assert_array_equal(alone, raw)

@@ -127,7 +127,7 @@ def look(
             known = p_known(space, groups, present, raw, model.profiles)
         neighbours = Neighbourhoods.of(space, raw, known)
         refined = neighbours.lift(raw, x, groups)[0]
-    expected = _expected_accuracy(model, paths, calls, raw, mixed[groups])
+    expected = _expected_accuracy(model, paths, calls, raw, refined, mixed[groups])
     if peaks is not None and space is not None:
         taught, refined, agreement = teach(peaks, refined, whole=whole, told=told)
         expected = (expected + 2 * agreement) / 3
@@ -135,25 +135,31 @@ def look(
 
 
 def _expected_accuracy(
-    model: Model, paths: tuple[Floats, Floats], calls: tuple[Codes, Codes], raw: Doubles, mixed: Doubles
+    model: Model,
+    paths: tuple[Floats, Floats],
+    calls: tuple[Codes, Codes],
+    raw: Doubles,
+    refined: Doubles,
+    mixed: Doubles,
 ) -> float:
     """Return the accuracy to expect of this query.
 
     Two classifiers that learnt the same reference agree on a new data set about as often as they are right on it
-    (Jiang et al., Assessing generalization of SGD via disagreement, ICLR 2022). Here it is the mean of three: how often
-    the two paths agree, how often the two ways to standardise the query agree, and the confidence itself. With few
-    cells, and for the second in batches of one type, the confidence decides. What cells are too noisy to show, both
-    classifiers miss alike: as far as there were held-out cells, the same mean is taken of those, and what it was wrong
-    by there is taken off.
+    (Jiang et al., Assessing generalization of SGD via disagreement, ICLR 2022). Here it is the mean of four: how often
+    the two paths agree, how often the two ways to standardise the query agree, and the confidence itself, before and
+    after the neighbours were asked. With few cells, and for the second in batches of one type, the first confidence
+    decides. What cells are too noisy to show, both classifiers miss alike: as far as there were held-out cells, the
+    same mean is taken of those, and what it was wrong by there is taken off.
     """
     confidence = float(raw.max(axis=1).mean())
     scales_agree = (mixed * (calls[0] == calls[1]) + (1 - mixed) * confidence).mean()
     paths_agree = (paths[0].argmax(axis=1) == paths[1].argmax(axis=1)).mean()
     weight = len(raw) / (len(raw) + PRIOR_CELLS)
-    expected = weight * (scales_agree + paths_agree + confidence) / 3 + (1 - weight) * confidence
+    signs = [scales_agree, paths_agree, confidence, refined.max(axis=1).mean()]
+    expected = weight * np.mean(signs) + (1 - weight) * confidence
     held_out = model.training.get("held_out", {})
     if "agreement" in held_out:  # there the scales are one, and the confidence is fitted to the accuracy
-        usual = (1 + held_out["agreement"] + held_out["accuracy"]) / 3
+        usual = (1 + held_out["agreement"] + 2 * held_out["accuracy"]) / 4
         weight = held_out["n_cells"] / (held_out["n_cells"] + PRIOR_CELLS)
         expected += weight * (held_out["accuracy"] - usual)
     return float(min(expected, 1))
