@@ -75,21 +75,28 @@ def sparse_rows(batch: SparseBatch, weight: Tensor) -> Tensor:
     )
 
 
-class _SparseProduct(torch.autograd.Function):
-    """CSR rows times weights, with the gradient for the weights as a second sparse product."""
+class _CentredProduct(torch.autograd.Function):
+    """Centred CSR rows times weights; the gradient for the weights is made in one piece, as large as they are."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, batch: SparseBatch, transposed: SparseBatch) -> Tensor:
-        ctx.transposed = transposed
-        return sparse_rows(batch, weight)
+    def forward(
+        ctx: Any, weight: Tensor, batch: SparseBatch, transposed: SparseBatch, centres: Tensor, groups: Tensor
+    ) -> Tensor:
+        ctx.transposed, ctx.centres, ctx.groups = transposed, centres, groups
+        return sparse_rows(batch, weight) - (centres @ weight)[groups]
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return sparse_rows(ctx.transposed, gradients[0].contiguous()), None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        gradient = gradients[0].contiguous()
+        sums = gradient.new_zeros(len(ctx.centres), gradient.shape[1]).index_add_(0, ctx.groups, gradient)
+        product = sparse_rows(ctx.transposed, gradient).addmm_(ctx.centres.T, sums, alpha=-1)
+        return product, None, None, None, None
 
 
-def _sparse_product(weight: Tensor, batch: SparseBatch, transposed: SparseBatch) -> Tensor:
-    product: Tensor = _SparseProduct.apply(weight, batch, transposed)  # type: ignore[no-untyped-call]
+def _centred_product(
+    weight: Tensor, batch: SparseBatch, transposed: SparseBatch, centres: Tensor, groups: Tensor
+) -> Tensor:
+    product: Tensor = _CentredProduct.apply(weight, batch, transposed, centres, groups)  # type: ignore[no-untyped-call]
     return product
 
 
@@ -114,7 +121,7 @@ class Dropout(nn.Module):
 
 def _initial(nodes_in: int, nodes_out: int) -> Tensor:
     """Draw weights as He et al. (ICCV 2015) for rectified units."""
-    return torch.randn(nodes_in, nodes_out) * (2 / nodes_in) ** 0.5
+    return torch.randn(nodes_in, nodes_out, dtype=torch.float32) * (2 / nodes_in) ** 0.5
 
 
 class Network(nn.Module):
@@ -145,12 +152,14 @@ class Network(nn.Module):
         sizes = [n_features, *hidden_nodes, n_labels]
         # Every weight is nodes in x nodes out: the sparse product reads the first one row by row.
         self.weights = nn.ParameterList(_initial(a, b) for a, b in itertools.pairwise(sizes))
-        self.biases = nn.ParameterList(torch.zeros(n) for n in sizes[1:])
-        self.norms = nn.ModuleList(nn.BatchNorm1d(n) if batchnorm else nn.Identity() for n in hidden_nodes)
+        self.biases = nn.ParameterList(torch.zeros(n, dtype=torch.float32) for n in sizes[1:])
+        self.norms = nn.ModuleList(
+            nn.BatchNorm1d(n, dtype=torch.float32) if batchnorm else nn.Identity() for n in hidden_nodes
+        )
         self.activation = activation_function(activation)
         self.dropout = Dropout(dropout_rate)
 
-    def forward(self, batch: SparseBatch, transposed: SparseBatch, centres: Tensor, groups: Tensor | None) -> Tensor:
+    def forward(self, batch: SparseBatch, transposed: SparseBatch, centres: Tensor, groups: Tensor) -> Tensor:
         """Return the logits, cells x labels.
 
         Parameters
@@ -160,13 +169,10 @@ class Network(nn.Module):
         centres
             Groups x features: what is subtracted, in units of the scale.
         groups
-            Row of `centres` for each cell; None where there is one group.
+            Row of `centres` for each cell.
         """
-        weights, biases = list(self.weights), list(self.biases)
-        offset = biases[0] - centres @ weights[0]
-        x = _sparse_product(weights[0], batch, transposed)
-        x = x + (offset if groups is None else offset[groups])
-        for norm, weight, bias in zip(self.norms, weights[1:], biases[1:], strict=True):
+        x = self.biases[0] + _centred_product(self.weights[0], batch, transposed, centres, groups)
+        for norm, weight, bias in zip(self.norms, list(self.weights)[1:], list(self.biases)[1:], strict=True):
             x = torch.addmm(bias, self.dropout(self.activation(norm(x))), weight)
         return x
 
