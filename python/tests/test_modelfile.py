@@ -163,9 +163,21 @@ def test_the_manifest_is_read_without_torch_and_anndata(tmp_path):
 
 
 def test_a_missing_file_is_told(tmp_path):
-    for path in (tmp_path / "none", tmp_path):
+    for path in (tmp_path / "none", tmp_path, tmp_path / ("a" * 300), "a\0b"):
         with pytest.raises(ModelFileError) as caught:
             modelfile.load(path)
+        assert caught.value.code == "file_not_found"
+
+
+def test_a_file_that_may_not_be_read_is_told_with_the_reason(tmp_path, monkeypatch):
+    def refused(*args):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "m").write_bytes(CONTENT)
+    monkeypatch.setattr("pathlib.Path.open", refused)
+    for verb in (modelfile.load, modelfile.inspect_model):
+        with pytest.raises(ModelFileError, match="Permission denied") as caught:
+            verb(tmp_path / "m")
         assert caught.value.code == "file_not_found"
 
 
@@ -222,8 +234,10 @@ def test_a_failure_while_saving_leaves_the_old_file(tmp_path, monkeypatch, name)
 def test_a_path_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("")
-    for path in (tmp_path / "none" / "model", tmp_path / "folder", tmp_path / "file" / "model"):
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("none/model", "folder", "file/model", "pipe", "a\0b", "a" * 300):
+        path = f"{tmp_path}/{name}"
         with pytest.raises(ModelFileError) as caught:
             modelfile.save(CONTENT, path)
         assert caught.value.code == "path_not_writable"
-    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder", "pipe"]

@@ -12,8 +12,10 @@ largest_header <- 100 * 2^20
 #' A model is one file, the same for R and Python. It holds no code: loading one runs none.
 #'
 #' `save_model()` writes to a temporary file first, so a file that is already there survives a
-#' failure. `load_model()` checks everything, up to the answers the model gave when it was saved.
-#' `inspect_model()` reads what the file says about itself, without Python.
+#' failure. It replaces nothing but files: a link to a file stays one, a link to nothing is refused.
+#' `load_model()` checks everything, up to the answers the model gave when it was saved.
+#' `inspect_model()` reads what the file says about itself, without Python, and checks no more than
+#' the outline of that.
 #'
 #' @param ds A trained [DeepScore()] object.
 #' @param path The file; its name ends in `.deepscore` by custom.
@@ -39,6 +41,7 @@ largest_header <- 100 * 2^20
 save_model <- function(ds, path) {
   if (!inherits(ds, "DeepScore")) abort_foreign("save_model", ds)
   bytes <- model_bytes(ds)
+  check_whole(bytes)
   if (!is_string(path) || is.na(path)) {
     abort("ModelFileError", "path_not_writable", "`path` must be the path of one file.")
   }
@@ -46,7 +49,7 @@ save_model <- function(ds, path) {
   # Beside the target, so that the rename is within one file system and atomic.
   beside <- tempfile(paste0(".", basename(target), "-"), tmpdir = dirname(target))
   on.exit(unlink(beside))
-  written <- !dir.exists(target) && tryCatch(
+  written <- is_free(target) && tryCatch(
     {
       writeBin(bytes, beside)
       if (file.exists(target)) Sys.chmod(beside, file.mode(target), use_umask = FALSE)
@@ -58,10 +61,28 @@ save_model <- function(ds, path) {
   if (!written) {
     abort(
       "ModelFileError", "path_not_writable", "Cannot write the model to '", path,
-      "'. Check that the folder exists and may be written to."
+      "'. Check that the folder exists and may be written to, and what is there already."
     )
   }
   invisible(path)
+}
+
+# May a file be put at a path? It would take the place of a link to nothing, and of a device or a
+# pipe, which R cannot tell from a file.
+is_free <- function(path) {
+  if (!file.exists(path)) return(Sys.readlink(path) %in% c("", NA))
+  !dir.exists(path) &&
+    (.Platform$OS.type != "unix" || system2("test", c("-f", shQuote(path))) == 0)
+}
+
+# A model that was cut must not take the place of a whole one.
+check_whole <- function(bytes) {
+  read_manifest(bytes)
+  start <- header_end(bytes, length(bytes))
+  tensors <- parse_json(bytes[9:start])
+  tensors <- tensors[names(tensors) != "__metadata__"]
+  ends <- vapply(tensors, function(tensor) tensor$data_offsets[2], numeric(1))
+  if (max(ends, 0) != length(bytes) - start) abort_truncated()
 }
 
 #' @rdname save_model
@@ -102,7 +123,7 @@ read_manifest <- function(bytes, size = length(bytes)) {
   header <- parse_json(bytes[9:header_end(bytes, size)])
   text <- if (is.list(header)) as.list(header[["__metadata__"]])[["deepscore"]]
   manifest <- if (is.character(text)) parse_json(charToRaw(text))
-  if (!is.list(manifest) || is.null(manifest$format_version)) abort_not_a_model()
+  if (!is.list(manifest) || !"format_version" %in% names(manifest)) abort_not_a_model()
   check_manifest(manifest)
 }
 
@@ -114,6 +135,10 @@ header_end <- function(bytes, size) {
   length <- sum(parts * 65536^(0:3))
   if (length > largest_header || bytes[9] != charToRaw("{")) abort_not_a_model()
   if (size >= 8 + length) return(8 + length)
+  abort_truncated()
+}
+
+abort_truncated <- function() {
   abort(
     "ModelFileError", "truncated", "The model file ends too early. Copy or download it again."
   )
@@ -123,11 +148,16 @@ abort_not_a_model <- function() {
   abort("ModelFileError", "not_a_model", "This is not a DeepScore model file.")
 }
 
+# NULL where the bytes are no JSON in UTF-8, or have a key twice.
 parse_json <- function(bytes) {
-  text <- rawToChar(bytes[bytes != 0])
-  Encoding(text) <- "UTF-8"
+  force(bytes) # its own errors are not about JSON
   tryCatch(
-    simplified(jsonlite::parse_json(text, simplifyVector = FALSE)),
+    {
+      text <- rawToChar(bytes)
+      stopifnot(all(bytes != 0), validUTF8(text))
+      Encoding(text) <- "UTF-8"
+      simplified(jsonlite::parse_json(text, simplifyVector = FALSE))
+    },
     error = function(e) NULL
   )
 }
@@ -135,6 +165,7 @@ parse_json <- function(bytes) {
 # Lists of strings or of numbers as vectors. jsonlite would make numbers of labels such as "NA".
 simplified <- function(x) {
   if (!is.list(x)) return(x)
+  stopifnot(!anyDuplicated(names(x)))
   x <- lapply(x, simplified)
   is_vector <- is.null(names(x)) && length(x) && all(lengths(x) == 1) &&
     (all(vapply(x, is.character, NA)) || all(vapply(x, is.numeric, NA)))
@@ -144,15 +175,9 @@ simplified <- function(x) {
 # The checks of the format's schema that matter for reading a manifest; the engine runs all of them.
 check_manifest <- function(manifest) {
   version <- manifest$format_version
+  refuse_newer(version, manifest$created_with)
   parts <- c("network", "normalization", "calibration", "thresholds", "training", "self_check")
   manifest[parts] <- lapply(manifest[parts], function(part) if (is.list(part)) part else list())
-  if (is.numeric(version) && version[1] > format_version) {
-    abort(
-      "ModelFileError", "newer_version", "The file has format version ", version,
-      ", written by ", manifest$created_with %||% "a newer version",
-      "; this version reads up to ", format_version, ". Upgrade deepscore."
-    )
-  }
   is_valid <- c(
     format_version = is_version(version),
     created_with = is_string(manifest$created_with),
@@ -179,6 +204,15 @@ check_manifest <- function(manifest) {
   structure(manifest, class = "deepscore_manifest")
 }
 
+refuse_newer <- function(version, created_with) {
+  if (!is.integer(version) || length(version) != 1 || version <= format_version) return()
+  abort(
+    "ModelFileError", "newer_version", "The file has format version ", version,
+    ", written by ", created_with %||% "a newer version",
+    "; this version reads up to ", format_version, ". Upgrade deepscore."
+  )
+}
+
 modalities <- c("rna", "peaks", "protein")
 
 training_facts <- c("seed", "n_cells", "n_unlabelled", "cells_per_label", "held_out", "history")
@@ -187,7 +221,7 @@ is_string <- function(x) is.character(x) && length(x) == 1
 
 are_names <- function(x) is.character(x) && length(x) > 0 && !anyDuplicated(x) && all(nzchar(x))
 
-is_version <- function(x) is.numeric(x) && length(x) == 1 && x %in% seq_len(format_version)
+is_version <- function(x) is.integer(x) && length(x) == 1 && x %in% seq_len(format_version)
 
 # Version 1 had no profiles: means over groups of similar cells, 1 to 6 groups for each label.
 are_profiles <- function(profiles) {

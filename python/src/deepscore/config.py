@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from numbers import Real
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from .errors import ConfigError
 
-__all__ = ["ACTIVATIONS", "SCHEDULES", "NetworkConfig", "TrainConfig"]
+__all__ = ["ACTIVATIONS", "SCHEDULES", "NetworkConfig", "TrainConfig", "recorded"]
 
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "selu", "silu", "tanh", "sigmoid")
 SCHEDULES = ("constant", "cosine", "step", "plateau")
 
 Number = TypeVar("Number", int, float)
+# Beyond it no seed and no size makes sense.
+MOST = 2**63 - 1
 
 
 def _refuse(name: str, expected: str, value: object) -> ConfigError:
-    return ConfigError("bad_argument", f"{name} must be {expected}, not {value!r}.")
+    return ConfigError("bad_argument", f"{name} must be {expected}, not {value!r:.80}.")
 
 
-def whole(name: str, value: Any, least: int) -> int:
-    """Return a whole number (R sends 512 as 512.0), or refuse it."""
-    # nan and infinity are no multiples of 1; beyond 2**63 no seed and no size makes sense
-    if not _is_number(value) or value % 1 != 0 or not least <= value < 2**63:
-        raise _refuse(name, f"a whole number of at least {least}", value)
+def whole(name: str, value: Any, least: int, most: int = MOST) -> int:
+    """Return a whole number in ``[least, most]`` (R sends 512 as 512.0), or refuse it."""
+    # nan and infinity are no multiples of 1
+    if not _is_number(value) or value % 1 != 0 or not least <= value <= most:
+        limits = f"of at least {least}" if most == MOST else f"between {least} and {most:,}"
+        raise _refuse(name, f"a whole number {limits}", value)
     return int(value)
 
 
@@ -60,9 +64,23 @@ def flag(name: str, value: Any) -> bool:
 
 def choice(name: str, value: Any, options: Sequence[str]) -> str:
     """Return one of the options, or refuse it."""
-    if value not in options:
+    if not isinstance(value, str) or value not in options:  # an array compares item by item
         raise _refuse(name, "one of " + ", ".join(options), value)
     return str(value)
+
+
+def optional_name(name: str, value: Any) -> str | None:
+    """Return a name or None, or refuse it."""
+    if value is not None and not isinstance(value, str):
+        raise _refuse(name, "a name", value)
+    return value
+
+
+def path_like(name: str, value: Any) -> Path:
+    """Return a path, or refuse what is none."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise _refuse(name, "the path of a file", value)
+    return Path(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,15 +114,15 @@ class NetworkConfig:
         if isinstance(nodes, str) or not isinstance(nodes, Iterable):
             raise _refuse("hidden_nodes", "a list of whole numbers", nodes)
         if names is not None:
-            if isinstance(names, str) or not isinstance(names, Iterable):
-                raise _refuse("common_features", "a list of feature names", names)
+            if isinstance(names, (str, set, frozenset)) or not isinstance(names, Iterable):  # sets have no order
+                raise _refuse("common_features", "a list of different feature names", names)
             names = tuple(str(name) for name in names)
             if not names or len(set(names)) < len(names):
                 raise _refuse("common_features", "a list of different feature names", names[:5])
         if not isinstance(self.device, str):
             raise _refuse("device", "the name of a device", self.device)
         return {
-            "hidden_nodes": tuple(whole("hidden_nodes", n, 1) for n in nodes),
+            "hidden_nodes": tuple(whole("hidden_nodes", n, 1, 100_000) for n in nodes),
             "common_features": names,
             "n_labels": optional(whole, "n_labels", self.n_labels, 2),
             "epochs": optional(whole, "epochs", self.epochs, 1),
@@ -114,11 +132,17 @@ class NetworkConfig:
             "dropout_rate": number("dropout_rate", self.dropout_rate, 0, 0.95),
             "batchnorm": flag("batchnorm", self.batchnorm),
             "max_norm": optional(number, "max_norm", self.max_norm, 1e-6),
-            "l1": number("l1", self.l1, 0),
-            "l2": number("l2", self.l2, 0),
+            "l1": number("l1", self.l1, 0, 1000),
+            "l2": number("l2", self.l2, 0, 1000),
             "seed": whole("seed", self.seed, 0),
             "device": self.device,
         }
+
+
+def recorded(network: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of :class:`NetworkConfig` among what a model file says of its network."""
+    known = {field.name for field in fields(NetworkConfig)} - {"common_features", "n_labels", "seed"}
+    return {name: value for name, value in network.items() if name in known}
 
 
 @dataclass(frozen=True, kw_only=True)

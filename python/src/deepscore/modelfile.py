@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import os
 import struct
 from functools import cache
@@ -20,8 +21,9 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from .chromatin.lsi import LSI
-from .errors import ModelFileError
-from .files import replacing
+from .config import NetworkConfig, recorded
+from .errors import ConfigError, InputError, ModelFileError
+from .files import replacing, require_file
 from .labels import UNCLASSIFIED
 from .model import Model
 from .normalize import Normalization
@@ -33,6 +35,8 @@ FORMAT_VERSION = 3
 MAX_FILE = 8 * 2**30
 MAX_HEADER = 100 * 2**20
 SELF_CHECK_TOLERANCE = 1e-4
+# Before version 3, which has the logarithm, the weight of a peak was the number of cells for each that has it.
+MAX_IDF = (1e9, 50)
 PROFILE_TENSORS = ("mean", "variance", "within")
 LSI_TENSORS = ("loadings", "singular_values", "mean", "deviation")
 # What version 1 called the normalisations.
@@ -110,10 +114,11 @@ def save(content: bytes, path: str | os.PathLike[str]) -> None:
     try:
         with replacing(path) as temporary:
             temporary.write_bytes(content)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a ValueError where the path is none
+        why = getattr(error, "strerror", error)
         raise ModelFileError(
             "path_not_writable",
-            f"The model cannot be written to {path}: {error.strerror}. Whatever was there is unchanged.",
+            f"The model cannot be written to {os.fspath(path)!r}: {why}. Whatever was there is unchanged.",
         ) from error
 
 
@@ -164,8 +169,10 @@ def _existing(path: str | os.PathLike[str]) -> Path:
     if not isinstance(path, (str, os.PathLike)):
         raise ModelFileError("file_not_found", f"The path must be that of one file, not {path!r:.60}.")
     source = Path(path)
-    if not source.is_file():
-        raise ModelFileError("file_not_found", f"There is no file {source}.")
+    try:
+        require_file(source)
+    except InputError as error:
+        raise ModelFileError("file_not_found", str(error)) from None
     if source.stat().st_size > MAX_FILE:
         raise ModelFileError("not_a_model", f"{source} is larger than any model file (8 GiB).")
     return source
@@ -210,7 +217,7 @@ def _manifest(content: bytes, size: int | None = None) -> tuple[dict[str, Any], 
     if 8 + length > (size or len(content)):
         raise _truncated()
     try:
-        header = _json(content[8 : 8 + length])
+        header = _json(content[8 : 8 + length].decode())
         manifest = _json(header["__metadata__"]["deepscore"])
         version = manifest["format_version"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -227,13 +234,25 @@ def _manifest(content: bytes, size: int | None = None) -> tuple[dict[str, Any], 
     return manifest, header
 
 
-def _json(text: str | bytes) -> Any:
-    """Parse JSON as the standard has it: no NaN, no infinity, no half characters."""
+def _json(text: str) -> Any:
+    """Parse JSON that every reader understands alike: finite numbers, no key twice, no half characters."""
 
-    def refuse(name: str) -> None:
-        raise ValueError(f"{name} is not JSON")
+    def finite(number: str) -> float:
+        if not math.isfinite(float(number)):
+            raise ValueError(f"{number} is no finite number")
+        return float(number)
 
-    value = json.loads(text, parse_constant=refuse)
+    def whole(number: str) -> int:
+        if abs(int(number)) >= 2**63:
+            raise ValueError(f"{number} has more than 64 bits")
+        return int(number)
+
+    def different(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError("a key is there twice")
+        return dict(pairs)
+
+    value = json.loads(text, parse_float=finite, parse_constant=finite, parse_int=whole, object_pairs_hook=different)
     json.dumps(value, ensure_ascii=False).encode()
     return value
 
@@ -289,6 +308,10 @@ def from_bytes(content: bytes) -> Model:
     found = _check_probabilities(model, manifest["self_check"]["rows"])
     if not np.abs(expected - found).max() <= SELF_CHECK_TOLERANCE:  # also where it is NaN
         raise ModelFileError("edited", "The model does not give the results it was saved with. " + edited)
+    try:
+        NetworkConfig(seed=manifest["training"]["seed"], **recorded(manifest["network"]))
+    except ConfigError as error:
+        raise ModelFileError("invalid_manifest", f"The settings of the network cannot be used: {error}") from None
     return model
 
 
@@ -319,9 +342,11 @@ def _check_tensors(manifest: dict[str, Any], tensors: Tensors) -> None:
             )
         if not np.isfinite(array).all():
             raise ModelFileError("invalid_tensors", f"{name} holds NaN or infinite values.")
-    for name in ("feature_scale", "lsi.singular_values", "lsi.deviation"):
+    for name in ("feature_scale", "feature_idf", "lsi.singular_values", "lsi.deviation"):
         if name in tensors and not (tensors[name] > 0).all():
             raise ModelFileError("invalid_tensors", f"{name} must be positive.")
+    if "feature_idf" in tensors and tensors["feature_idf"].max() > MAX_IDF[manifest["format_version"] > 2]:
+        raise ModelFileError("invalid_tensors", "feature_idf holds values that no reference has.")
     if "profiles.variance" in tensors and not (tensors["profiles.variance"] >= 0).all():
         raise ModelFileError("invalid_tensors", "profiles.variance must not be negative.")
 

@@ -51,6 +51,13 @@ test_that("files that are no usable model are refused, each for its reason", {
   expect_code("not_a_model", inspect_model(model_file(c(whole[1:8], rev(whole[-(1:8)])))))
   expect_code("not_a_model", inspect_model(model_file(model_bytes_of("no manifest"))))
   expect_code("truncated", inspect_model(model_file(whole[1:100])))
+  with_header <- function(header) {
+    model_file(c(writeBin(c(length(header), 0L), raw(), endian = "little"), header))
+  }
+  header <- whole[-(1:8)]
+  expect_identical(inspect_model(with_header(c(header, charToRaw(" "))))$format_version, 1L)
+  expect_code("not_a_model", inspect_model(with_header(c(header, as.raw(0)))))
+  expect_code("not_a_model", inspect_model(with_header(replace(header, 20, as.raw(0xff)))))
   newer <- model_bytes_of(example_manifest(format_version = 4, created_with = "deepscore 9.9"))
   expect_error(inspect_model(model_file(newer)), "9.9", class = "deepscore_error_newer_version")
   for (wrong in list(
@@ -79,6 +86,34 @@ test_that("saving replaces a file, and a failure leaves it as it was", {
   expect_length(list.files(tempdir(), "^\\.", all.files = TRUE, no.. = TRUE), 0)
 })
 
+test_that("what is no file is not replaced by one", {
+  skip_on_os("windows")
+  ds <- new_deepscore(model = model_bytes_of(example_manifest()))
+  link <- tempfile()
+  file.symlink(tempfile(), link)
+  expect_code("path_not_writable", save_model(ds, link))
+  expect_true(nzchar(Sys.readlink(link)))
+  pipe <- tempfile()
+  skip_if(system2("mkfifo", pipe) != 0)
+  expect_code("path_not_writable", save_model(ds, pipe))
+  expect_identical(system2("test", c("-p", pipe)), 0L)
+})
+
+test_that("a model that was cut or changed by hand is not saved", {
+  skip_if_no_engine()
+  path <- tempfile(fileext = ".deepscore")
+  ds <- trained()
+  save_model(ds, path)
+  before <- readBin(path, "raw", file.size(path))
+  for (n in c(3, 2000, length(before) - 1)) {
+    ds$model <- before[seq_len(n)]
+    expect_error(save_model(ds, path), class = "deepscore_model_file_error")
+  }
+  ds$model <- "abc"
+  expect_code("not_trained", save_model(ds, path))
+  expect_identical(readBin(path, "raw", 1e7), before)
+})
+
 test_that("a folder that may not be written to keeps its file", {
   skip_on_os("windows")
   folder <- tempfile()
@@ -88,7 +123,8 @@ test_that("a folder that may not be written to keeps its file", {
   Sys.chmod(folder, "0500")
   on.exit(Sys.chmod(folder, "0700"))
   skip_if(file.access(folder, 2) == 0, "this user may write everywhere")
-  expect_code("path_not_writable", save_model(new_deepscore(model = as.raw(1)), path))
+  ds <- new_deepscore(model = model_bytes_of(example_manifest()))
+  expect_code("path_not_writable", save_model(ds, path))
   expect_identical(readBin(path, "raw", 10), as.raw(1:3))
 })
 
