@@ -15,8 +15,8 @@ import pytest
 import scipy.sparse as sp
 
 import deepscore
-from deepscore.adapters import as_anndata, labels_of, open_halves, open_source, write_h5ad
-from deepscore.errors import EngineError, InputError
+from deepscore.adapters import as_anndata, labels_of, open_halves, open_source, require_columns, write_h5ad
+from deepscore.errors import ConfigError, EngineError, InputError
 from synthetic import dataset, digest
 
 COLUMNS = ["deepscore", "deepscore_score", "deepscore_raw", "deepscore_reason"]
@@ -364,6 +364,139 @@ def test_a_modality_is_found_by_its_key_or_its_kind(query, asked, n_features, ki
     assert (source.blocks.n_features, source.modality) == (n_features, kind)
 
 
+def change(element, value):
+    """Return a function that replaces an element of a file."""
+
+    def changed(file):
+        attributes, new = dict(file[element].attrs), value(file) if callable(value) else value
+        del file[element]
+        file[element] = new
+        file[element].attrs.update(attributes)
+
+    return changed
+
+
+def change_items(element, where, value):
+    def changed(file):
+        file[element][where] = value
+
+    return changed
+
+
+def delete(file):
+    del file["X/data"]
+
+
+DAMAGE = {
+    "fewer cells": change("X/indptr", lambda file: file["X/indptr"][:-9]),
+    "another shape": lambda file: file["X"].attrs.update(shape=[150, 90]),
+    "no data": delete,
+    "too few data": change("X/data", lambda file: file["X/data"][:-9]),
+    "index too large": change_items("X/indices", 5, 80),
+    "index negative": change_items("X/indices", 5, -1),
+    "pointers": change_items("X/indptr", 10, 900),
+}
+DAMAGED_ARRAYS = {
+    "fewer cells": np.ones((140, 80)),
+    "one dimension": np.ones(150),
+    "three dimensions": np.ones((150, 80, 2)),
+    "text": np.full((150, 80), b"one"),
+    "complex": np.ones((150, 80), complex),
+}
+
+
+@pytest.mark.parametrize("layers", [False, True])
+@pytest.mark.parametrize(
+    ("dense", "damage"),
+    [*((False, damage) for damage in DAMAGE.values()), *((True, change("X", x)) for x in DAMAGED_ARRAYS.values())],
+    ids=[*DAMAGE, *(f"dense: {name}" for name in DAMAGED_ARRAYS)],
+)
+def test_a_damaged_file_is_one_error(query, tmp_path, dense, damage, layers):
+    query.X = query.X.toarray() if dense else query.X
+    if layers:
+        query.layers["raw"] = query.X.copy()
+    path, _ = stored(".h5ad")(query, tmp_path)
+    with h5py.File(path, "r+") as file:
+        damage(file)
+    with pytest.raises(InputError, match="X cannot be read as a matrix of numbers") as caught:
+        open_source(path).blocks.to_csr()
+    assert caught.value.code == "unknown_data"
+
+
+def test_a_damaged_chunk_is_one_error(query, tmp_path):
+    query.X = query.X.toarray()
+    query.write_h5ad(tmp_path / "query.h5ad", compression="gzip")
+    with h5py.File(tmp_path / "query.h5ad") as file:
+        place = file["X"].id.get_chunk_info(0).byte_offset
+    with (tmp_path / "query.h5ad").open("r+b") as file:
+        file.seek(place + 20)
+        file.write(b"\xff" * 40)
+    with pytest.raises(InputError) as caught:
+        open_source(tmp_path / "query.h5ad").blocks.to_csr()
+    assert caught.value.code == "unknown_data"
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc"])
+@pytest.mark.parametrize("part", ["indices", "indptr"])
+def test_a_matrix_that_reaches_outside_itself_is_refused(query, kind, part):
+    matrix = getattr(query.X, f"to{kind}")().copy()
+    getattr(matrix, part)[10] = 2**20
+    query.X = matrix
+    with pytest.raises(InputError) as caught:
+        open_source(query).blocks.to_csr()
+    assert caught.value.code == "unknown_data"
+
+
+@pytest.mark.parametrize("convert", [lambda x: x.astype(complex), lambda x: x.toarray().astype(str)])
+def test_values_that_are_no_real_numbers_are_refused(query, convert):
+    query.X = convert(query.X)
+    with pytest.raises(InputError) as caught:
+        open_source(query)
+    assert caught.value.code == "unknown_data"
+
+
+def test_parts_of_a_small_whole_number_do_not_wrap_round():
+    data = ad.AnnData(sp.csr_matrix((1, 2)))
+    data.X = sp.csr_matrix((np.array([200, 100], np.uint8), np.array([0, 0]), np.array([0, 2])), shape=(1, 2))
+    assert open_source(data).blocks.to_csr().toarray().tolist() == [[300, 0]]
+
+
+@pytest.mark.parametrize("layers", [False, True])
+def test_an_element_that_cannot_be_read_is_named(query, tmp_path, layers):
+    query.obsm["odd"] = np.ones((150, 2))
+    path, _ = stored_layer(".h5ad")(query, tmp_path) if layers else stored(".h5ad")(query, tmp_path)
+    with h5py.File(path, "r+") as file:
+        file["obsm/odd"].attrs["encoding-type"] = "of the future"
+    with pytest.raises(InputError, match="'odd'") as caught:
+        open_source(path)
+    assert caught.value.code == "unknown_data"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_old_file_with_layers_is_read(query, tmp_path):
+    def table(names):
+        return np.array([(name.encode(),) for name in names], dtype=[("index", "S20")])
+
+    with h5py.File(tmp_path / "old.h5ad", "w") as file:
+        file["obs"], file["var"] = table(query.obs_names), table(query.var_names)
+        file["X"] = file["layers/raw"] = query.X.toarray()
+    source = open_source(tmp_path / "old.h5ad", "raw")
+    np.testing.assert_array_equal(source.blocks.to_csr().toarray(), query.X.toarray())
+
+
+@pytest.mark.parametrize(("name", "value"), [("layer", ["raw"]), ("modality", np.array(["rna", "peaks"]))])
+def test_a_layer_and_a_modality_are_names(query, name, value):
+    with pytest.raises(ConfigError, match=name) as caught:
+        open_source(query, **{name: value})
+    assert caught.value.code == "bad_argument"
+
+
+def test_a_path_that_no_system_has_is_told(tmp_path):
+    with pytest.raises(InputError, match="name too long") as caught:
+        open_source(tmp_path / f"{'a' * 300}.h5ad")
+    assert caught.value.code == "file_not_found"
+
+
 # ---------------------------------------------------------------------------------- multiomes, files of MuData
 
 
@@ -460,6 +593,42 @@ def test_an_annotated_file_is_written_beside_the_query(query, trained, tmp_path,
     assert list(again.obsm["deepscore_probabilities"]) == ["B cell", "NK cell", "T cell"]
     assert (again.layers["raw"] != query.layers["raw"]).nnz == 0
     assert int(again.uns["settings"]["k"]) == 15
+
+
+@pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
+@pytest.mark.parametrize("name", ["deepscore", "B cell"])
+def test_texts_that_may_be_missing_and_any_name_of_the_index_are_written(query, trained, tmp_path, suffix, name):
+    query.obs["note"] = pd.array(["a", None] * 75, dtype="string")
+    query.obs.index.name = name
+    with ad.settings.override(allow_write_nullable_strings=True):
+        path, _ = stored(suffix)(query, tmp_path)
+    found = trained.annotate(path, probabilities=True)
+    write_h5ad(found, str(path), str(tmp_path / "out.h5ad"))
+    again = ad.read_h5ad(tmp_path / "out.h5ad")
+    assert again.obs_names.tolist() == query.obs_names.tolist()
+    assert again.obs["note"].isna().sum() == 75
+    assert not isinstance(again.obs["deepscore"].dtype, pd.CategoricalDtype)  # whatever the query came from
+
+
+@pytest.mark.parametrize(
+    ("labels", "wrong"),
+    [
+        (["B", "T", "T/CD4"], "T/CD4"),
+        (["T/CD4", "T"], "T"),
+        (["B", "."], "."),
+        (["_index", "B"], "_index"),
+        (["/obs", "B"], "/obs"),
+        (["a//b", "a/b"], "a/b"),
+    ],
+)
+def test_labels_that_cannot_be_columns_together_are_refused(labels, wrong):
+    with pytest.raises(InputError, match=f"'{wrong}'") as caught:
+        require_columns(labels)
+    assert caught.value.code == "invalid_text"
+
+
+def test_a_slash_in_a_label_is_written():
+    require_columns(["CD4+/CD25 T Reg", "CD4+/CD45RO+ Memory", "B", ".."])
 
 
 def test_a_failure_while_writing_leaves_the_old_output(query, trained, tmp_path, monkeypatch):

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import anndata as ad
+import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from deepscore.adapters import labels_of, open_source
 from deepscore.errors import InputError
@@ -44,6 +46,9 @@ LABELS = {
     "missing ones as words in a list": (["B", "nan", "<NA>", "T"], ["B", None, None, "T"]),
     "missing ones as a category": (pd.Categorical(["B", "nan", "B", "T"]), ["B", None, "B", "T"]),
     "a word beside a missing one": (["B", "nan", None, "T"], ["B", "nan", None, "T"]),
+    "masked": (np.ma.masked_array(["B", "T", "B", "T"], mask=[0, 0, 1, 0]), ["B", "T", None, "T"]),
+    "tensor": (torch.tensor([1, 2, 1, 10]), ["1", "2", "1", "10"]),
+    "lazy": (da.from_array(np.array(["B", "T", "B", "T"])), ["B", "T", "B", "T"]),
     "not a time": ([pd.NaT, "B", "T", "T"], [None, "B", "T", "T"]),
 }
 
@@ -60,6 +65,27 @@ def test_a_series_of_other_cells_is_refused(source, index):
     with pytest.raises(InputError, match="labels is a Series") as caught:
         labels_of(source, series(["B"] * 4, index), "labels")
     assert caught.value.code == "labels_cells"
+
+
+@pytest.mark.parametrize("index", [pd.RangeIndex(3, -1, -1), [3, 2, 1, 0]], ids=["range", "list"])
+def test_a_series_of_numbers_is_aligned_where_they_are_names_of_cells(source, index):
+    values = series(["B", "T", "B", None], index)
+    numbered = open_source(ad.AnnData(np.ones((4, 2)), obs=pd.DataFrame(index=["0", "1", "2", "3"])))
+    assert labels_of(numbered, values, "labels").tolist() == [None, "B", "T", "B"]
+    with pytest.raises(InputError) as caught:
+        labels_of(source, values, "labels")
+    assert caught.value.code == "labels_cells"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [pd.Series([np.ones(1)] * 4), np.rec.fromarrays([["a"] * 4, [1] * 4]), torch.ones(2, 2), [{"a"}] * 4],
+    ids=["arrays", "records", "tensor", "sets"],
+)
+def test_values_that_are_no_labels_are_refused(source, values):
+    with pytest.raises(InputError) as caught:
+        labels_of(source, values, "groups")
+    assert caught.value.code == "groups_length"
 
 
 def test_a_column_that_is_not_there_is_refused_with_those_that_are(source):

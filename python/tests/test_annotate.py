@@ -491,6 +491,12 @@ def test_a_model_of_peaks_of_another_tissue_is_refused(of_rna, of_peaks, halves)
     assert caught.value.code == "no_shared_labels"
 
 
+def test_a_model_of_rna_is_no_model_of_peaks(of_rna, halves):
+    with pytest.raises(InputError, match="peaks_model is a model of rna") as caught:
+        annotate_blocks(of_rna, halves[0], peaks=halves[1], peaks_model=of_rna)
+    assert caught.value.code == "modality_mismatch"
+
+
 def test_genes_are_no_peaks(of_rna, halves):
     with pytest.raises(InputError) as caught:
         annotate_blocks(of_rna, halves[0], peaks=halves[0])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepscore.chromatin.genes import read_annotation
-from deepscore.errors import InputError
+from deepscore.errors import DeepScoreError, InputError
 
 DATA = Path(os.environ.get("DEEPSCORE_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
@@ -59,7 +59,7 @@ def table(*loci):
 
 
 def code_of(source, **options):
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(DeepScoreError) as refused:
         read_annotation(source, **options)
     return refused.value.code
 
@@ -263,6 +263,16 @@ def test_a_damaged_file_is_refused(tmp_path):
     assert code_of(tmp_path / "short.gtf.gz") == "annotation_format"
     (tmp_path / "wrong.gtf.gz").write_bytes(packed[:-8] + b"\0" * 8)
     assert code_of(tmp_path / "wrong.gtf.gz") == "annotation_format"
+
+
+def test_a_strand_that_pandas_says_is_missing_is_none():
+    found = read_annotation(table(("1", 0, 9, "A", None), ("1", 20, 29, "B", "+")).convert_dtypes())
+    assert found["strand"].tolist() == [".", "+"]
+
+
+@pytest.mark.parametrize("given", [["a.gtf"], 5])
+def test_what_is_no_annotation_is_refused(given):
+    assert code_of(given) == "bad_argument"
 
 
 def test_tables_with_other_columns_or_values_are_refused():

@@ -150,6 +150,7 @@ def test_keys_and_standard_chromosomes():
         assert set(iv.chromosome_keys(pd.Series(names))) == {expected}
     keys = iv.chromosome_keys(pd.Series(["chr2", "2"], index=[5, 7], dtype="category"))
     assert keys.to_dict() == {5: "2", 7: "2"}
+    assert iv.chromosome_keys(pd.Series(["chrUn_KI270742v1", "chrUn-KI270742v1"])).nunique() == 1  # Seurat's spelling
 
 
 def test_natural_order_of_chromosomes():

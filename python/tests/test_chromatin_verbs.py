@@ -475,6 +475,11 @@ def test_one_peak_may_be_a_string(atac):
             "invalid_peaks",
         ),
         (lambda data: deepscore.count_fragments("f.tsv", list(data.var_names), 5), "bad_argument"),
+        (lambda data: deepscore.count_fragments(None, list(data.var_names), ["AAA-1"]), "bad_argument"),
+        (lambda data: deepscore.match_peaks(data, list(data.var_names), fragments=5), "bad_argument"),
+        (lambda data: deepscore.gene_activity(data, gene_table(), biotypes=5), "bad_argument"),
+        (lambda data: deepscore.gene_activity("f.tsv", gene_table(), cells=data, layer="raw"), "bad_argument"),
+        (lambda data: deepscore.gene_activity("f.tsv", gene_table(), cells=data, modality="peaks"), "bad_argument"),
         (lambda data: deepscore.count_fragments("f.tsv", list(data.var_names), "barcodes.tsv"), "bad_argument"),
     ],
 )

@@ -194,6 +194,7 @@ def test_activity_counts_fragments_of_the_cells_in_a_file(multiome, folder):
         (("annotate", "model.deepscore", "query.h5ad", "-o", "o.h5ad", "--report", "query.h5ad"), "path_not_writable"),
         (("train", "not read.h5ad", "--labels", "cell_type", "-o", "none/m"), "path_not_writable"),
         (("train", "not read.h5ad", "--labels", "cell_type", "-o", "."), "path_not_writable"),
+        (("train", "not read.h5ad", "--labels", "cell_type", "-o", os.devnull), "path_not_writable"),
     ],
 )
 def test_an_error_is_one_line_with_its_code(with_model, capsys, arguments, code):
@@ -212,6 +213,37 @@ def test_a_reader_that_has_enough_is_no_error(with_model):
     found = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert found.stderr == b""
+
+
+@pytest.mark.parametrize(("model", "status", "told"), [("model.deepscore", 0, ""), ("none", 1, "There is no file")])
+def test_output_may_be_closed(with_model, model, status, told):
+    command = f'exec "{sys.executable}" -m deepscore inspect {model} >&-'
+    found = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
+    assert found.returncode == status
+    assert told in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_characters_that_the_terminal_lacks_are_no_error(folder):
+    dataset(1, labels=["\u03b1", "\u03b2"]).write_h5ad("greek.h5ad")
+    deepscore.DeepScore((4,), epochs=1).set_reference("greek.h5ad", "cell_type").train(progress=False).save("\u03b2")
+    command = [sys.executable, "-m", "deepscore", "inspect"]
+    found, none = (
+        subprocess.run(
+            [*command, name], capture_output=True, check=False, env={**os.environ, "PYTHONIOENCODING": "ascii"}
+        )
+        for name in ("\u03b2", "\u03b3")
+    )
+    assert json.loads(found.stdout)["labels"] == ["\u03b1", "\u03b2"]
+    assert none.stderr.startswith(b"deepscore: There is no file \\u03b3")
+
+
+def test_a_table_that_cannot_be_written_is_refused_before_the_work(folder, capsys):
+    query = dataset(1, labels=["T", "T/CD4"])
+    deepscore.DeepScore((4,), epochs=1).set_reference(query, "cell_type").train(progress=False).save("m")
+    assert run("annotate", "m", "not read.h5ad", "-o", "out.h5ad", "--probabilities") == 1
+    assert capsys.readouterr().err.strip().endswith("[invalid_text]")
+    assert run("annotate", "m", "query.h5ad", "-o", "out.h5ad") == 0
 
 
 @pytest.mark.parametrize(("arguments", "status"), [(("--version",), 0), (("--help",), 0), ((), 2), (("fly",), 2)])
@@ -234,7 +266,7 @@ def test_barcodes_may_be_packed(folder):
 def test_barcodes_that_are_cut_short_are_one_line(folder, capsys):
     (folder / "barcodes.tsv.gz").write_bytes(gzip.compress(b"AAA-1\n" * 99)[:-9])
     assert run("activity", "f.tsv", "genes.bed", "--cells", "barcodes.tsv.gz", "-o", "out.h5ad") == 1
-    assert capsys.readouterr().err.startswith("deepscore: Compressed file ended")
+    assert capsys.readouterr().err.startswith("deepscore: barcodes.tsv.gz is damaged")
 
 
 def test_a_file_survives_a_failed_write(folder, monkeypatch):
@@ -244,7 +276,7 @@ def test_a_file_survives_a_failed_write(folder, monkeypatch):
     peaks.write_h5ad("peaks.h5ad")
     (folder / "out.h5ad").write_text("before")
 
-    def fails(self, path):
+    def fails(self, path, **options):
         with open(path, "w") as file:
             file.write("half")
         raise OSError("no space left")

@@ -26,6 +26,7 @@ def test_labels_are_counted_once_and_sorted_as_text():
         (array(*"BTBTBTB"), None, "wrong_orientation", "7 entries, as many as the data set has features"),
         (array(None, None, None, None), None, "no_labels", "All 4 labels are missing"),
         (array("B", "B", None, "B"), None, "one_label", "'B'"),
+        (array("B", "T\0", "B", "T"), None, "invalid_text", "NUL"),
         (
             array("B", "T", "B", "T"),
             5,

@@ -46,6 +46,10 @@ def test_peaks_are_told_by_their_name(name, expected):
         ["ENSMUSG00000059552.8", "ENSMUSG00000059552"],
         ["TP53", "tp53", "Tp53"],
         ["AC_000123", "AC-000123"],
+        ["chrUn_KI270442v1_10_20", "chrUn-KI270442v1-10-20"],
+        ["NC_000001.11:1000-1500", "NC-000001.11-1000-1500"],
+        ["scaffold_12:10-20", "scaffold-12-10-20"],
+        ["CD4:SK3|CD4|AHS0032", "CD4:SK3-CD4-AHS0032"],
     ],
 )
 def test_spellings_of_one_feature(spellings):

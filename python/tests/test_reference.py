@@ -8,7 +8,7 @@ import pytest
 from deepscore.errors import InputError
 from deepscore.features import common_features
 from deepscore.reference import DEFAULT_FEATURES, Reference, prepare
-from synthetic import blocks_of, dataset, log_cp10k, peak_names, quick
+from synthetic import blocks_of, dataset, log_cp10k, names, peak_names, quick
 
 
 @pytest.fixture
@@ -132,10 +132,29 @@ def test_a_reference_survives_as_bytes(raw, labels, modality):
     assert type(after.test_prop) is float
 
 
+def test_bytes_that_have_changed_are_refused(data, labels):
+    whole = prepare(data, labels, quick()).to_bytes()
+    for at in (0, 30, len(whole) // 2, len(whole) - 1):
+        changed = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+        for damaged in (changed, whole[:at]):
+            with pytest.raises(InputError) as caught:
+                Reference.from_bytes(damaged)
+            assert caught.value.code == "no_reference"
+
+
 def test_a_batch_of_another_length_is_refused(data, labels):
     with pytest.raises(InputError) as caught:
         prepare(data, labels, quick(), batch=labels[:-1])
     assert caught.value.code == "batch_length"
+
+
+@pytest.mark.parametrize("name", ["", "G" * 1001, "G\0"], ids=["empty", "long", "NUL"])
+def test_a_feature_that_no_model_file_can_name_is_refused(raw, labels, name):
+    features = names("GENE", 80)
+    features[3] = name
+    with pytest.raises(InputError, match="feature") as caught:
+        prepare(blocks_of(raw, features), labels, quick())
+    assert caught.value.code == "invalid_text"
 
 
 def test_labels_are_sorted_as_text_whatever_their_order(labels):

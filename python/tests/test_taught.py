@@ -11,6 +11,7 @@ import deepscore
 from deepscore import annotate, taught
 from deepscore.annotate import annotate_blocks
 from deepscore.calibrate import fit_temperature
+from deepscore.errors import InputError
 from deepscore.linear import fit_linear
 from deepscore.neighbours import Neighbourhoods, Space
 from deepscore.normalize import Values
@@ -59,6 +60,12 @@ def test_some_rows_are_those_of_all_rows(raw):
     np.testing.assert_array_equal(found.rows(np.arange(200)).toarray(), every)
     for rows in (np.array([7]), np.arange(50, 140), np.array([0, 2, 3, 150])):
         np.testing.assert_array_equal(found.rows(rows).toarray(), every[rows])
+
+
+def test_peaks_without_counts_are_refused():
+    with pytest.raises(InputError) as caught:
+        Peaks.of(blocks_of(np.zeros((20, 50)), peak_names(50)))
+    assert caught.value.code == "empty_data"
 
 
 def test_the_peaks_that_most_cells_have_are_used(raw, monkeypatch):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
+from deepscore import modelfile
 from deepscore.calibrate import cross_calibrated, expected_calibration_error, fit_temperature
 from deepscore.config import SCHEDULES
 from deepscore.errors import DeepScoreError, EngineError
@@ -392,16 +394,32 @@ def test_tensorboard_reads_what_was_written(prepared, tmp_path):
         assert [event.value for event in found] == pytest.approx([record[name] for record in history])
 
 
-@pytest.mark.parametrize("device", ["banana", "cuda:99"])
+@pytest.mark.parametrize("device", ["banana", "cuda:99", "meta", "hpu"])
 def test_a_device_that_is_not_there_is_refused(prepared, device):
     with pytest.raises(DeepScoreError) as caught:
         fit(prepared, quick(epochs=1, device=device), silent())
     assert caught.value.code == "bad_argument"
 
 
+@contextmanager
+def double_precision():
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("state", [double_precision, torch.no_grad, torch.inference_mode])
+def test_what_the_caller_has_set_in_torch_does_not_matter(prepared, state):
+    expected = modelfile.to_bytes(fit(prepared, quick(epochs=2), silent(early_stopping=True)))
+    with state():
+        assert modelfile.to_bytes(fit(prepared, quick(epochs=2), silent(early_stopping=True))) == expected
+
+
 def test_a_training_that_diverges_is_told(prepared):
     with pytest.raises(DeepScoreError, match="lr|learning rate"):
-        fit(prepared, quick(epochs=20, lr=10, l2=1e6, batchnorm=False), silent())
+        fit(prepared, quick(epochs=20, lr=10, l2=1e3, batchnorm=False), silent())
 
 
 # -------------------------------------------------------------------------------------------------- quality

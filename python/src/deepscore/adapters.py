@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,14 @@ import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
 from anndata.io import read_elem, sparse_dataset, write_elem
+from pandas.api.extensions import ExtensionDtype
+from pandas.api.types import is_list_like
 
 from .annotate import Annotation
 from .blocks import CellBlocks, Names, rows_per_block
-from .errors import EngineError, InputError
-from .files import replacing
+from .config import optional_name
+from .errors import DeepScoreError, EngineError, InputError
+from .files import replacing, require_file
 from .naming import select_modality
 
 __all__ = [
@@ -32,6 +36,7 @@ __all__ = [
     "labels_of",
     "open_halves",
     "open_source",
+    "require_columns",
     "write_h5ad",
 ]
 
@@ -80,6 +85,8 @@ def open_source(data: Any, layer: str | None = None, modality: str | None = None
         ``unknown_data``, ``file_not_found``, ``layer_not_found``, ``modality_required`` or what
         :class:`~deepscore.blocks.CellBlocks` raises.
     """
+    optional_name("layer", layer)
+    optional_name("modality", modality)
     if isinstance(data, (str, os.PathLike)):
         data = open_path(Path(data))
     if hasattr(data, "mod") and isinstance(data.mod, Mapping):
@@ -93,13 +100,28 @@ def open_source(data: Any, layer: str | None = None, modality: str | None = None
             f"A {type(data).__name__} is not a data set that deepscore reads. Give an AnnData, a MuData with "
             "modality=, or a path to .h5ad or .zarr (for a bare matrix: anndata.AnnData(X, obs, var)).",
         )
-    matrix, name = _values(data, layer)
+    with _reading("The data set"):
+        matrix, name = _values(data, layer)
+    with _reading(name):
+        if matrix.shape != data.shape or np.dtype(matrix.dtype).kind not in "biufO":
+            raise TypeError(f"it is {matrix.dtype} of shape {matrix.shape}, not {data.shape} real numbers")
+        reader = _reader(matrix, name)
     return Source(
-        CellBlocks(_names(data.var_names), _names(data.obs_names), *_reader(matrix), source=name),
-        data.obs,
-        data,
-        modality,
+        CellBlocks(_names(data.var_names), _names(data.obs_names), *reader, source=name), data.obs, data, modality
     )
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Say in one way what the libraries below say in many of values that are damaged, or that are no matrix."""
+    try:
+        yield
+    except DeepScoreError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(
+            "unknown_data", f"{what} cannot be read as a matrix of numbers: {str(error).rstrip('.')}."
+        ) from error
 
 
 def open_halves(multiome: Any, layer: str | None = None) -> tuple[Source, Source]:
@@ -127,16 +149,19 @@ def as_anndata(
 
 def open_path(path: Path) -> Any:
     """Open a store lazily: its table of cells in memory, its values on disk."""
-    if not path.exists():
-        raise InputError("file_not_found", f"There is no file {path}.")
+    if not os.path.isdir(path):  # as .zarr is
+        require_file(path)
     if path.suffix not in (".h5ad", ".zarr", ".h5mu"):
         raise InputError("unknown_data", f"{path} is neither .h5ad, .h5mu nor .zarr.")
     try:
         if path.suffix == ".h5mu":
             return _open_mudata(path)
         return _open_h5ad(path) if path.suffix == ".h5ad" else _open_zarr(path)
-    except (OSError, KeyError, AttributeError, TypeError, ValueError) as error:  # what the readers raise on other files
-        raise InputError("unknown_data", f"{path} cannot be read as {path.suffix}: {error}") from None
+    except DeepScoreError:
+        raise
+    except Exception as error:  # the readers raise anything; notes of anndata name the element
+        why = " ".join(map(str, [error, *getattr(error, "__notes__", [])]))
+        raise InputError("unknown_data", f"{path} cannot be read as {path.suffix}: {why}") from error
 
 
 def _open_mudata(path: Path) -> Any:
@@ -157,7 +182,7 @@ def _without_pulling() -> AbstractContextManager[Any]:
 
 def _open_h5ad(path: Path) -> ad.AnnData:
     file = h5py.File(path, "r")
-    if not len(file.get("layers", ())):
+    if not len(file.get("layers", ())) or isinstance(file["obs"], h5py.Dataset):  # as anndata wrote it before 0.7
         file.close()
         return ad.read_h5ad(path, backed="r")
     return ad.AnnData(filename=path, filemode="r", **_parts(file))  # anndata reads all layers of a backed file
@@ -191,21 +216,56 @@ def _on_disk(element: Any) -> Any:
     return sparse_dataset(element) if hasattr(element, "keys") else element
 
 
-def write_h5ad(data: ad.AnnData, query: str, output: str) -> None:
+def write_h5ad(data: ad.AnnData, query: str | None, output: str) -> None:
     """Write an annotated query: a copy of its file with new columns, or a new file where it was no .h5ad.
 
     The output appears only when it is complete.
     """
-    with replacing(output) as temporary:
-        if Path(query).suffix == ".h5ad":  # values, layers and all else are copied as they are
+    obs, table = data.obs, data.obsm.get("deepscore_probabilities")
+    if obs.index.name in [*obs, *([] if table is None else table)]:  # a table in a file has each name once
+        obs = obs.rename_axis(None)
+    with replacing(output) as temporary, ad.settings.override(allow_write_nullable_strings=True):
+        if query is not None and Path(query).suffix == ".h5ad":  # values, layers and all else are copied as they are
             shutil.copyfile(query, temporary)
             with h5py.File(temporary, "r+") as file:
-                write_elem(file, "obs", data.obs)
+                write_elem(file, "obs", obs)
                 file.pop("obsm/deepscore_probabilities", None)  # of an earlier annotation
-                if "deepscore_probabilities" in data.obsm:
-                    write_elem(file, "obsm/deepscore_probabilities", data.obsm["deepscore_probabilities"])
+                if table is not None:
+                    write_elem(file, "obsm/deepscore_probabilities", table.set_axis(obs.index))
         else:
-            data.to_memory().write_h5ad(temporary)
+            memory = data.to_memory()
+            memory.obs = obs
+            memory.write_h5ad(temporary, convert_strings_to_categoricals=False)
+
+
+def require_columns(labels: Sequence[str]) -> None:
+    """Refuse labels that cannot all be names of columns in an .h5ad file, where a name is a path.
+
+    Raises
+    ------
+    InputError
+        ``invalid_text`` names the first label that cannot.
+    """
+    if not _come_back(labels):
+        wrong = next(labels[n - 1] for n in range(1, len(labels) + 1) if not _come_back(labels[:n]))
+        raise InputError(
+            "invalid_text",
+            f"No table in an .h5ad file can have a column {wrong!r} beside those of the other labels: a name is a path "
+            "there. Leave --probabilities out, or rename the label and train again.",
+        )
+
+
+def _come_back(columns: Sequence[str]) -> bool:
+    """Tell whether a table with these columns is the same when it is read from a file."""
+    table = pd.DataFrame([np.arange(len(columns))], index=["cell"], columns=list(columns))
+    try:
+        with warnings.catch_warnings(), h5py.File("table", "w", driver="core", backing_store=False) as file:
+            warnings.simplefilter("ignore")  # a slash works as a rule
+            write_elem(file, "table", table)
+            found = read_elem(file["table"])
+            return list(found) == list(table) and np.array_equal(found, table) and list(file) == ["table"]
+    except Exception:  # h5py and anndata raise several
+        return False
 
 
 def _modality_key(mod: Mapping[str, Any], modality: str | None) -> str:
@@ -214,7 +274,8 @@ def _modality_key(mod: Mapping[str, Any], modality: str | None) -> str:
             return str(key)
     raise InputError(
         "modality_required",
-        f"The MuData holds the modalities {', '.join(mod)}: name one of them with modality= (given: {modality!r}).",
+        f"The MuData holds the modalities {', '.join(mod)}, and {modality!r} was asked for. Name one of them with "
+        "modality= where the call has it, or give the one to use by itself (mdata[name]).",
     )
 
 
@@ -237,13 +298,17 @@ def _names(index: pd.Index[Any]) -> Names:
     return np.array([str(name) for name in index], dtype=object)
 
 
-def _reader(matrix: Any) -> tuple[Callable[[int, int], sp.csr_matrix], int]:
+def _reader(matrix: Any, name: str) -> tuple[Callable[[int, int], sp.csr_matrix], int]:
     """Return a function that reads rows as CSR, and how many rows to read at once."""
     n_cells = matrix.shape[0]
     if getattr(matrix, "format", None) == "csc":  # columns first: rows cannot be sliced, so it is turned once
-        matrix = (matrix if sp.issparse(matrix) else matrix.to_memory()).tocsr()
+        matrix = matrix if sp.issparse(matrix) else matrix.to_memory()
+        matrix.check_format()
+        matrix = matrix.tocsr()
     if sp.issparse(matrix):
         n_values = matrix.nnz
+        if (np.diff(matrix.indptr) < 0).any():  # slices of it would read other memory
+            raise ValueError("the pointers to its rows do not ascend")
         if matrix.indices.dtype != matrix.indptr.dtype:  # else every slice would convert all indices
             matrix = sp.csr_matrix((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape)
     elif getattr(matrix, "format", None) == "csr":  # on disk
@@ -252,6 +317,10 @@ def _reader(matrix: Any) -> tuple[Callable[[int, int], sp.csr_matrix], int]:
         n_values = int(np.prod(matrix.shape))
 
     def read(start: int, stop: int) -> sp.csr_matrix:
+        with _reading(name):
+            return read_rows(start, stop)
+
+    def read_rows(start: int, stop: int) -> sp.csr_matrix:
         block = matrix[start:stop]
         if hasattr(block, "compute"):
             block = block.compute()
@@ -259,8 +328,9 @@ def _reader(matrix: Any) -> tuple[Callable[[int, int], sp.csr_matrix], int]:
             with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
                 return sp.csr_matrix(np.asarray(block, dtype=np.float32))
         rows = sp.csr_matrix(block)
+        rows.check_format()  # else indices of other columns would reach other memory
         if not rows.has_canonical_format:  # a value in several parts would be taken for several values
-            rows = rows.copy()  # dask may have returned the caller's own
+            rows = rows.astype(np.float32)  # a copy: dask may have returned the caller's own, and uint8 holds no sums
             rows.sum_duplicates()
         return rows
 
@@ -270,7 +340,7 @@ def _reader(matrix: Any) -> tuple[Callable[[int, int], sp.csr_matrix], int]:
 def labels_of(source: Source, values: Any, what: str) -> Names:
     """Resolve labels or batches: the name of a column of ``obs``, or one value per cell.
 
-    A Series whose index holds the cell names is put in their order.
+    A Series whose index holds the cell names is put in their order; one numbered from 0 has that of the cells.
 
     Returns
     -------
@@ -291,23 +361,33 @@ def labels_of(source: Source, values: Any, what: str) -> Names:
         if values not in table:
             raise InputError("column_not_found", f"obs has no column {values!r}; there are: {_listed(source.obs)}.")
         values = table[values]
-    elif isinstance(values, pd.Series) and not isinstance(values.index, pd.RangeIndex):
+    elif isinstance(values, pd.Series) and not _numbered(values.index):
         values = _in_cell_order(source, values, what)
+    elif isinstance(values, np.ma.MaskedArray):
+        values = values.tolist()  # None where masked
     try:
-        wrong = isinstance(values, (Mapping, bytes)) or np.ndim(values) != 1
-    except ValueError:  # lists of several lengths
+        if not isinstance(getattr(values, "dtype", None), ExtensionDtype) and hasattr(values, "__array__"):
+            values = np.asarray(values)  # tensors, lazy arrays
+        wrong = isinstance(values, (Mapping, bytes)) or np.ndim(values) != 1 or any(map(is_list_like, values))
+        wrong = wrong or getattr(values, "dtype", np.dtype(object)).kind == "V"  # a table
+    except (RuntimeError, TypeError, ValueError):  # lists of several lengths, tensors elsewhere
         wrong = True
     if wrong:
         raise InputError(
-            f"{what}_length", f"{what} is the name of a column or one value per cell, not a {type(values).__name__}."
+            f"{what}_length", f"{what} is the name of a column, or one text or number per cell in a list or Series."
         )
     values = list(values)
     text = all(isinstance(value, (str, bytes)) for value in values)  # missing values were written as words
     return np.array([None if text and value in WORDS else _as_label(value) for value in values], dtype=object)
 
 
+def _numbered(index: pd.Index[Any]) -> bool:
+    return isinstance(index, pd.RangeIndex) and (index.start, index.step) == (0, 1)
+
+
 def _in_cell_order(source: Source, values: pd.Series[Any], what: str) -> pd.Series[Any]:
     names = source.obs.index
+    values = values.set_axis(pd.Index(_names(values.index)))  # AnnData makes text of numbers, too
     if values.index.equals(names) or len(values) != len(names):  # a wrong length has an error of its own
         return values
     if not values.index.is_unique:

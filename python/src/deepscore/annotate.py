@@ -144,6 +144,11 @@ def _told(model: Model, peaks: CellBlocks, batch: Names | None, labels: tuple[st
     InputError
         ``no_shared_labels``, ``modality_mismatch``, and what :func:`annotate_blocks` raises.
     """
+    if model.modality != "peaks":
+        raise InputError(
+            "modality_mismatch",
+            f"peaks_model is a model of {model.modality}. It must be one of peaks: train_bridge(model, ...).",
+        )
     shared = len(set(labels) & set(model.labels))
     if shared < 2:
         raise InputError(

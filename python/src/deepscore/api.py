@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any, Self
 
 from . import modelfile
 from .adapters import Source, add_annotation, add_embedding, labels_of, open_source
 from .annotate import Annotation, annotate_blocks, embed_blocks
 from .check import ReferenceCheck, check_blocks
-from .config import NetworkConfig, TrainConfig
-from .errors import ConfigError, InputError, ModelFileError
+from .config import NetworkConfig, TrainConfig, recorded
+from .errors import ConfigError, InputError
 from .features import Strategy, find_features
 from .markers import MarkerTest
 from .model import Model
@@ -55,7 +54,7 @@ def find_common_features(
         Layer to read in place of X, in the reference and in the queries. Counts and log-normalised values are
         recognised.
     modality
-        ``"rna"``, ``"peaks"`` or ``"protein"``; told from the feature names where it is not given.
+        ``"rna"``, ``"peaks"`` or ``"protein"``. Not given, the first two are told from the feature names.
     test
         Test for markers: ``"t-test"`` (Welch) or ``"wilcoxon"`` (rank sum), both from scipy.
 
@@ -135,7 +134,7 @@ def check_reference(
         from elsewhere will meet. Each batch is standardised by itself, those left out as by ``annotate(batch=)``.
         Cells whose label no other fold holds cannot be tested.
     modality
-        "rna", "peaks" or "protein"; told from the feature names where it is not given.
+        "rna", "peaks" or "protein". Not given, "rna" and "peaks" are told from the feature names.
     folds
         Number of folds, at least 2 (fewer where there are fewer batches). Without batches each fold has cells of
         every label; of a label with fewer cells than folds, as many folds as it has cells.
@@ -158,11 +157,14 @@ def check_reference(
 
     Notes
     -----
-    No network, and no centre or deviation, has seen a cell that it calls. What does not depend on labels does come
+    Each cell is called by itself (``refine=False``). No network has seen a cell that it calls, and no centre or
+    deviation either, but for those of a batch left out, which are its own. What does not depend on labels does come
     from all cells: the choice of variable features, the common total that counts are scaled to, and for peaks the
     inverse document frequency. Features that were chosen as markers, by the labels of all cells, make the figures a
     little too good.
     """
+    if query is None and query_layer is not None:
+        raise ConfigError("bad_argument", "query_layer is the layer of a query: give query=.")
     opened = open_source(reference, layer, modality)
     return check_blocks(
         opened.blocks,
@@ -182,7 +184,7 @@ class DeepScore:
     Parameters
     ----------
     hidden_nodes
-        Nodes of each hidden layer.
+        Nodes of each hidden layer, at most 100,000.
     common_features
         Names of the features to use, from :func:`find_common_features`. Without them the 2,000 most variable
         features of the reference are taken; of peaks, the 10,000 that most cells have.
@@ -192,11 +194,12 @@ class DeepScore:
         Passes over the cells, and cells in a step. By default chosen by the size of the reference: about 100,000
         cells are seen, in 2 to 30 epochs; a batch is a power of two between 32 and 1,024.
     lr
-        Learning rate of AdamW (Loshchilov and Hutter, ICLR 2019).
+        Learning rate of AdamW (Loshchilov and Hutter, ICLR 2019), 1e-8 to 10.
     activation
         "relu", "leaky_relu", "elu", "gelu", "selu", "silu", "tanh" or "sigmoid".
     dropout_rate
-        Share of the nodes of each hidden layer that is dropped in a training step (Srivastava et al., JMLR 2014).
+        Share of the nodes of each hidden layer that is dropped in a training step (Srivastava et al., JMLR 2014), 0 to
+        0.95.
     batchnorm
         Whether hidden layers are batch-normalised (Ioffe and Szegedy, ICML 2015).
     max_norm
@@ -204,9 +207,9 @@ class DeepScore:
         other lengths: batch normalisation is folded into them, and the last layer is multiplied with its share of the
         logits, found by calibration.
     l1
-        Weight of the sum of absolute weights in the loss.
+        Weight of the sum of absolute weights in the loss, 0 to 1000.
     l2
-        Decoupled weight decay.
+        Decoupled weight decay, 0 to 1000.
     seed
         Seed of every random choice: the same seed gives the same model on the same machine.
     device
@@ -286,7 +289,7 @@ class DeepScore:
         batch
             Column of ``obs``, or one value per cell: samples that are standardised each by itself.
         modality
-            "rna", "peaks" or "protein"; told from the feature names where it is not given.
+            "rna", "peaks" or "protein". Not given, "rna" and "peaks" are told from the feature names.
         test_prop
             Share of the cells of each label that is held out for calibration and for the figures in the model file.
             Labels with fewer than four cells are all trained on.
@@ -407,7 +410,8 @@ class DeepScore:
         modality
             Which modality of a MuData, or of a matrix that holds genes and peaks.
         probabilities
-            Whether to add the table of all probabilities.
+            Whether to add the table of all probabilities. Its columns are named by the labels: anndata writes no table
+            with labels such as "." or "T" beside "T/CD4", where a name is a path (in .zarr none with a slash).
         min_overlap
             Least share of the model's features that the query must have. A missing feature counts as its mean in the
             reference.
@@ -439,8 +443,11 @@ class DeepScore:
         Raises
         ------
         deepscore.errors.InputError
-            ``not_trained``, ``no_shared_features``, ``low_overlap``, ``wrong_orientation``, ``no_shared_labels``, or
-            any other that says what is wrong with the data.
+            ``not_trained``, ``no_shared_features``, ``low_overlap``, ``wrong_orientation``, ``no_shared_labels``,
+            ``batch_length``, ``groups_length``, ``different_cells``, ``genome_build``, or any other that says what is
+            wrong with the data.
+        deepscore.errors.ConfigError
+            ``bad_argument``.
         """
         return add_annotation(
             *self._call(
@@ -512,7 +519,8 @@ class DeepScore:
         Raises
         ------
         deepscore.errors.InputError
-            ``no_lsi`` where the model is not one of peaks; what :meth:`annotate` raises.
+            ``no_lsi`` where the model is not one of peaks, or from a file of format version 1 or 2; what
+            :meth:`annotate` raises.
 
         References
         ----------
@@ -523,7 +531,7 @@ class DeepScore:
         return add_embedding(source, found)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model file; it holds no cell of the reference.
+        """Write the model file; it holds no table of the reference's cells.
 
         Parameters
         ----------
@@ -541,7 +549,10 @@ class DeepScore:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """The manifest, as it stands in the model file: features, labels, training facts."""
+        """The manifest, as :meth:`save` writes it: features, labels, training facts.
+
+        Of a model from a file of version 1, the self-check and the digest are made anew.
+        """
         return modelfile.manifest_of(self._trained())
 
     @property
@@ -566,9 +577,7 @@ class DeepScore:
 
     @classmethod
     def _of(cls, model: Model) -> Self:
-        known = {field.name for field in fields(NetworkConfig)} - {"common_features", "n_labels", "seed"}
-        options = {name: value for name, value in model.network.items() if name in known}
-        self = cls(common_features=model.features, seed=model.training["seed"], **options)
+        self = cls(common_features=model.features, seed=model.training["seed"], **recorded(model.network))
         self._model = model
         return self
 
@@ -591,11 +600,7 @@ def load(path: str | os.PathLike[str]) -> DeepScore:
         ``file_not_found``, ``not_a_model``, ``truncated``, ``newer_version``, ``invalid_manifest``,
         ``invalid_tensors`` or ``edited``.
     """
-    model = modelfile.from_bytes(modelfile.load(path))
-    try:
-        return DeepScore._of(model)
-    except ConfigError as error:
-        raise ModelFileError("invalid_manifest", f"The settings of the network cannot be used: {error}") from None
+    return DeepScore._of(modelfile.from_bytes(modelfile.load(path)))
 
 
 def _model_of(x: Any) -> Model:

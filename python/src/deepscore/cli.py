@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
 import os
@@ -25,6 +26,7 @@ OUTPUTS = ("output", "report")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return 0, or 1 after an error that is printed with its code."""
+    _require_streams()
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.captureWarnings(capture=True)
@@ -43,10 +45,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads the output, such as head, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at the end
         return 1
-    except (DeepScoreError, OSError, EOFError) as error:
+    except (DeepScoreError, OSError) as error:
         print(f"deepscore: {error} [{getattr(error, 'code', 'os_error')}]", file=sys.stderr)
         return 1
     return 0
+
+
+def _require_streams() -> None:
+    """Print to nowhere where output is closed, and what the terminal cannot show by its number."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _require_free(arguments: argparse.Namespace) -> None:
@@ -187,28 +199,28 @@ def _bridge(arguments: argparse.Namespace) -> None:
 
 
 def _activity(arguments: argparse.Namespace) -> None:
+    from .adapters import write_h5ad
     from .chromatin.verbs import gene_activity
 
     cells = None
     if arguments.cells is not None:  # plain, or gzip as Cell Ranger writes it
-        if not Path(arguments.cells).is_file():
-            raise InputError("file_not_found", f"There is no file {arguments.cells}.")
         with opened(Path(arguments.cells)) as file:
             cells = file.read().split()
     options = _given(arguments, "upstream", "weighting", "layer", "modality")
     found = gene_activity(arguments.x, arguments.annotation, cells=cells, **options)
-    with replacing(arguments.output) as temporary:
-        found.write_h5ad(temporary)
+    write_h5ad(found, None, arguments.output)
     print(f"{found.n_obs} cells x {found.n_vars} genes -> {arguments.output}")
 
 
 def _annotate(arguments: argparse.Namespace) -> None:
-    from .adapters import add_annotation, write_h5ad
+    from .adapters import add_annotation, require_columns, write_h5ad
     from .api import load
     from .labels import UNCLASSIFIED
     from .report import annotation_report
 
     model = load(arguments.model)
+    if arguments.probabilities:
+        require_columns(model._trained().labels)
     source, found = model._call(
         arguments.query,
         arguments.threshold,
@@ -228,4 +240,5 @@ def _annotate(arguments: argparse.Namespace) -> None:
 def _inspect(arguments: argparse.Namespace) -> None:
     from .modelfile import inspect_model
 
-    print(json.dumps(inspect_model(arguments.model), indent=2, ensure_ascii=False))
+    plain = (sys.stdout.encoding or "").lower() != "utf-8"
+    print(json.dumps(inspect_model(arguments.model), indent=2, ensure_ascii=plain))

@@ -6,6 +6,8 @@ The codes are part of the interface: the R package turns each of them into a con
 
 from __future__ import annotations
 
+from typing import Self
+
 __all__ = ["ConfigError", "DeepScoreError", "EngineError", "InputError", "ModelFileError"]
 
 
@@ -23,6 +25,10 @@ class DeepScoreError(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        """Let errors come back from other processes."""
+        return type(self), (self.code, str(self))
 
 
 class InputError(DeepScoreError, ValueError):

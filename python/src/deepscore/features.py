@@ -66,6 +66,7 @@ def common_features(
 ) -> list[str]:
     """Do what :func:`find_features` does for data sets that hold features of `modality` only."""
     choice("strategy", strategy, get_args(Strategy))
+    choice("test", test, get_args(MarkerTest))
     n_features = whole("n_features", n_features, 1)
     where = shared_positions(reference, queries)
     if strategy == "variable":

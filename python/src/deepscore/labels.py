@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -9,7 +11,7 @@ import pandas as pd
 from .blocks import CellBlocks, Names
 from .errors import InputError
 
-__all__ = ["UNCLASSIFIED", "batches_of", "check_labels", "evenly", "require_length"]
+__all__ = ["UNCLASSIFIED", "batches_of", "check_labels", "evenly", "require_length", "require_names"]
 
 # What a cell without a confident call is called: no label of a reference may be named so.
 UNCLASSIFIED = "Unclassified"
@@ -31,9 +33,7 @@ def check_labels(data: CellBlocks, labels: Names, n_labels: int | None = None) -
         "".join(categories).encode()
     except UnicodeEncodeError:
         raise InputError("invalid_text", "Some labels hold halves of characters that are no text.") from None
-    longest = max(categories, key=len)
-    if len(longest) > LONGEST:
-        raise InputError("invalid_text", f"A label has more than {LONGEST:,} characters ({longest[:20]!r}...).")
+    require_names(categories, "label")
     if UNCLASSIFIED in categories:
         raise InputError(
             "reserved_label",
@@ -47,6 +47,22 @@ def check_labels(data: CellBlocks, labels: Names, n_labels: int | None = None) -
             f"{', '.join(categories[:20])}. Leave n_labels out, or check the labels.",
         )
     return categories
+
+
+def require_names(names: Iterable[str], what: str) -> None:
+    """Refuse a name that a model file or a table cannot hold.
+
+    Raises
+    ------
+    InputError
+        ``invalid_text``.
+    """
+    for name in names:
+        if not 0 < len(name) <= LONGEST or "\0" in name:
+            raise InputError(
+                "invalid_text",
+                f"A {what} has between 1 and {LONGEST:,} characters, none of them NUL; not so {name[:20]!r}.",
+            )
 
 
 def require_length(data: CellBlocks, values: Names, what: str) -> None:

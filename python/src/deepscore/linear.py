@@ -73,7 +73,7 @@ def fit_linear(
         slope = logarithms.exp()
         slope[torch.arange(n), truth] -= 1
         slope *= weights[:, None] / n
-        per_group = torch.zeros(len(centres), n_labels).index_add_(0, groups, slope)
+        per_group = centres.new_zeros(len(centres), n_labels).index_add_(0, groups, slope)
         gradient = sparse_rows(transposed, slope) - centres.T @ per_group + 2 * penalty * weight
         return float(value), torch.cat([gradient, slope.sum(0, keepdim=True)]).double().numpy().ravel()
 

@@ -23,6 +23,7 @@ logger = logging.getLogger("deepscore")
 # No chromosome is longer than 12 digits can say.
 _PEAK = re.compile(r"(.*?[^:_-])[:_-](\d{1,12})[-_](\d{1,12})", re.ASCII)
 _ENSEMBL = re.compile(r"(ENS[A-Z]*\d{6,})\.\d+", re.IGNORECASE)
+_IN_SEURAT = str.maketrans("_|", "--")
 
 
 def as_peak(name: str) -> re.Match[str] | None:
@@ -39,14 +40,14 @@ def is_peak(name: str) -> bool:
 def canonical(name: str) -> str:
     """Return one spelling for all spellings of a name that mean the same feature.
 
-    Peaks get one separator and lose a "chr", Ensembl ids lose their version, case and ``_`` against ``-`` (which
-    Seurat exchanges) no longer matter. Nothing else is taken to be equal: a symbol never matches an Ensembl id.
+    Peaks get one separator and lose a "chr", Ensembl ids lose their version, case no longer matters, and ``_`` and
+    ``|`` are ``-``, as Seurat writes them. Nothing else is taken to be equal: a symbol never matches an Ensembl id.
     """
     peak = as_peak(name)
     if peak is not None:
-        return f"{peak[1].lower().removeprefix('chr')}:{peak[2]}-{peak[3]}"
+        return f"{peak[1].lower().removeprefix('chr').translate(_IN_SEURAT)}:{peak[2]}-{peak[3]}"
     versioned = _ENSEMBL.fullmatch(name)
-    return (versioned[1] if versioned else name).casefold().replace("_", "-")
+    return (versioned[1] if versioned else name).casefold().translate(_IN_SEURAT)
 
 
 def match_names(wanted: Names, available: Names) -> npt.NDArray[np.intp]:

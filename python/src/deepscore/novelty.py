@@ -37,7 +37,7 @@ CERTAIN = 0.9
 
 @dataclass(frozen=True, eq=False)
 class Profiles:
-    """What a model keeps of its reference for telling unknown types: no cell, only means over many.
+    """What a model keeps of its reference for telling unknown types: means over groups of cells.
 
     Parameters
     ----------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,7 +18,7 @@ from .blocks import CellBlocks, Names, watched
 from .config import NetworkConfig, number
 from .errors import InputError
 from .features import common_features, no_shared_features
-from .labels import batches_of, check_labels
+from .labels import batches_of, check_labels, require_names
 from .naming import Modality, match_names, select_modality
 from .normalize import Normalization, Values, detect, feature_share, typical_total
 from .variable import moments
@@ -87,16 +89,25 @@ class Reference:
             "n_unlabelled": self.n_unlabelled,
             "feature_share": self.feature_share,
         }
-        return save(arrays, {"reference": json.dumps(facts)})
+        text = json.dumps(facts)
+        return save(arrays, {"reference": f"{_checksum(arrays, text)} {text}"})  # the order of several keys is random
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Reference:
-        """Read what :meth:`to_bytes` wrote."""
+        """Read what :meth:`to_bytes` wrote; ``no_reference`` where it has changed since."""
+        from safetensors import SafetensorError
         from safetensors.numpy import load
 
-        arrays = load(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        facts = json.loads(header["__metadata__"]["reference"])
+        try:
+            arrays = load(content)
+            header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+            checksum, _, text = header["__metadata__"]["reference"].partition(" ")
+            whole = checksum == str(_checksum(arrays, text))
+        except (SafetensorError, KeyError, TypeError, ValueError):
+            whole = False
+        if not whole:  # scipy reads beyond the end of arrays that do not fit together
+            raise InputError("no_reference", "The reference in this object is damaged: call set_reference() again.")
+        facts = json.loads(text)
         shape = (len(arrays["codes"]), len(facts["features"]))
         method: Literal["lognorm", "tfidf"] = facts["method"]
         return cls(
@@ -111,6 +122,13 @@ class Reference:
             n_unlabelled=facts["n_unlabelled"],
             feature_share=facts["feature_share"],
         )
+
+
+def _checksum(arrays: Mapping[str, npt.NDArray[Any]], text: str) -> int:
+    found = zlib.crc32(text.encode())
+    for name in sorted(arrays):
+        found = zlib.crc32(np.ascontiguousarray(arrays[name]).data, found)
+    return found
 
 
 def prepare(
@@ -146,6 +164,7 @@ def prepare(
     if features is None:
         features = tuple(common_features(data, [], min(DEFAULT_FEATURES[kind], data.n_features), "variable", kind))
         positions = reference_positions(np.array(features, dtype=object), data)
+    require_names(features, "feature")
     values, normalization, share = _recipe(data, kind, positions)
     codes = pd.Categorical(labels, categories=categories).codes.astype(np.intp)
     kept = codes >= 0

@@ -17,6 +17,7 @@ from scipy.special import softmax
 
 from .blocks import CellBlocks
 from .calibrate import fit_temperature
+from .errors import InputError
 from .neighbours import Neighbourhoods, Space
 from .normalize import Normalization, Values, detect
 from .reference import DEFAULT_FEATURES
@@ -52,6 +53,8 @@ class Peaks:
         found = moments(data, values)
         columns = np.sort(np.argsort(-found.detected, kind="stable")[: DEFAULT_FEATURES["peaks"]])
         columns = columns[found.detected[columns] > 0]
+        if not columns.size:
+            raise InputError("empty_data", f"{data.source} of the peaks holds no counts. Leave peaks= out.")
         return cls(data, columns, Normalization.of_peaks(data, found.total[columns]), values, told)
 
     def rows(self, rows: npt.NDArray[np.intp]) -> sp.csr_matrix:

@@ -44,6 +44,8 @@ LSI_CELLS = 10_000
 _one_at_a_time = threading.RLock()
 
 
+@torch.inference_mode(mode=False)
+@torch.enable_grad()  # whatever the caller has set
 def fit(
     reference: Reference,
     network: NetworkConfig,
@@ -196,8 +198,9 @@ class _Course:
         self.batch_size = network.batch_size or default_batch_size(len(learn))
         self.epochs = network.epochs or default_epochs(len(learn))
         try:
-            self.device = torch.empty(0, device=network.device).device
-        except (RuntimeError, AssertionError) as error:
+            self.device = torch.device(network.device)
+            torch.ones(1, device=self.device).cpu()  # some can be named, but hold no values
+        except Exception as error:  # each kind of device has its own
             raise ConfigError("bad_argument", f"device {network.device!r} cannot be used: {error}") from None
         self.class_weight = self.class_weight.to(self.device)
 
@@ -255,19 +258,12 @@ class _Course:
         cells = self.learn[order]
         shuffled = matrix[order]  # once per epoch: batches are then slices
         codes = torch.from_numpy(self.reference.codes[cells].astype(np.int64)).to(self.device)
-        groups = None
-        if self.scale.groups is not None:
-            groups = torch.from_numpy(self.scale.groups[cells].astype(np.int64)).to(self.device)
+        groups = torch.from_numpy(self.reference.groups[cells].astype(np.int64)).to(self.device)
         loss_sum = right = 0.0
         for rows in batch_slices(len(order), self.batch_size):
             batch = _rows(shuffled, rows)
             transposed = SparseBatch.from_scipy(batch.tocsc()).to(self.device)
-            logits = module(
-                SparseBatch.from_scipy(batch).to(self.device),
-                transposed,
-                centres,
-                None if groups is None else groups[rows],
-            )
+            logits = module(SparseBatch.from_scipy(batch).to(self.device), transposed, centres, groups[rows])
             loss = cross_entropy(logits, codes[rows], self.class_weight)
             total = loss
             if self.network.l1:

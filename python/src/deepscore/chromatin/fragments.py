@@ -24,8 +24,9 @@ import scipy.sparse as sp
 from tqdm import tqdm
 
 from ..blocks import CellBlocks, Names
-from ..config import choice, flag
+from ..config import choice, flag, path_like
 from ..errors import InputError
+from ..files import require_file
 from .intervals import overlaps, require_common_chromosomes
 from .peaks import match, matched_blocks, wanted_intervals
 
@@ -63,7 +64,7 @@ def count_fragments(
     """
     flag("progress", progress)
     choice("counting", counting, COUNTING)
-    path, wanted = Path(path), pd.Index(list(cells), dtype=object)
+    path, wanted = path_like("fragments", path), pd.Index(list(cells), dtype=object)
     _check_arguments(path, intervals, wanted)
     order, found, example = _Order(path), np.zeros(len(wanted), dtype=np.bool_), ""
     parts = []
@@ -109,8 +110,7 @@ def count_over(
 
 
 def _check_arguments(path: Path, intervals: pd.DataFrame, cells: pd.Index) -> None:
-    if not path.is_file():
-        raise InputError("file_not_found", f"There is no fragments file {path}. Check the path.")
+    require_file(path)
     if not len(cells) or not len(intervals):
         raise InputError(
             "empty_data", f"Nothing to count: {len(cells)} cells and {len(intervals)} intervals were given."

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
 import os
-import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError
+from ..config import path_like
+from ..errors import ConfigError, InputError
 from ..files import opened
 from .intervals import chromosome_keys, is_standard
 
@@ -26,7 +25,7 @@ GENE_TYPES = ("gene", "ncRNA_gene", "pseudogene")
 # The attributes that may hold a name, the most readable first, and those that hold a biotype.
 NAME_KEYS = ("gene_name", "Name", "gene", "gene_id", "ID")
 BIOTYPE_KEYS = ("gene_type", "gene_biotype", "biotype")
-STRANDS = {"+": "+", "-": "-", "1": "+", "-1": "-", "": ".", ".": ".", "*": ".", "?": ".", "nan": ".", "None": "."}
+STRANDS = {"+": "+", "-": "-", "1": "+", "-1": "-"} | dict.fromkeys(("", ".", "*", "?", "nan", "None", "<NA>"), ".")
 EXPECTED = "GTF or GFF3 (nine columns with tabs between) or BED (chromosome, start, end, name, score, strand)"
 
 
@@ -69,12 +68,13 @@ def read_annotation(
     if isinstance(path_or_table, pd.DataFrame):
         loci, source = _from_table(path_or_table), "The table"
     else:
-        path = Path(path_or_table)
-        if not path.is_file():
-            raise InputError("file_not_found", f"There is no file {path}.")
+        path = path_like("annotation", path_or_table)
         loci, source = (_from_bed(path) if _is_bed(path) else _from_gff(path)), path.name
     if biotypes is not None:
-        loci = _of_biotypes(loci, [biotypes] if isinstance(biotypes, str) else list(biotypes), source)
+        wanted = [biotypes] if isinstance(biotypes, str) else biotypes
+        if not isinstance(wanted, Iterable):
+            raise ConfigError("bad_argument", f"biotypes must be a list of names, not {biotypes!r:.60}.")
+        loci = _of_biotypes(loci, list(wanted), source)
     loci = _checked(loci, source)
     genes = _one_per_name(loci)
     if genes.empty:
@@ -92,10 +92,8 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
                     return
                 if line.strip() and not line.startswith(("#", "track ", "browser ")):
                     yield number, line.rstrip("\n").split("\t")
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(
-            "annotation_format", f"{path.name} is damaged or cut short ({error}). Copy or download it anew."
-        ) from error
+    except OSError as error:
+        raise InputError("annotation_format", str(error)) from error
 
 
 def _is_bed(path: Path) -> bool:

@@ -19,7 +19,7 @@ import scipy.sparse as sp
 
 from ..blocks import Names
 from ..errors import EngineError, InputError
-from ..files import opened
+from ..files import opened, require_file
 from ..naming import as_peak
 
 __all__ = [
@@ -40,6 +40,7 @@ BUILDS = ("hg19", "hg38", "hs1", "mm9", "mm10", "mm39")
 # How lines before the first peak of a BED file begin.
 HEADERS = ("#", "track", "browser", "chrom\t")
 _PREFIX = re.compile(r"^CHR(?=.)")
+_FROM_SEURAT = str.maketrans("-|", "__")  # which writes "-" for both of the others
 _MITOCHONDRIAL = ("M", "MITO", "MTDNA", "MITOCHONDRION_GENOME")
 _ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII", "XIII", "XIV", "XV", "XVI")
 _NUMBERED = re.compile(r"(\d{1,2})([LRAB]?)", re.ASCII)
@@ -113,8 +114,7 @@ def read_bed(path: Path) -> pd.DataFrame:
     InputError
         ``file_not_found``; ``invalid_peaks`` where a line holds no interval.
     """
-    if not path.is_file():
-        raise InputError("file_not_found", f"There is no file {path}.")
+    require_file(path)
     try:
         with opened(path) as file:
             n_header = next((i for i, line in enumerate(file) if not line.startswith(HEADERS)), 0)
@@ -124,14 +124,14 @@ def read_bed(path: Path) -> pd.DataFrame:
             )
         found = table.set_axis(["chrom", "start", "end"], axis=1)
         return parse_peaks(peak_names(found)) if len(found) else found
-    except (ValueError, OSError, EOFError) as error:  # an InputError is a ValueError
+    except (ValueError, OSError) as error:  # an InputError is a ValueError
         raise InputError("invalid_peaks", f"{path} is no BED file of peaks: {str(error).rstrip('.')}.") from error
 
 
 def chromosome_keys(chrom: pd.Series) -> pd.Series:
     """Return one key for all spellings of a chromosome: chr1, Chr1 and 1 give "1"; chrM, M and MT give "MT".
 
-    The prefix "chr" and case do not matter; scaffolds keep the rest of their name.
+    The prefix "chr", case, and ``_``, ``-`` or ``|`` do not matter; scaffolds keep the rest of their name.
     """
     codes, names = pd.factorize(chrom)
     keys = np.array([_key(str(name)) for name in names], dtype=object)
@@ -139,7 +139,7 @@ def chromosome_keys(chrom: pd.Series) -> pd.Series:
 
 
 def _key(name: str) -> str:
-    key = _PREFIX.sub("", name.upper())
+    key = _PREFIX.sub("", name.upper().translate(_FROM_SEURAT))
     return "MT" if key in _MITOCHONDRIAL else key
 
 

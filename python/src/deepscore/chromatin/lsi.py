@@ -46,8 +46,8 @@ class LSI:
     def embed(self, x: sp.csr_matrix) -> Doubles:
         """Project cells with the terms of the reference.
 
-        The reference itself comes out as Signac's RunSVD returns it: each component with mean 0 and deviation 1. The
-        first component is kept; it mostly follows sequencing depth.
+        The cells that it was fitted on come out as Signac's RunSVD returns them: each component with mean 0 and
+        deviation 1. The first component is kept; it mostly follows sequencing depth.
 
         Parameters
         ----------

@@ -133,6 +133,7 @@ def match_peaks(
         ``low_overlap``, ``genome_build`` (both builds are named), ``no_common_chromosomes``, ``invalid_peaks``,
         ``modality_mismatch``; with `fragments`, as :func:`count_fragments`.
     """
+    choice("counting", counting, COUNTING)
     source = open_source(query, layer, modality)
     wanted = peaks_of(peaks)
     counts, covered = count_over(source.blocks, wanted, fragments, min_overlap=min_overlap, counting=counting)
@@ -238,6 +239,10 @@ def gene_activity(
     genes = read_annotation(annotation, biotypes=biotypes)
     choice("counting", counting, COUNTING)
     if is_file(x):
+        if layer is not None or modality is not None:
+            raise ConfigError(
+                "bad_argument", "layer= and modality= choose values of a data set; x is a fragments file."
+            )
         obs = _cells(cells)
         counts, names = activity_from_fragments(
             x, list(obs.index), genes, upstream, downstream, counting=counting, weighting=weighting
@@ -372,7 +377,7 @@ def _genes(annotation: Any) -> pd.DataFrame | None:
 
 def is_path(x: Any) -> bool:
     """Tell a path from data sets, and from the name of a peak, unless a file has that name."""
-    return isinstance(x, os.PathLike) or (isinstance(x, str) and (not is_peak(x) or Path(x).exists()))
+    return isinstance(x, os.PathLike) or (isinstance(x, str) and (not is_peak(x) or os.path.exists(x)))
 
 
 def is_file(x: Any) -> bool:
@@ -398,7 +403,9 @@ def peaks_of(x: Any) -> Names:
 
 def _cells(cells: Any) -> pd.DataFrame:
     if cells is None:
-        raise InputError("no_cells", "Fragments hold barcodes of empty droplets, too: give cells=, the barcodes.")
+        raise InputError(
+            "no_cells", "Fragments hold barcodes of empty droplets, too: give the barcodes: cells=, or --cells FILE."
+        )
     if hasattr(cells, "obs_names"):
         return cells.obs
     if isinstance(cells, pd.DataFrame):
