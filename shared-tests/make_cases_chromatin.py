@@ -42,6 +42,9 @@ def peak_cases(atac):
     ])  # fmt: skip
     yield common("the union of peaks", [ATAC, shifted, touching], how="union")
     yield common("the union of wide peaks", [ATAC, shifted], how="union", min_width=600)
+    scaffolds = [{"names": ["NC_000001.11:100-200", "chrUn_KI1v1:5-9"]}, {"names": ["NC-000001.11-150-250"]}]
+    yield chromatin("common peaks on a scaffold whose name Seurat changes", "find_common_peaks",
+                    {"datasets": scaffolds}, {"features": ["NC_000001.11:100-250"]})  # fmt: skip
 
 
 def count_cases(atac, lines):
@@ -49,6 +52,10 @@ def count_cases(atac, lines):
     values, covered = oracle.matched(read_fixture(SOME), wanted)
     expected = {"features": wanted, "values": values, "covered": covered}
     yield chromatin("counts in other peaks", "match_peaks", {"query": SOME, "peaks": {"names": wanted}}, expected)
+    query = changed(SOME, *SOME["mutate"], {"do": "respell", "pairs": {"chr": "scaffold-", ":": "-"}})
+    scaffolds = [f"scaffold_{name.removeprefix('chr')}" for name in wanted]
+    yield chromatin("counts in other peaks, on scaffolds whose names Seurat changes", "match_peaks",
+                    {"query": query, "peaks": {"names": scaffolds}}, expected | {"features": scaffolds})  # fmt: skip
     cells = barcodes(lines)
     regions = [oracle.interval(name) for name in wanted]
     for counting in ("fragments", "insertions"):

@@ -74,8 +74,8 @@ make_seurat <- function(data) {
   SeuratObject::CreateSeuratObject(assay, meta.data = if (ncol(data$cells)) data$cells)
 }
 
-# Seurat allows no underscore in the names of features.
-in_seurat <- function(features) gsub("_", "-", features)
+# Seurat allows neither underscores nor pipes in the names of features.
+in_seurat <- function(features) gsub("[_|]", "-", features)
 
 # -------------------------------------------------------------------------------------------- mutations
 

@@ -5,7 +5,7 @@
 #' @param ds A trained [DeepScore()] object, from [train()] or [load_model()].
 #' @param query The data set to annotate, features x cells: see [deepscore-package]. Its features
 #'   are matched by name, in any order; some may be missing.
-#' @param threshold Cells whose best label is less probable than this are `"Unclassified"`.
+#' @param threshold Cells with a lower score than this, 0 to 1, are `"Unclassified"`.
 #' @param batch A metadata column, or one value per cell: samples that are standardised each by
 #'   itself, shrunk towards the reference where they are small. Use it where each sample holds a
 #'   mixture of cell types.
@@ -106,6 +106,6 @@ trained_model <- function(x) {
 }
 
 model_bytes <- function(ds) {
-  if (!is.null(ds$model)) return(ds$model)
+  if (is.raw(ds$model)) return(ds$model)
   abort("InputError", "not_trained", "This DeepScore object is not trained. Call train(ds) first.")
 }

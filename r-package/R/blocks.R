@@ -79,6 +79,7 @@ assay_layer <- function(assay, layer) {
 seurat_object <- function(name) getExportedValue("SeuratObject", name)
 
 choose_layer <- function(layer, available, preferred = available) {
+  if (!is.null(layer) && !is.atomic(layer)) refuse_object(layer, "The name of a layer")
   found <- if (is.null(layer)) intersect(preferred, available)[1] else layer
   if (length(found) == 1 && found %in% available) return(found)
   known <- if (length(available)) paste(available, collapse = ", ") else "none"
@@ -90,6 +91,7 @@ choose_layer <- function(layer, available, preferred = available) {
 }
 
 matrix_blocks <- function(x, source) {
+  if (is.data.frame(x) || methods::is(x, "DataFrame")) as_blocks.default(x)
   if (is.matrix(x) && !is.numeric(x) && !is.logical(x)) {
     abort("InputError", "unknown_data", "The matrix holds ", typeof(x), " values, not numbers.")
   }

@@ -20,10 +20,11 @@
 #'   it has cells.
 #' @param seed Seed of the folds and of the networks.
 #'
-#' @details No network, and no centre or deviation, has seen a cell that it calls. What does not
-#'   depend on labels does come from all cells: the choice of variable features, and for peaks the
-#'   inverse document frequency. Features that were chosen as markers, by the labels of all cells,
-#'   make the figures a little too good.
+#' @details Each cell is called by itself (`refine = FALSE`). No network has seen a cell that it
+#'   calls, and no centre or deviation either, but for those of a batch left out, which are its own.
+#'   What does not depend on labels does come from all cells: the choice of variable features, the
+#'   common total that counts are scaled to, and for peaks the inverse document frequency. Features
+#'   that were chosen as markers, by the labels of all cells, make the figures a little too good.
 #'
 #' @return A list of class `deepscore_check`, with a print method:
 #'   * `words`: sentences that say which labels cannot be trusted and why, or that all can. A label
@@ -47,6 +48,9 @@
 check_reference <- function(reference, labels, query = NULL, common_features = NULL, layer = NULL,
                             query_layer = NULL, batch = NULL, modality = NULL, folds = 5,
                             seed = 0) {
+  if (is.null(query) && !is.null(query_layer)) {
+    abort("ConfigError", "bad_argument", "`query_layer` is the layer of a query: give `query`.")
+  }
   found <- call_engine(
     "check_reference", as_blocks(reference, layer), cell_values(labels, reference, "labels"),
     if (!is.null(query)) as_blocks(query, query_layer), cell_values(batch, reference, "batch"),

@@ -34,7 +34,7 @@ add_counts.default <- function(x, counts, assay, covered = NULL) counts
 # The new assay is the default one, so that the object can be piped on.
 #' @export
 add_counts.Seurat <- function(x, counts, assay, covered = NULL) {
-  rownames(counts) <- gsub("_", "-", rownames(counts)) # Seurat has no underscores in features
+  rownames(counts) <- gsub("[_|]", "-", rownames(counts)) # which Seurat does not have in features
   added <- SeuratObject::CreateAssayObject(counts = counts)
   if (!is.null(covered)) {
     covered <- stats::setNames(as.logical(covered), rownames(counts))
@@ -45,14 +45,17 @@ add_counts.Seurat <- function(x, counts, assay, covered = NULL) {
   x
 }
 
-# Other parts of a Seurat object, such as reductions and graphs, keep their names.
+# What no new part of a Seurat object may be called, but for those that it may replace: other parts
+# keep their names, and a column would hide a part of its name.
+taken_names <- function(x, but) c(setdiff(names(x), but), names(x@meta.data))
+
 check_assay_name <- function(assay, x = NULL) {
-  taken <- if (inherits(x, "Seurat")) setdiff(names(x), names(x@assays))
+  taken <- if (inherits(x, "Seurat")) taken_names(x, names(x@assays))
   valid <- is_string(assay) && grepl("^[A-Za-z][A-Za-z0-9.]*$", assay)
   if (valid && !assay %in% taken) return(invisible())
   abort(
     "ConfigError", "bad_argument",
-    if (valid) paste0("`assay` cannot be '", assay, "': something else has that name. ") else "",
+    if (valid) paste0("`assay` cannot be '", assay, "': something else has that name. "),
     "`assay` must be the name of an assay: a letter, then letters, numbers and points."
   )
 }

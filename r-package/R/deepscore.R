@@ -11,7 +11,7 @@
 #' @param epochs,batch_size Passes over the cells, and cells in a step. `NULL`: chosen by the size
 #'   of the reference: about 100,000 cells are seen, in 2 to 30 epochs; a batch is a power of two
 #'   between 32 and 1,024.
-#' @param lr Learning rate of AdamW (Loshchilov and Hutter, ICLR 2019).
+#' @param lr Learning rate of AdamW (Loshchilov and Hutter, ICLR 2019), 1e-8 to 10.
 #' @param activation Activation of the hidden layers: `"relu"`, `"leaky_relu"`, `"elu"`, `"gelu"`,
 #'   `"selu"`, `"silu"`, `"tanh"` or `"sigmoid"`.
 #' @param dropout_rate Share of the nodes of each hidden layer that is dropped in a training step
@@ -21,8 +21,8 @@
 #'   `NULL`: no limit. Weights in the model file have other lengths: batch normalisation is
 #'   folded into them, and the last layer is multiplied with its share of the logits, found by
 #'   calibration.
-#' @param l1 Weight of the sum of absolute weights in the loss.
-#' @param l2 Decoupled weight decay.
+#' @param l1 Weight of the sum of absolute weights in the loss, 0 to 1000.
+#' @param l2 Decoupled weight decay, 0 to 1000.
 #' @param seed Seed of every random choice: the same seed gives the same model on the same machine.
 #' @param device Where torch trains: `"cpu"` or `"cuda"`.
 #'
@@ -51,6 +51,12 @@ new_deepscore <- function(config = named_list(list()), prepared = NULL, model = 
     ),
     class = "DeepScore"
   )
+}
+
+# The arguments of DeepScore(); without them its defaults would be taken.
+config_of <- function(ds) {
+  if (is.list(ds$config)) return(ds$config)
+  abort("ConfigError", "bad_argument", "The object has lost its `config`: start with DeepScore().")
 }
 
 #' @export

@@ -80,6 +80,7 @@ python_library <- function(python) {
 
 find_problems <- function(found, probe) {
   ours <- series(found$deepscore)
+  is_name <- !is.null(found$python) && !grepl("[/\\\\]", found$python)
   starts <- !is.null(probe$python)
   c(
     problem_if(
@@ -92,7 +93,12 @@ find_problems <- function(found, probe) {
       "Python ", probe$python, " is too old: 3.11 or newer is needed."
     ),
     problem_if(
-      starts && is.null(found$python_library),
+      starts && is_name,
+      "RETICULATE_PYTHON is '", found$python, "', but reticulate wants a path, such as ",
+      Sys.which(found$python %||% ""), "."
+    ),
+    problem_if(
+      starts && !is_name && is.null(found$python_library),
       "Python has no shared library, without which R cannot run it: install libpython3-dev ",
       "(Debian, Ubuntu), or use a Python that was built with --enable-shared."
     ),

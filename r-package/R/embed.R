@@ -1,8 +1,8 @@
 #' Project a query of peaks to the components of the reference
 #'
-#' TF-IDF (first method) and LSI are those of Signac, with the terms of the reference: its inverse
-#' document frequencies, loadings, means and deviations. So all data sets that one model embeds lie
-#' in one space.
+#' TF-IDF (first method) and LSI as Signac defines them, of the model's peaks, with the terms of the
+#' reference (of 10,000 cells at most): inverse document frequencies, loadings, means, deviations.
+#' So all data sets that one model embeds lie in one space.
 #'
 #' @param ds A trained [DeepScore()] object, a model of peaks.
 #' @param query As for [annotate()]; a query with another set of peaks is counted in the model's by
@@ -14,7 +14,8 @@
 #' @return A Seurat object with the reduction `lsi`; a SingleCellExperiment with the reduced
 #'   dimension `LSI`; for a matrix, a matrix of cells x components (up to 50). The first component
 #'   follows sequencing depth as a rule and is left out of neighbours and UMAP.
-#' @section Errors: `no_lsi` where the model is not one of peaks; those of [annotate()].
+#' @section Errors: `no_lsi` where the model is not one of peaks, or from a file of format version 1
+#'   or 2; those of [annotate()].
 #' @references Stuart T, Srivastava A, Madad S, Lareau CA, Satija R (2021). Single-cell chromatin
 #'   state analysis with Signac. *Nature Methods* 18, 1333-1341. \doi{10.1038/s41592-021-01282-5}
 #' @examplesIf deepscore:::engine_available()
@@ -40,12 +41,22 @@ embed <- function(ds, query, layer = NULL, modality = NULL, min_overlap = 0.1, .
 
 #' @export
 embed.default <- function(ds, query, layer = NULL, modality = NULL, min_overlap = 0.1, ...) {
+  if (!missing(query) && inherits(query, "DeepScore")) {
+    abort("InputError", "unknown_data", "The model comes first: embed(ds, query).")
+  }
   if (missing(query)) stats::embed(ds, ...) else stats::embed(ds, query)
 }
 
 #' @export
 embed.DeepScore <- function(ds, query, layer = NULL, modality = NULL, min_overlap = 0.1, ...) {
   no_more_arguments()
+  if (inherits(query, "Seurat") && "lsi" %in% taken_names(query, names(query@reductions))) {
+    abort(
+      "InputError", "unknown_data",
+      "The components become the reduction 'lsi', but something else of the query has that name: ",
+      "rename it."
+    )
+  }
   blocks <- as_blocks(query, layer)
   answer <- call_engine("embed", model_bytes(ds), blocks, given(c("modality", "min_overlap")))
   names <- paste0("LSI_", seq_len(answer$components))

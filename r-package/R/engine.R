@@ -44,11 +44,15 @@ start_engine <- function() {
 import_bridge <- function() {
   # reticulate must neither offer to install a Python nor make one: it would lack the engine.
   settings <- c(RETICULATE_MINICONDA_ENABLED = "FALSE", RETICULATE_USE_MANAGED_VENV = "no")
+  # Python that starts in the C locale would find no file whose name is not ASCII.
+  locale <- Sys.getlocale("LC_CTYPE")
+  if (locale %in% c("C", "POSIX")) settings["LC_ALL"] <- "C.UTF-8"
   before <- Sys.getenv(names(settings), unset = NA, names = TRUE)
   do.call(Sys.setenv, as.list(settings))
   on.exit({
     Sys.unsetenv(names(before)[is.na(before)])
     if (!all(is.na(before))) do.call(Sys.setenv, as.list(before[!is.na(before)]))
+    Sys.setlocale("LC_CTYPE", locale) # Python sets it
   })
   # Where the project's pyproject.toml is near, reticulate warns of Poetry, which is not used.
   withCallingHandlers(
@@ -78,6 +82,7 @@ find_python <- function() {
 
 # The nearest folder that holds `path`, from the working directory upwards.
 find_upwards <- function(path, folder = getwd()) {
+  if (is.null(folder)) return(NULL) # it was deleted
   while (!file.exists(file.path(folder, path))) {
     if (dirname(folder) == folder) return(NULL)
     folder <- dirname(folder)

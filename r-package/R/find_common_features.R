@@ -14,7 +14,8 @@
 #' @param layer,query_layer The values to read from `reference` and from `query`: a slot or layer
 #'   of a Seurat assay, or the name of an assay of a SingleCellExperiment. `NULL`: counts where
 #'   there are any, else the log-normalised data.
-#' @param modality `"rna"`, `"peaks"` or `"protein"`. `NULL`: told from the feature names.
+#' @param modality `"rna"`, `"peaks"` or `"protein"`. `NULL`: one of the first two, told from the
+#'   feature names.
 #' @param test Test for markers: `"t-test"` (Welch) or `"wilcoxon"` (rank sum).
 #'
 #' @details Genes are ranked by the standardised variance of Stuart et al. (2019) on counts, and by

@@ -6,11 +6,12 @@
 #'
 #' @param engine What to install: the folder of a clone of the project, a wheel, or anything that
 #'   pip understands. `NULL`: the clone around the working directory.
-#' @param envname Name of the virtual environment. One of another name than `"r-deepscore"` is only
-#'   found through `RETICULATE_PYTHON` or `options(deepscore.python = )`.
+#' @param envname Name or folder of the virtual environment. One of another name than
+#'   `"r-deepscore"` is only found through `RETICULATE_PYTHON` or `options(deepscore.python = )`.
 #' @param python The Python (3.11 or newer) to make it with. `NULL`: reticulate's choice.
 #' @param torch The version of torch to install, as pip writes it. `NULL`: what the engine asks for.
-#' @return The path of the environment's Python, invisibly.
+#' @return The path of the environment's Python, invisibly. After a failure (`engine_failed`) an
+#'   environment that was there is kept, and none is left that was not.
 #' @examples
 #' \dontrun{
 #' install_deepscore("~/deepscore")
@@ -27,19 +28,24 @@ install_deepscore <- function(engine = NULL, envname = "r-deepscore", python = N
     )
   }
   check_install(engine, envname)
+  check_environment(envname)
   if (dir.exists(engine)) engine <- normalizePath(engine)
   create <- list(envname = envname)
   create$python <- python
-  is_new <- !reticulate::virtualenv_exists(envname)
+  folder <- environment_folder(envname)
+  is_new <- !file.exists(folder)
   done <- FALSE
   # Half an environment would hide a working one.
-  on.exit(if (is_new && !done) reticulate::virtualenv_remove(envname, confirm = FALSE))
-  without_library_path({
+  on.exit(if (is_new && !done) unlink(folder, recursive = TRUE))
+  install <- function() {
     if (is_new) do.call(reticulate::virtualenv_create, create)
     reticulate::py_install(
       c(torch, with_extras(engine)),
       envname = envname, method = "virtualenv", pip = TRUE
     )
+  }
+  tryCatch(without_library_path(install()), error = function(e) {
+    abort("EngineError", "engine_failed", "The installation failed: ", conditionMessage(e))
   })
   done <- TRUE
   invisible(reticulate::virtualenv_python(envname))
@@ -53,6 +59,22 @@ check_install <- function(engine, envname) {
   if (grepl("[/\\\\]", engine) && !grepl("://", engine) && !file.exists(engine)) {
     abort("ConfigError", "bad_argument", "There is no folder or file '", engine, "'.")
   }
+}
+
+# A folder of the user's would be filled, and removed after a failure.
+check_environment <- function(envname) {
+  if (file.exists(environment_folder(envname)) && !reticulate::virtualenv_exists(envname)) {
+    abort(
+      "ConfigError", "bad_argument",
+      "'", envname, "' is there already and no virtual environment: choose another `envname`."
+    )
+  }
+}
+
+# As reticulate reads `envname`: a path, or a name in the folder of all environments.
+environment_folder <- function(envname) {
+  if (grepl("[/\\\\]", envname)) return(path.expand(envname))
+  file.path(path.expand(reticulate::virtualenv_root()), envname)
 }
 
 # With the packages that verbs of R can need; a requirement that names extras keeps its own.

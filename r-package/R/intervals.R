@@ -14,7 +14,7 @@ as_peaks.default <- function(x) {
 }
 
 #' @export
-as_peaks.character <- function(x) if (is_path(x)) path.expand(x) else strings(x)
+as_peaks.character <- function(x) if (is_path(x)) as_utf8(path.expand(x)) else strings(x)
 
 #' @export
 as_peaks.factor <- function(x) strings(x)
@@ -128,7 +128,7 @@ as_bytes <- function(x) {
 }
 
 one_path <- function(x, what) {
-  if (is_string(x) && !is.na(x)) return(path.expand(x))
+  if (is_string(x) && !is.na(x)) return(as_utf8(path.expand(x)))
   abort("ConfigError", "bad_argument", "`", what, "` must be the path of one file.")
 }
 

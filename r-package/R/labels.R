@@ -4,18 +4,29 @@
 cell_values <- function(values, x, what) {
   if (is.null(values)) return(NULL)
   values <- plain_vector(values)
-  if (!is.atomic(values) && !is.list(values)) {
+  cells <- colnames(x)
+  if (is_column_name(values, x)) {
+    values <- plain_vector(column_values(values, x, what))
+    cells <- NULL # whatever the names of its values are, a column is in the order of the cells
+  }
+  if (length(dim(values)) > 1 || !is.atomic(values) && !is.list(values)) {
     abort(
       "InputError", paste0(what, "_length"),
       "`", what, "` must name a column or hold one value per cell; it is a ", class(values)[1], "."
     )
   }
-  if (is_column_name(values, x)) values <- plain_vector(column_values(values, x, what))
-  strings(as_text(align_to_cells(values, colnames(x), what), what))
+  strings(without_words(as_text(align_to_cells(values, cells, what), what)))
+}
+
+# An empty label is a missing one. So are the words that numpy and pandas make of a missing value
+# where all values become text: such a column has no other missing values.
+without_words <- function(text) {
+  text[text %in% c("", if (!anyNA(text)) c("nan", "None", "<NA>"))] <- NA
+  text
 }
 
 # A table or matrix of one column as a vector, named where its rows are; vectors of Bioconductor
-# as those of base R.
+# and columns made with I() as those of base R.
 plain_vector <- function(values) {
   if (length(dim(values)) == 2 && ncol(values) == 1 && !methods::is(values, "Matrix")) {
     automatic <- is.data.frame(values) && .row_names_info(values) < 0
@@ -23,11 +34,13 @@ plain_vector <- function(values) {
     values <- plain_vector(if (is.matrix(values)) values[, 1] else values[[1]])
     names(values) <- rows
   }
-  if (methods::is(values, "Vector")) as.vector(values) else values
+  if (inherits(values, "AsIs")) class(values) <- setdiff(class(values), "AsIs")
+  if (!methods::is(values, "Vector")) return(values)
+  tryCatch(as.vector(values), error = function(e) values) # GRanges are no vectors after all
 }
 
-# Whole numbers without exponent (100000, not 1e+05) and with a point; an empty label is a missing
-# one.
+# Numbers as text whatever the options: with a point, whole ones without exponent (100000, not
+# 1e+05) and zero without a sign.
 as_text <- function(values, what = "labels") {
   if (is.list(values) && !is.object(values)) {
     values[lengths(values) == 0] <- NA
@@ -36,15 +49,14 @@ as_text <- function(values, what = "labels") {
     }
     return(vapply(values, as_text, character(1), USE.NAMES = FALSE))
   }
-  old <- options(OutDec = ".")
+  old <- options(OutDec = ".", scipen = 0)
   on.exit(options(old))
   text <- as.character(values)
   text[is.na(values)] <- NA # as.character(NaN) is "NaN"
   if (is.double(values) && !is.object(values)) { # dates are numbers, too
     whole <- is.finite(values) & values == round(values)
-    text[whole] <- sprintf("%.0f", values[whole])
+    text[whole] <- sprintf("%.0f", values[whole] + 0)
   }
-  text[!nzchar(text)] <- NA
   text
 }
 

@@ -15,12 +15,13 @@ part_names.SingleCellExperiment <- function(x) SingleCellExperiment::altExpNames
 part <- function(x, name) UseMethod("part")
 
 #' @export
-part.Seurat <- function(x, name) x[[name]]
+part.Seurat <- function(x, name) x@assays[[name]] # x[[name]] may be a column
 
 #' @export
 part.SingleCellExperiment <- function(x, name) SingleCellExperiment::altExp(x, name)
 
 part_blocks <- function(x, name, layer = NULL) {
+  if (!is.atomic(name)) refuse_object(name, "The name of an assay")
   known <- part_names(x)
   if (!is_string(name) || !name %in% known) {
     abort(
@@ -66,11 +67,14 @@ multiome_halves <- function(x, layer, rna_assay, atac_assay) {
     rna_assay <- rna_assay %||% first_part(x, function(a) !holds_peaks(a), rna_first(part_names(x)))
     require_halves(rna_assay, atac_assay, part_names(x))
   }
-  if (!is.null(atac_assay)) {
-    rna <- if (is.null(rna_assay)) as_blocks(x, layer) else part_blocks(x, rna_assay, layer)
-    return(list(rna = rna, atac = part_blocks(x, atac_assay), cells = x))
+  if (!is.null(atac_assay) || !is.null(rna_assay) && length(part_names(x))) {
+    half <- function(name, ...) if (is.null(name)) as_blocks(x, ...) else part_blocks(x, name, ...)
+    return(list(rna = half(rna_assay, layer), atac = half(atac_assay), cells = x))
   }
-  x <- split_kinds(x)
+  pair_halves(split_kinds(x), layer)
+}
+
+pair_halves <- function(x, layer) {
   if (!is.list(x) || is.object(x) || length(x) != 2) {
     abort(
       "InputError", "unknown_data",

@@ -5,14 +5,15 @@
 #' @param ds A [DeepScore()] object.
 #' @param reference The annotated data set, features x cells: see [deepscore-package].
 #' @param labels One label per cell: the name of a metadata column, or a vector or factor. A vector
-#'   named after the cells is put in their order. Cells without a label (`NA`) are left out and
-#'   counted.
+#'   named after the cells is put in their order. Cells without a label are left out and counted:
+#'   `NA`, empty text and, where all labels are text, the words `"nan"`, `"None"` and `"<NA>"`.
 #' @param layer The values to read: a slot or layer of the Seurat assay (`"counts"`, `"data"`), or
 #'   the name of an assay of a SingleCellExperiment. `NULL`: counts where there are any, else the
 #'   log-normalised data (natural logarithms, or to the base 2 or 10).
 #' @param batch A metadata column, or one value per cell: samples that are standardised each by
 #'   itself.
-#' @param modality `"rna"`, `"peaks"` or `"protein"`. `NULL`: told from the feature names.
+#' @param modality `"rna"`, `"peaks"` or `"protein"`. `NULL`: one of the first two, told from the
+#'   feature names.
 #' @param test_prop Share of the cells of each label that is held out for calibration and for the
 #'   figures in the model file. Labels with fewer than four cells are all trained on.
 #' @param ... Not used.
@@ -41,7 +42,7 @@ set_reference.DeepScore <- function(ds, reference, labels, layer = NULL, batch =
                                     modality = NULL, test_prop = 0.1, ...) {
   no_more_arguments()
   prepared <- call_engine(
-    "set_reference", ds$config, as_blocks(reference, layer),
+    "set_reference", config_of(ds), as_blocks(reference, layer),
     cell_values(labels, reference, "labels"), cell_values(batch, reference, "batch"),
     given(c("modality", "test_prop"))
   )

@@ -39,7 +39,7 @@ body(train.default) <- quote(abort_foreign("train", ds, "caret"))
 train.DeepScore <- function(ds, early_stopping = FALSE, patience = 5, lr_schedule = "cosine",
                             tensorboard = NULL, gif = NULL, progress = TRUE, query = NULL, ...) {
   no_more_arguments()
-  if (is.null(ds$prepared)) {
+  if (!is.raw(ds$prepared)) {
     abort(
       "InputError", "no_reference",
       "There is no reference to train on. Call set_reference(ds, reference, labels) first",
@@ -49,7 +49,7 @@ train.DeepScore <- function(ds, early_stopping = FALSE, patience = 5, lr_schedul
   if (!is.null(tensorboard)) tensorboard <- one_path(tensorboard, "tensorboard")
   if (!is.null(gif)) gif <- one_path(gif, "gif")
   model <- call_engine(
-    "train", ds$config, ds$prepared,
+    "train", config_of(ds), ds$prepared,
     given(c("early_stopping", "patience", "lr_schedule", "tensorboard", "gif", "progress")),
     if (!is.null(query)) as_blocks(query)
   )

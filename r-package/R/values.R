@@ -12,17 +12,19 @@ given <- function(names, env = parent.frame()) {
 
 plain_value <- function(value, name) {
   if (is.null(value)) return(NULL)
-  if (is.factor(value)) value <- as.character(value)
   if (is.list(value) && !is.object(value) && all(lengths(value) == 1)) value <- unlist(value)
-  if (!is.atomic(value)) {
-    abort("ConfigError", "bad_argument", "`", name, "` must not be a ", class(value)[1], ".")
-  }
+  if (!is.atomic(value) || length(dim(value)) > 1) refuse_object(value, paste0("`", name, "`"))
   if (anyNA(value)) {
     abort("ConfigError", "bad_argument", "`", name, "` must not be NA.")
   }
-  value <- unname(value)
+  value <- as.vector(unname(value)) # of a factor, its text
+  if (is.character(value)) value <- as_utf8(value)
   # These are lists in Python, even with one element.
   if (name %in% c("hidden_nodes", "common_features", "biotypes")) as.list(value) else value
+}
+
+refuse_object <- function(value, what) {
+  abort("ConfigError", "bad_argument", what, " must not be a ", class(value)[1], ".")
 }
 
 # A list without elements becomes a Python list; with (no) names it becomes a dict.
@@ -30,12 +32,15 @@ named_list <- function(values) {
   if (length(values)) values else structure(list(), names = character())
 }
 
-# Text without a mark of its encoding is taken as UTF-8, whatever the locale: the C locale would
-# write each byte of "\u03b2 cell" as "<ce><b2>", for good.
+# Text without a mark of its encoding is taken as UTF-8 if it can be, whatever the locale: the C
+# locale would write each byte of "\u03b2 cell" as "<ce><b2>", for good. Else it is the locale's.
 as_utf8 <- function(text) {
-  unmarked <- !is.na(text) & Encoding(text) == "unknown" & !l10n_info()[["Latin-1"]]
-  Encoding(text[unmarked]) <- "UTF-8"
-  wrong <- text[!is.na(text) & Encoding(text) != "latin1" & !validUTF8(text)]
+  original <- text
+  unmarked <- !is.na(text) & Encoding(text) == "unknown"
+  other <- unmarked & !validUTF8(text)
+  Encoding(text[unmarked & !other]) <- "UTF-8"
+  text[other] <- iconv(text[other], "", "UTF-8")
+  wrong <- original[other & is.na(text) | Encoding(text) == "UTF-8" & !validUTF8(text)]
   if (!length(wrong)) return(enc2utf8(text))
   abort(
     "InputError", "invalid_text", "Text that is not UTF-8, such as '",

@@ -69,11 +69,14 @@ test_that("SingleCellExperiment objects give their counts, or what layer says", 
   expect_equal(read_all(as_blocks(sce)), counts_small())
   expect_single(read_all(as_blocks(sce, "logcounts")), methods::slot(pbmc_small()[["RNA"]], "data"))
   expect_code("layer_not_found", as_blocks(sce, "nothing"))
+  table <- list(counts = as.data.frame(as.matrix(counts_small())))
+  expect_code("unknown_data", as_blocks(SummarizedExperiment::SummarizedExperiment(table)))
 })
 
 test_that("layers that are not there and foreign objects are refused", {
   expect_code("layer_not_found", as_blocks(pbmc_small(), "nothing"))
   expect_code("layer_not_found", as_blocks(counts_small(), "counts"))
+  expect_code("bad_argument", as_blocks(pbmc_small(), counts_small))
   expect_code("unknown_data", as_blocks(iris))
   expect_code("unknown_data", as_blocks("cells.h5ad"))
   expect_code("unknown_data", as_blocks(unname(as.matrix(counts_small()))))

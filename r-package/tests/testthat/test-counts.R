@@ -47,5 +47,6 @@ test_that("names that Seurat would change are no names of assays", {
 test_that("an assay may not take the name of another part of the object", {
   expect_code("bad_argument", check_assay_name("pca", pbmc_small()))
   expect_error(check_assay_name("pca", pbmc_small()), "something else")
+  expect_code("bad_argument", check_assay_name("groups", pbmc_small()))
   expect_no_error(check_assay_name("RNA", pbmc_small()))
 })

@@ -23,6 +23,13 @@ test_that("old Python, missing torch and another version are problems", {
   expect_match(problems, "0.7.2", all = FALSE)
 })
 
+test_that("a Python that is a name is told, as reticulate wants a path", {
+  found <- list(deepscore = "0.1.0", engine = "0.1.0", python = "python3")
+  problems <- find_problems(found, list(python = "3.12.1"))
+  expect_match(problems, "wants a path, such as /", all = FALSE)
+  expect_false(any(grepl("libpython3-dev", problems)))
+})
+
 test_that("with the engine all is well", {
   skip_if_no_engine()
   expect_identical(deepscore_doctor()$problems, character())

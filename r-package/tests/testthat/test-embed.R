@@ -36,3 +36,10 @@ test_that("models without components are refused, and other objects are not ours
   expect_identical(embed(1:5, 2), stats::embed(1:5, 2))
   expect_identical(embed(1:5, dimension = 3), stats::embed(1:5, 3))
 })
+
+test_that("a name that is taken and exchanged arguments are told before anything is computed", {
+  object <- pbmc_small()
+  expect_error(embed(object, DeepScore()), "first", class = "deepscore_error_unknown_data")
+  object[["lsi"]] <- SeuratObject::CreateAssayObject(counts = counts_small())
+  expect_error(embed(DeepScore(), object), "'lsi'", class = "deepscore_error_unknown_data")
+})

@@ -27,6 +27,7 @@ test_that("Python is looked for where the option, the variable or a clone says",
   file.create(file.path(clone, ".venv", "bin", "deepscore"))
   expect_identical(find_upwards(".venv", file.path(clone, "deep", "down")), clone)
   expect_null(find_upwards("no such file anywhere", clone))
+  expect_null(find_upwards("a working directory that was deleted", NULL))
   before <- options(deepscore.python = "/some/python")
   on.exit(options(before))
   expect_identical(find_python(), "/some/python")

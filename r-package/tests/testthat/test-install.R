@@ -31,3 +31,16 @@ test_that("what cannot be installed makes no environment", {
   }
   expect_identical(reticulate::virtualenv_list(), before)
 })
+
+test_that("a folder that is no environment is kept, and a failure leaves none", {
+  folder <- tempfile()
+  dir.create(folder)
+  file.create(file.path(folder, "notes.txt"))
+  expect_code("bad_argument", install_deepscore(tempdir(), envname = folder))
+  expect_identical(list.files(folder), "notes.txt")
+  new <- tempfile()
+  expect_code(
+    "engine_failed", install_deepscore(tempdir(), envname = new, python = "/no/such/python")
+  )
+  expect_false(file.exists(new))
+})

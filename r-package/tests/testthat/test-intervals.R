@@ -31,6 +31,18 @@ test_that("a file that is named like a peak is a file", {
   expect_true(is_path("chr1-10-20"))
 })
 
+test_that("a file whose name is not ASCII is found in the C locale", {
+  skip_if_no_engine()
+  folder <- tempfile()
+  dir.create(folder)
+  path <- file.path(folder, "\u03b2.bed")
+  writeLines("chr1\t100\t200", path)
+  script <- sprintf(
+    "cat(deepscore::find_common_peaks(list(list.files('%s', full.names = TRUE)), 'union'))", folder
+  )
+  expect_identical(run_r(script, c(LC_ALL = "C")), "chr1:100-200")
+})
+
 test_that("several data sets are a list, a GRangesList or several files", {
   peaks <- c("chr1:1-9", "chr2:1-9")
   expect_identical(each_data_set(list(peaks, peaks)), list(peaks, peaks))

@@ -23,7 +23,13 @@ test_that("missing labels are NULL, not the string NA", {
   expect_length(resolve(values), 80)
   expect_null(resolve(c("", labels_small()[-1]))[[1]])
   expect_null(resolve(factor(values))[[1]])
-  expect_identical(resolve(c("NA", "nan", labels_small()[-(1:2)]))[1:2], list("NA", "nan"))
+})
+
+test_that("words for a missing value are missing ones where all values are text, as in Python", {
+  rest <- labels_small()[-(1:3)]
+  expect_identical(resolve(c("NA", "nan", "<NA>", rest))[1:3], list("NA", NULL, NULL))
+  expect_identical(resolve(factor(c("None", "", "a", rest)))[1:3], list(NULL, NULL, "a"))
+  expect_identical(resolve(c("nan", NA, "a", rest))[1:3], list("nan", NULL, "a"))
 })
 
 test_that("labels named after the cells are put in their order", {
@@ -53,7 +59,8 @@ test_that("the label of the only cell is a label", {
 
 test_that("what is no vector is refused, and dates stay dates", {
   counts <- multiome_small()$rna
-  for (labels in list(mean, new.env(), quote(type))) {
+  others <- list(mean, new.env(), quote(type), data.frame(a = 1:150, b = 1), matrix(1, 150, 2))
+  for (labels in others) {
     expect_code("labels_length", cell_values(labels, counts, "labels"))
   }
   dates <- as.Date("2020-01-01") + seq_len(ncol(counts)) %% 2
@@ -81,14 +88,27 @@ test_that("values that R keeps in other ways are the same labels", {
   expect_identical(resolve(as.list(values)), as.list(labels_small()))
   expect_identical(resolve(rep(list("a", NULL), 40))[1:2], list("a", NULL))
   expect_code("labels_length", resolve(rep(list(c("a", "b")), 80)))
+  named <- pbmc_small()
+  named@meta.data$own <- I(lapply(labels_small(), function(label) c(other = label)))
+  names(named@meta.data$own) <- paste0("cell", 1:80)
+  expect_identical(resolve("own", named), as.list(labels_small()))
+  named@meta.data$own[[1]] <- character()
+  expect_identical(resolve("own", named)[1:2], list(NULL, labels_small()[2]))
+  named@meta.data$own[[1]] <- c("a", "b")
+  expect_code("labels_length", resolve("own", named))
   skip_if_not_installed("S4Vectors")
+  expect_code("labels_length", resolve(granges(chrom = "1", start = 1, end = 2)))
+  nested <- sce_small()
+  nested$own <- S4Vectors::DataFrame(a = 1:80, b = 1)
+  expect_code("labels_length", resolve("own", nested))
   expect_identical(resolve(S4Vectors::Rle(values)), as.list(labels_small()))
   numbers <- S4Vectors::DataFrame(n = S4Vectors::Rle(rep(c(1e5, 2), 40)))
   expect_identical(resolve(numbers)[1:2], list("100000", "2"))
 })
 
 test_that("numbers that are none are missing, and options do not change the others", {
-  old <- options(OutDec = ",")
+  old <- options(OutDec = ",", scipen = 100)
   on.exit(options(old))
   expect_identical(resolve(rep(c(NaN, 0.5), 40))[1:2], list(NULL, "0.5"))
+  expect_identical(resolve(rep(c(-0, 1e-5), 40))[1:2], list("0", "1e-05"))
 })

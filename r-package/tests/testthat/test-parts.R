@@ -23,6 +23,12 @@ test_that("peaks are the default assay, or the first that holds some, or what mo
   expect_identical(peaks_blocks(pbmc_small())$source, "assay 'RNA', slot 'counts'")
 })
 
+test_that("a column that is named like an assay does not hide it", {
+  object <- multiome_seurat()
+  object@meta.data$ATAC <- 1
+  expect_identical(peaks_blocks(object)$features, peaks_small())
+})
+
 test_that("alternative experiments are parts of a SingleCellExperiment", {
   sce <- sce_small()
   half <- counts_small()[1:100, ]
@@ -39,6 +45,7 @@ test_that("parts that are not there are refused, and those that are there are na
     class = "deepscore_error_layer_not_found"
   )
   expect_code("layer_not_found", part_blocks(counts_small(), "RNA"))
+  expect_code("bad_argument", part_blocks(multiome_seurat(), mean))
 })
 
 test_that("the halves of a multiome are found, or named", {
@@ -99,4 +106,8 @@ test_that("a multiome may have its peaks as an alternative experiment", {
     expect_identical(found$atac$features, rownames(halves$atac))
   }
   expect_identical(peaks_blocks(sce)$features, rownames(halves$atac))
+  sce <- SingleCellExperiment::swapAltExp(sce, "ATAC", saved = "rna")
+  found <- multiome_halves(sce, NULL, "rna", NULL)
+  expect_identical(found$rna$features, rownames(halves$rna))
+  expect_identical(found$atac$features, rownames(halves$atac))
 })

@@ -31,3 +31,16 @@ test_that("arguments reach the engine", {
   expect_code("bad_argument", train(ds, patience = 0))
   expect_code("bad_argument", train(ds, lr_schedule = "whenever"))
 })
+
+test_that("objects that were changed by hand are refused", {
+  skip_if_no_engine()
+  ds <- quietly(set_reference(DeepScore(), pbmc_small(), "RNA_snn_res.1"))
+  for (prepared in list("abc", ds$prepared[1:100], replace(ds$prepared, 5000, as.raw(255)))) {
+    changed <- ds
+    changed$prepared <- prepared
+    expect_code("no_reference", train(changed, progress = FALSE))
+  }
+  ds$config <- NULL
+  expect_code("bad_argument", train(ds, progress = FALSE))
+  expect_code("bad_argument", set_reference(ds, pbmc_small(), "RNA_snn_res.1"))
+})

@@ -33,7 +33,7 @@ test_that("text without a mark is UTF-8 in every locale, and what is not is refu
 })
 
 test_that("what is no plain value is refused", {
-  for (value in list(mean, new.env(), list(1, 1:2))) {
+  for (value in list(mean, new.env(), list(1, 1:2), matrix(1:4, 2))) {
     expect_code("bad_argument", plain_value(value, "epochs"))
   }
   expect_code("bad_argument", plain_value(list("CD3E", NA), "common_features"))
