@@ -59,7 +59,7 @@ test-python: setup ## tests of the Python package
 test-shared: setup ## the cases that both languages must pass, and models going both ways
 	$(PYTHON) -m pytest shared-tests -q
 
-check-r: setup ## R CMD check of r-package, with its tests, examples and vignette
+check-r: setup ## R CMD check of r-package, with its tests, examples and vignettes
 	.ci/check-r-package
 
 docs-r: setup ## write man/ and NAMESPACE from the roxygen comments
@@ -76,5 +76,5 @@ bench-chromatin: setup ## speed and memory of peaks, fragments and activity; acc
 	$(PYTHON) python/benchmarks/accuracy/chromatin_tasks.py
 	TASKS=.bench/chromatin/tasks.toml OUT=bench-output/chromatin $(PYTHON) python/benchmarks/accuracy/run.py
 
-clean: ## remove what the targets above have made
+clean: ## remove what the targets above have made in this folder
 	rm -rf .venv .bench demo-output bench-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
