@@ -417,6 +417,26 @@ def test_what_the_caller_has_set_in_torch_does_not_matter(prepared, state):
         assert modelfile.to_bytes(fit(prepared, quick(epochs=2), silent(early_stopping=True))) == expected
 
 
+@pytest.mark.parametrize(("batch_size", "inside"), [(256, 1), (257, 2)])
+def test_small_batches_are_trained_on_by_one_thread_and_the_callers_number_comes_back(prepared, batch_size, inside):
+    seen = []
+
+    def watch(epoch, model):
+        seen.append(torch.get_num_threads())
+        if epoch == 2:
+            raise RuntimeError
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(RuntimeError):
+            fit(prepared, quick(batch_size=batch_size, epochs=2), silent(), watch)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [inside, inside]
+
+
 def test_a_training_that_diverges_is_told(prepared):
     with pytest.raises(DeepScoreError, match="lr|learning rate"):
         fit(prepared, quick(epochs=20, lr=10, l2=1e3, batchnorm=False), silent())

@@ -40,6 +40,8 @@ HIDDEN_SHARE = 0.25
 LINEAR_TEMPERATURE = 0.37
 # Components of peaks are those of at most so many cells, dealt out evenly over the labels.
 LSI_CELLS = 10_000
+# Steps of so few cells are done by one thread: several wait for each other longer than they work.
+ONE_THREAD_BATCH = 256
 # Torch has one generator for all threads: two that train at once would disturb each other's seed.
 _one_at_a_time = threading.RLock()
 
@@ -75,7 +77,7 @@ def fit(
         kept, chosen = stratified_split(reference.codes[learn], 0.1, rng)
         learn, watched = learn[kept], learn[chosen]
     course = _Course(reference, network, train, learn, watched, rng)
-    with _one_at_a_time, torch.random.fork_rng(devices=[]):
+    with _one_at_a_time, torch.random.fork_rng(devices=[]), _threads_for(course.batch_size):
         torch.manual_seed(network.seed)
         module, history, best = course.run(on_epoch)
     codes = reference.codes[held_out]
@@ -104,6 +106,16 @@ def fit(
         return model
     lsi = _lsi(reference, network.seed) if reference.modality == "peaks" else None
     return replace(model, profiles=profiles_of(reference.matrix, reference.codes), lsi=lsi)
+
+
+@contextmanager
+def _threads_for(batch_size: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if batch_size <= ONE_THREAD_BATCH else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _lsi(reference: Reference, seed: int) -> LSI | None:
