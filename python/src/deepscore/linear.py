@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from torch.nn.functional import log_softmax
 
 from .labels import evenly
-from .network import SparseBatch, sparse_rows
+from .network import SparseBatch, per_cell, per_group, sparse_rows
 from .normalize import Floats
 from .scale import Codes, Scale, scaled
 
@@ -59,22 +59,20 @@ def fit_linear(
     centres = torch.from_numpy(scale.centre / scale.deviation)
     groups = torch.zeros(len(codes), dtype=torch.int64) if scale.groups is None else torch.from_numpy(scale.groups)
     counts = np.bincount(codes, minlength=n_labels)
-    weights = torch.from_numpy((len(codes) / (counts > 0).sum() / counts[codes]).astype(np.float32))
-    truth = torch.from_numpy(codes.astype(np.int64))
+    weights = torch.from_numpy((len(codes) / (counts > 0).sum() / counts[codes]).astype(np.float32)[:, None])
+    truth = torch.from_numpy((codes[:, None] == np.arange(n_labels)).astype(np.float32))
     n, n_features = block.shape
     penalty = n_features / (4 * n)
 
     def loss(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         both = torch.from_numpy(flat.astype(np.float32)).reshape(n_features + 1, n_labels)
         weight, bias = both[:-1], both[-1]
-        logits = sparse_rows(x, weight) + (bias - centres @ weight)[groups]
+        logits = sparse_rows(x, weight) + per_cell(bias - centres @ weight, groups)
         logarithms = log_softmax(logits, dim=1)
-        value = -(weights * logarithms.gather(1, truth[:, None])[:, 0]).mean() + penalty * weight.square().sum()
-        slope = logarithms.exp()
-        slope[torch.arange(n), truth] -= 1
-        slope *= weights[:, None] / n
-        per_group = centres.new_zeros(len(centres), n_labels).index_add_(0, groups, slope)
-        gradient = sparse_rows(transposed, slope) - centres.T @ per_group + 2 * penalty * weight
+        value = -(weights * truth * logarithms).sum() / n + penalty * weight.square().sum()
+        slope = (logarithms.exp() - truth) * (weights / n)
+        gradient = sparse_rows(transposed, slope) - centres.T @ per_group(slope, groups, len(centres))
+        gradient += 2 * penalty * weight
         return float(value), torch.cat([gradient, slope.sum(0, keepdim=True)]).double().numpy().ravel()
 
     start = np.zeros((n_features + 1) * n_labels)

@@ -16,7 +16,7 @@ from torch.nn.functional import embedding_bag
 
 from .config import ACTIVATIONS
 
-__all__ = ["Network", "SparseBatch", "activation_function", "sparse_rows"]
+__all__ = ["Network", "SparseBatch", "activation_function", "per_cell", "per_group", "sparse_rows"]
 
 _MODULES = dict(
     zip(
@@ -75,29 +75,40 @@ def sparse_rows(batch: SparseBatch, weight: Tensor) -> Tensor:
     )
 
 
-class _CentredProduct(torch.autograd.Function):
-    """Centred CSR rows times weights; the gradient for the weights is made in one piece, as large as they are."""
+class _FirstLayer(torch.autograd.Function):
+    """Centred CSR rows times weights, plus bias; the weights' gradient is made in one piece, as large as they are."""
 
     @staticmethod
     def forward(
-        ctx: Any, weight: Tensor, batch: SparseBatch, transposed: SparseBatch, centres: Tensor, groups: Tensor
+        ctx: Any,
+        weight: Tensor,
+        bias: Tensor,
+        batch: SparseBatch,
+        transposed: SparseBatch,
+        centres: Tensor,
+        groups: Tensor,
     ) -> Tensor:
         ctx.transposed, ctx.centres, ctx.groups = transposed, centres, groups
-        return sparse_rows(batch, weight) - (centres @ weight)[groups]
+        return sparse_rows(batch, weight).add_(per_cell(bias - centres @ weight, groups))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         gradient = gradients[0].contiguous()
-        sums = gradient.new_zeros(len(ctx.centres), gradient.shape[1]).index_add_(0, ctx.groups, gradient)
+        sums = per_group(gradient, ctx.groups, len(ctx.centres))
         product = sparse_rows(ctx.transposed, gradient).addmm_(ctx.centres.T, sums, alpha=-1)
-        return product, None, None, None, None
+        return product, sums.sum(dim=0), None, None, None, None
 
 
-def _centred_product(
-    weight: Tensor, batch: SparseBatch, transposed: SparseBatch, centres: Tensor, groups: Tensor
-) -> Tensor:
-    product: Tensor = _CentredProduct.apply(weight, batch, transposed, centres, groups)  # type: ignore[no-untyped-call]
-    return product
+def per_cell(rows: Tensor, groups: Tensor) -> Tensor:
+    """Return each cell's row, given one for each group; where there is one group, that row for all."""
+    return rows if len(rows) == 1 else rows[groups]
+
+
+def per_group(rows: Tensor, groups: Tensor, n_groups: int) -> Tensor:
+    """Add up the rows of each group."""
+    if n_groups == 1:
+        return rows.sum(dim=0, keepdim=True)
+    return rows.new_zeros(n_groups, rows.shape[1]).index_add_(0, groups, rows)
 
 
 class Dropout(nn.Module):
@@ -171,7 +182,7 @@ class Network(nn.Module):
         groups
             Row of `centres` for each cell.
         """
-        x = self.biases[0] + _centred_product(self.weights[0], batch, transposed, centres, groups)
+        x: Tensor = _FirstLayer.apply(self.weights[0], self.biases[0], batch, transposed, centres, groups)  # type: ignore[no-untyped-call]
         for norm, weight, bias in zip(self.norms, list(self.weights)[1:], list(self.biases)[1:], strict=True):
             x = torch.addmm(bias, self.dropout(self.activation(norm(x))), weight)
         return x
@@ -180,8 +191,9 @@ class Network(nn.Module):
     def constrain(self, max_norm: float) -> None:
         """Shrink the incoming weights of every node to at most that length (Srivastava et al., JMLR 2014)."""
         for weight in self.weights:
-            length = weight.norm(dim=0, keepdim=True).clamp_min(1e-12)
-            weight.mul_((max_norm / length).clamp_max(1))
+            length = weight.norm(dim=0)
+            if (length > max_norm).any():
+                weight.mul_((max_norm / length.clamp_min(1e-12)).clamp_max(1))
 
     @torch.no_grad()
     def folded(self) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:

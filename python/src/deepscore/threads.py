@@ -33,9 +33,10 @@ def overlapped(function: Callable[[Item], Result], items: Iterable[Item], ahead:
 
 
 class _OneBlasThread:
-    """While any query is annotated, BLAS has one thread: its others wait busily for small products.
+    """While anything is trained or annotated, BLAS has one thread: its others wait busily for small products.
 
-    The limit is the process's, so that the last of several queries at once lifts it, and not the first.
+    The limit is the process's, so that the last of several calls at once lifts it, and not the first. Torch brings a
+    BLAS of its own, which stays as it is.
     """
 
     def __init__(self) -> None:

@@ -30,6 +30,7 @@ from .reference import Reference
 from .scale import Codes, GroupSums, scaled
 from .schedule import EarlyStop, batch_slices, default_batch_size, default_epochs, scheduled_lr
 from .scores import accuracy, macro_f1
+from .threads import one_blas_thread
 from .version import CREATED_WITH
 
 __all__ = ["fit", "stratified_split"]
@@ -40,12 +41,13 @@ HIDDEN_SHARE = 0.25
 LINEAR_TEMPERATURE = 0.37
 # Components of peaks are those of at most so many cells, dealt out evenly over the labels.
 LSI_CELLS = 10_000
-# Steps of so few cells are done by one thread: several wait for each other longer than they work.
+# Steps of so few cells, and the linear path, are for one thread: several wait for each other longer than they work.
 ONE_THREAD_BATCH = 256
 # Torch has one generator for all threads: two that train at once would disturb each other's seed.
 _one_at_a_time = threading.RLock()
 
 
+@one_blas_thread()
 @torch.inference_mode(mode=False)
 @torch.enable_grad()  # whatever the caller has set
 def fit(
@@ -77,11 +79,13 @@ def fit(
         kept, chosen = stratified_split(reference.codes[learn], 0.1, rng)
         learn, watched = learn[kept], learn[chosen]
     course = _Course(reference, network, train, learn, watched, rng)
-    with _one_at_a_time, torch.random.fork_rng(devices=[]), _threads_for(course.batch_size):
-        torch.manual_seed(network.seed)
-        module, history, best = course.run(on_epoch)
+    with _one_at_a_time:
+        with torch.random.fork_rng(devices=[]), _threads(1 if course.batch_size <= ONE_THREAD_BATCH else None):
+            torch.manual_seed(network.seed)
+            module, history, best = course.run(on_epoch)
+        with _threads(1):
+            model, hidden, linear = _with_linear_path(course.model(module), course, learn, held_out)
     codes = reference.codes[held_out]
-    model, hidden, linear = _with_linear_path(course.model(module), course, learn, held_out)
     counts = np.bincount(reference.codes, minlength=len(reference.labels)).tolist()
     facts = {
         "seed": network.seed,
@@ -109,9 +113,9 @@ def fit(
 
 
 @contextmanager
-def _threads_for(batch_size: int) -> Iterator[None]:
+def _threads(number: int | None) -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(1 if batch_size <= ONE_THREAD_BATCH else before)
+    torch.set_num_threads(number or before)
     try:
         yield
     finally:
@@ -201,7 +205,9 @@ class _Course:
         self.reference, self.network, self.train, self.rng = reference, network, train, rng
         self.learn, self.watched = learn, watched
         n_groups = int(reference.groups.max()) + 1
-        sums = GroupSums(n_groups, len(reference.features)).add(reference.matrix[learn], reference.groups[learn])
+        sums = GroupSums(n_groups, len(reference.features))
+        for rows in batch_slices(len(learn), 4096):
+            sums.add(reference.matrix[learn[rows]], reference.groups[learn[rows]])
         self.pooled = sums.pooled()
         self.scale = self.pooled if n_groups == 1 else sums.by_group(reference.groups, self.pooled)
         counts = np.bincount(reference.codes[learn], minlength=len(reference.labels))
@@ -223,7 +229,7 @@ class _Course:
         history: list[dict[str, Any]] = []
         stop = EarlyStop(self.train.patience if self.train.early_stopping else None)
         centres = torch.from_numpy(self.scale.centre / self.scale.deviation).to(self.device)
-        matrix = scaled(self.reference.matrix, self.scale)[self.learn]
+        matrix = scaled(self.reference.matrix, self.scale)
         with (
             tqdm(total=self.epochs, desc="train", unit="epoch", disable=not self.train.progress) as bar,
             _board(self.train.tensorboard) as board,
@@ -266,13 +272,12 @@ class _Course:
     ) -> dict[str, float]:
         """Go through all cells once; return mean loss and accuracy."""
         module.train()
-        order = self.rng.permutation(len(self.learn))
-        cells = self.learn[order]
-        shuffled = matrix[order]  # once per epoch: batches are then slices
+        cells = self.rng.permutation(self.learn)
+        shuffled = matrix[cells]  # once per epoch: batches are then slices
         codes = torch.from_numpy(self.reference.codes[cells].astype(np.int64)).to(self.device)
         groups = torch.from_numpy(self.reference.groups[cells].astype(np.int64)).to(self.device)
         loss_sum = right = 0.0
-        for rows in batch_slices(len(order), self.batch_size):
+        for rows in batch_slices(len(cells), self.batch_size):
             batch = _rows(shuffled, rows)
             transposed = SparseBatch.from_scipy(batch.tocsc()).to(self.device)
             logits = module(SparseBatch.from_scipy(batch).to(self.device), transposed, centres, groups[rows])
@@ -291,7 +296,7 @@ class _Course:
             raise ConfigError(
                 "bad_argument", f"Training diverged: the loss is not finite. Lower lr (it is {self.network.lr:g})."
             )
-        return {"loss": loss_sum / len(order), "accuracy": right / len(order)}
+        return {"loss": loss_sum / len(cells), "accuracy": right / len(cells)}
 
     def _watch(self, module: Network) -> dict[str, float]:
         """Return loss and accuracy on the cells that early stopping looks at."""
