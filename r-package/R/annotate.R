@@ -88,6 +88,7 @@ annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer =
                                ...) {
   no_more_arguments()
   blocks <- as_blocks(query, layer)
+  cell_data(query) # refuses a table to which no call could be added
   answer <- call_engine(
     "annotate", model_bytes(ds), blocks, cell_values(batch, query, "batch"),
     cell_values(groups, query, "groups"),

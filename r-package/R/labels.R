@@ -83,8 +83,21 @@ cell_data <- function(x) UseMethod("cell_data")
 #' @export
 cell_data.default <- function(x) NULL
 
+# Tibbles have no row names, and joins lose them and may reorder the rows.
 #' @export
-cell_data.Seurat <- function(x) x[[]][colnames(x), , drop = FALSE]
+cell_data.Seurat <- function(x) {
+  data <- x[[]]
+  if (identical(rownames(data), colnames(x))) return(data)
+  if (.row_names_info(data) < 0 || !setequal(rownames(data), colnames(x))) {
+    abort(
+      "InputError", "unknown_data",
+      "The rows of the object's meta.data are not named after its cells (a tibble or a join does ",
+      "that). If they are in the order of the cells: rownames(x@meta.data) <- colnames(x), after ",
+      "x@meta.data <- as.data.frame(x@meta.data)."
+    )
+  }
+  data[colnames(x), , drop = FALSE]
+}
 
 #' @export
 cell_data.SummarizedExperiment <- function(x) SummarizedExperiment::colData(x)

@@ -205,7 +205,8 @@ check_manifest <- function(manifest) {
 }
 
 refuse_newer <- function(version, created_with) {
-  if (!is.integer(version) || length(version) != 1 || version <= format_version) return()
+  whole <- is.integer(version) || is.double(version) && version > .Machine$integer.max
+  if (length(version) != 1 || !whole || version <= format_version) return()
   abort(
     "ModelFileError", "newer_version", "The file has format version ", version,
     ", written by ", created_with %||% "a newer version",

@@ -205,6 +205,9 @@ test_that("queries that do not fit are refused, each for its reason", {
   expect_code("bad_argument", run(counts, refine = "yes"))
   expect_code("bad_argument", run(counts, refine = NA))
   expect_code("unknown_data", run(list(counts)))
+  unnamed <- pbmc_small()
+  rownames(unnamed@meta.data) <- NULL
+  expect_code("unknown_data", run(unnamed))
 })
 
 test_that("a saved object works in a new session", {

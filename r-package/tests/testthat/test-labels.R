@@ -112,3 +112,15 @@ test_that("numbers that are none are missing, and options do not change the othe
   expect_identical(resolve(rep(c(NaN, 0.5), 40))[1:2], list(NULL, "0.5"))
   expect_identical(resolve(rep(c(-0, 1e-5), 40))[1:2], list("0", "1e-05"))
 })
+
+test_that("a table of cells that has lost their names is refused", {
+  unnamed <- shuffled <- numbered <- pbmc_small()
+  shuffled@meta.data <- shuffled@meta.data[80:1, ]
+  expect_identical(resolve("RNA_snn_res.1", shuffled), as.list(labels_small()))
+  rownames(unnamed@meta.data) <- NULL
+  expect_code("unknown_data", resolve("RNA_snn_res.1", unnamed))
+  expect_identical(resolve(labels_small(), unnamed), as.list(labels_small()))
+  numbered <- SeuratObject::RenameCells(numbered, new.names = as.character(80:1))
+  rownames(numbered@meta.data) <- NULL
+  expect_code("unknown_data", resolve("RNA_snn_res.1", numbered))
+})
