@@ -188,7 +188,7 @@ def test_cells_come_in_the_order_of_another_data_set(matrix, rng):
         (["a", "b"], "there are 2 and 3, of which 2"),
         (["a", "b", "c", "d"], "there are 4 and 3, of which 3"),
         (["a", "b", "x"], "there are 3 and 3, of which 2"),
-        (["x-1", "y-1", "z-1"], r"of which 0 have a name in common \(such as 'x-1' and 'a'\)"),
+        (["x-1", "y-1", "z-1"], r"of which 0 have a name in common \(not so 'x-1' and 'a'\)"),
     ],
 )
 def test_different_cells_are_refused(names, told):

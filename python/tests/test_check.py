@@ -101,7 +101,8 @@ def test_labels_that_can_be_trusted_are_said_to_be(reference, query):
     found = deepscore.check_reference(reference, "cell_type", query, folds=2)
     recall, precision = found.labels["recall"].min(), found.labels["precision"].min()
     lowest = f"lowest recall {recall:.2f}, lowest precision {precision:.2f}"
-    assert found.words == (f"All 3 labels can be trusted ({lowest}).",)
+    used = "The query has 80 of the 80 features used (100%)."
+    assert found.words == (f"All 3 labels can be trusted ({lowest}).", used)
     assert found.labels["trusted"].tolist() == [True] * 3
     assert len(found.confusable) == 0
     assert list(found.confusable) == ["label", "taken_for", "share"]

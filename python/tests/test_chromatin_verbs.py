@@ -450,7 +450,8 @@ def test_activity_from_fragments_refuses(fragments, atac, tmp_path):
     path, _ = fragments
     assert code_of(deepscore.gene_activity, path, gene_table()) == "no_cells"
     assert code_of(deepscore.gene_activity, path, gene_table(), cells=["?"]) == "no_barcodes_matched"
-    assert code_of(deepscore.gene_activity, tmp_path / "none.tsv", gene_table(), cells=["?"]) == "file_not_found"
+    for cells in (None, ["?"]):
+        assert code_of(deepscore.gene_activity, tmp_path / "none.tsv", gene_table(), cells=cells) == "file_not_found"
     with pytest.raises(ConfigError, match="distance weights need a peak matrix"):
         deepscore.gene_activity(path, gene_table(), cells=atac, weighting="distance")
 

@@ -70,6 +70,13 @@ def test_check_prints_what_python_finds(folder, capsys):
     assert capsys.readouterr().out.strip() == str(expected)
 
 
+@pytest.mark.filterwarnings("ignore:Only 50 features")
+def test_check_uses_the_features_that_the_query_has(folder, capsys):
+    ad.read_h5ad("query.h5ad")[:, :50].copy().write_h5ad("few.h5ad")
+    assert run("check", "ref.h5ad", "--labels", "cell_type", "--query", "few.h5ad") == 0
+    assert "The query has 50 of the 50 features used (100%)." in capsys.readouterr().out
+
+
 def test_the_command_gives_the_model_that_python_gives(folder):
     run("train", "ref.h5ad", "--labels", "cell_type", "--batch", "batch", "--n-features", 30, "--seed", 5, "-o", "m")
     genes = deepscore.find_common_features("ref.h5ad", [], 30)
@@ -261,6 +268,13 @@ def test_barcodes_may_be_packed(folder):
     (folder / "barcodes.tsv.gz").write_bytes(gzip.compress(b"AAA-1\n"))
     assert run("activity", "fragments.tsv", "genes.bed", "--cells", "barcodes.tsv.gz", "-o", "out.h5ad") == 0
     assert ad.read_h5ad("out.h5ad").obs_names.tolist() == ["AAA-1"]
+
+
+@pytest.mark.parametrize("text", ["barcode,is_cell\nAAA-1,1\n", "AAA-1\tB cell\n"])
+def test_barcodes_stand_alone_in_their_lines(folder, capsys, text):
+    (folder / "cells.csv").write_text(text)
+    assert run("activity", "f.tsv", "genes.bed", "--cells", "cells.csv", "-o", "out.h5ad") == 1
+    assert "one barcode in a line" in capsys.readouterr().err
 
 
 def test_barcodes_that_are_cut_short_are_one_line(folder, capsys):

@@ -154,7 +154,7 @@ def test_missing_labels_are_none(reference):
     answer = rbridge.set_reference(CONFIG, handle(reference), some, None, {})
     model = value(rbridge.train(CONFIG, value(answer), {"progress": False}))
     assert modelfile.from_bytes(model).training["n_unlabelled"] == 20
-    assert any("20 of 240 reference cells" in note["text"] for note in answer["notes"])
+    assert any("20 of 240 cells" in note["text"] for note in answer["notes"])
 
 
 def test_a_model_is_checked_in_full(model):

@@ -42,7 +42,7 @@ def test_cells_without_a_label_are_told(data, labels, caplog):
     labels[:5] = None
     with caplog.at_level("INFO", logger="deepscore"):
         prepare(data, labels, quick())
-    assert "5 of 240 reference cells have no label" in caplog.text
+    assert "5 of 240 cells have no label" in caplog.text
 
 
 def test_without_common_features_the_most_variable_ones_are_taken(labels, monkeypatch, data):

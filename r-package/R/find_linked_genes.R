@@ -1,8 +1,8 @@
 #' Find genes whose activity follows their expression
 #'
-#' Gene activity is a poor stand-in for the expression of many genes. A model of RNA that is to
-#' annotate gene activity does better without them: give the result to [DeepScore()] as
-#' `common_features`.
+#' Gene activity is a poor stand-in for the expression of many genes. A model of RNA without them
+#' finds rare types in gene activity a little better: give the result to [DeepScore()] as
+#' `common_features`. A few hundred genes are too few.
 #'
 #' @inheritParams train_bridge
 #' @param n_features How many genes to return. `NULL`: all whose correlation is above 0.

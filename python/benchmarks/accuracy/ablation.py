@@ -48,6 +48,7 @@ TRAINING = {
 }
 ANNOTATION = {
     "no query: each cell by itself": {"refine": False, "batch": None},
+    "the query's samples as one": {"batch": None},
     "own scale alone": {"refine": False},
     "own scale without composition": {(queryscale, "_share_of_own"): share_of_own(1.0)},
     "composition without own scale": {(queryscale, "_share_of_own"): share_of_own(0.0)},

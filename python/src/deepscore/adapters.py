@@ -272,10 +272,11 @@ def _modality_key(mod: Mapping[str, Any], modality: str | None) -> str:
     for key in (modality, *MODALITY_KEYS.get(modality or "", ())):
         if key in mod:
             return str(key)
+    asked = "" if modality is None else f", and {modality!r} was asked for"
     raise InputError(
         "modality_required",
-        f"The MuData holds the modalities {', '.join(mod)}, and {modality!r} was asked for. Name one of them with "
-        "modality= where the call has it, or give the one to use by itself (mdata[name]).",
+        f"The MuData holds the modalities {', '.join(mod)}{asked}. Name one of them with modality= (--modality) where "
+        "the call has it, or give the one to use by itself (mdata[name]).",
     )
 
 

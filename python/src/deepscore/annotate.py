@@ -111,6 +111,10 @@ def annotate_blocks(
     raw_peaks = None
     if peaks is None and peaks_model is not None:
         raise ConfigError("bad_argument", "A model of peaks calls the query's raw peaks: give peaks=, too.")
+    if peaks is not None and model.modality == "peaks":
+        raise ConfigError(
+            "bad_argument", "peaks= is for gene activity; this is a model of peaks, and reads the query's."
+        )
     if peaks is not None and use_query:
         peaks = select_modality(peaks, "peaks")[0].in_order_of(query.cell_names, "The query and its peaks")
         raw_peaks = Peaks.of(peaks, None if peaks_model is None else _told(peaks_model, peaks, batch, model.labels))

@@ -417,8 +417,10 @@ class DeepScore:
             reference.
         refine
             Whether to use the query as a whole: its own scale, its own neighbours, how much its cells can be trusted
-            and which of them are of a type that the reference does not have. Without it each cell is called by itself,
-            and only `batch` is used; so it is with a model from a file of version 1.
+            and which of them are of a type that the reference does not have. Such types are looked for by their genes,
+            in queries of at least 100 cells and 100 of the model's genes, not with a model of peaks and not with
+            `peaks`; elsewhere they get the nearest label. Without `refine` each cell is called by itself, and only
+            `batch` is used; so it is with a model from a file of version 1.
         groups
             Column of ``obs``, or one value per cell: clusters that get a call each, by a vote of their cells.
         peaks
@@ -431,10 +433,10 @@ class DeepScore:
 
         Returns
         -------
-        The query: the given object with new columns in ``obs``. ``deepscore``: label or "Unclassified";
-        ``deepscore_score``: calibrated probability that the best label is right; ``deepscore_raw``: the network's
-        best label, before the cell's neighbours were asked; ``deepscore_reason``: why a cell is Unclassified ("low
-        confidence", "outlier", "low overlap", "no counts"). With `groups`, ``deepscore_group`` and
+        The query: the given object (of a view, a copy) with new columns in ``obs``. ``deepscore``: label or
+        "Unclassified"; ``deepscore_score``: calibrated probability that the best label is right; ``deepscore_raw``: the
+        network's best label, before the cell's neighbours were asked; ``deepscore_reason``: why a cell is Unclassified
+        ("low confidence", "outlier", "low overlap", "no counts"). With `groups`, ``deepscore_group`` and
         ``deepscore_group_share``: the group's most frequent call and the share of its cells that have it. On request
         ``obsm["deepscore_probabilities"]`` (cells x labels), given that the cell's type is one of the reference's: an
         outlier's score is lower than its probability. Of a MuData, the columns are in ``mdata[modality].obs``. A path

@@ -140,10 +140,11 @@ class CellBlocks:
         position = {name: i for i, name in enumerate(self.cell_names)}
         rows = np.array([position.get(name, -1) for name in cell_names], dtype=np.intp)
         if len(rows) != self.n_cells or (rows < 0).any():
+            alone = [*cell_names[rows < 0][:1], *np.setdiff1d(self.cell_names, cell_names)[:1]]
             raise InputError(
                 "different_cells",
                 f"{what} must hold the same cells: there are {len(rows)} and {self.n_cells}, of which "
-                f"{(rows >= 0).sum()} have a name in common (such as {cell_names[0]!r} and {self.cell_names[0]!r}). "
+                f"{(rows >= 0).sum()} have a name in common (not so {' and '.join(map(repr, alone))}). "
                 "Keep the cells that both have, and give them one name in both.",
             )
         return self.take(rows)

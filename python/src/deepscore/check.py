@@ -214,9 +214,10 @@ def _words(table: pd.DataFrame, reasons: list[list[str]], overlap: Mapping[str, 
         who = f"{len(good)} of {len(table)}" if words else f"All {len(table)}"
         least = f"lowest recall {good['recall'].min():.2f}, lowest precision {good['precision'].min():.2f}"
         words.append(f"{who} labels can be trusted ({least}).")
-    if overlap is not None and overlap["share"] < GOOD_OVERLAP:
+    if overlap is not None:
+        few = ": give common_features=, from find_common_features(reference, query)"
         words.append(
-            f"The query has {overlap['found']} of the {overlap['features']} features used ({overlap['share']:.0%}): "
-            "give common_features=, from find_common_features(reference, query)."
+            f"The query has {overlap['found']} of the {overlap['features']} features used ({overlap['share']:.0%})"
+            f"{few if overlap['share'] < GOOD_OVERLAP else ''}."
         )
     return tuple(words)

@@ -28,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return 0, or 1 after an error that is printed with its code."""
     _require_streams()
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("deepscore").setLevel(logging.INFO)
     logging.captureWarnings(capture=True)
     warnings.formatwarning = lambda message, *where: f"warning: {message}"
     try:
@@ -157,27 +158,34 @@ def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from .api import check_reference
+    from .api import check_reference, find_common_features
 
     options = _given(arguments, "query", "layer", "batch", "modality", "folds", "seed")
+    kind, n_features = _by_default(arguments)
+    if arguments.query is not None and kind != "peaks":  # those of a query may have other names
+        chosen = _given(arguments, "layer", "modality")
+        options["common_features"] = find_common_features(arguments.reference, arguments.query, n_features, **chosen)
     print(check_reference(arguments.reference, arguments.labels, **options))
 
 
-def _train(arguments: argparse.Namespace) -> None:
+def _by_default(arguments: argparse.Namespace) -> tuple[str, int]:
+    """Return the modality of the reference, and how many features a model of it has."""
     from .adapters import open_source
-    from .api import DeepScore, find_common_features
     from .naming import select_modality
     from .reference import DEFAULT_FEATURES
 
-    n_features = arguments.n_features
-    if n_features is None:
-        source = open_source(arguments.reference, arguments.layer, arguments.modality)
-        blocks, kind = select_modality(source.blocks, source.modality)
-        n_features = min(DEFAULT_FEATURES[kind], blocks.n_features)
+    source = open_source(arguments.reference, arguments.layer, arguments.modality)
+    blocks, kind = select_modality(source.blocks, source.modality)
+    return kind, min(DEFAULT_FEATURES[kind], blocks.n_features)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from .api import DeepScore, find_common_features
+
     features = find_common_features(
         arguments.reference,
         arguments.query,
-        n_features,
+        _by_default(arguments)[1] if arguments.n_features is None else arguments.n_features,
         arguments.strategy,
         labels=None if arguments.strategy == "variable" else arguments.labels,
         **_given(arguments, "layer", "modality"),
@@ -205,7 +213,12 @@ def _activity(arguments: argparse.Namespace) -> None:
     cells = None
     if arguments.cells is not None:  # plain, or gzip as Cell Ranger writes it
         with opened(Path(arguments.cells)) as file:
-            cells = file.read().split()
+            cells = [line.strip() for line in file if line.strip()]
+        odd = next((cell for cell in cells if "," in cell or len(cell.split()) > 1), None)
+        if odd is not None:
+            raise InputError(
+                "unknown_data", f"{arguments.cells} must hold one barcode in a line and no header; not so {odd[:80]!r}."
+            )
     options = _given(arguments, "upstream", "weighting", "layer", "modality")
     found = gene_activity(arguments.x, arguments.annotation, cells=cells, **options)
     write_h5ad(found, None, arguments.output)

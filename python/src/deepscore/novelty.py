@@ -8,6 +8,7 @@ noise explain, as a share of the cluster's own signal, is what an unknown type h
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,9 +31,10 @@ CELLS_PER_CLUSTER, MOST_CLUSTERS = (20, 35, 70), 120
 # Where half of the cells count as unknown: above the share that the query's median cell has (a change of technology
 # raises all shares; few cells make few clusters, whose shares vary more). Chosen on tasks with labels withheld.
 BASE, SLOPE, SMALL, WIDTH = 0.32, 0.65, 10.0, 0.04
-LEAST_CELLS = LEAST_FEATURES = 100
+LEAST = 100  # cells, and features: fewer show too little structure of their own
 MOST_CELLS = 6_000  # of a reference: more change next to nothing
 CERTAIN = 0.9
+logger = logging.getLogger("deepscore")
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +135,8 @@ def p_known(
     -------
     One value per cell; 1 for queries of fewer than 100 cells or features, which show too little structure of their own.
     """
-    if len(groups) < LEAST_CELLS or present.sum() < LEAST_FEATURES:
+    if min(len(groups), present.sum()) < LEAST:
+        logger.info("Unknown types are not looked for: that takes %d cells and %d of the model's genes", LEAST, LEAST)
         return np.ones(len(groups))
     offset = space.axes.offset
     labels, profiles = _as_the_query(groups, present, probabilities, reference)

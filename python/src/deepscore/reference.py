@@ -182,7 +182,7 @@ def prepare(
         )
     n_unlabelled = int((~kept).sum())
     if n_unlabelled:
-        logger.info("%d of %d reference cells have no label and are left out", n_unlabelled, data.n_cells)
+        logger.info("%d of %d cells have no label and are left out", n_unlabelled, data.n_cells)
     return Reference(
         matrix=matrix,
         features=features,

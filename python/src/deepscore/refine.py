@@ -6,6 +6,7 @@ once, what to do with each of its cells; no label is known and no cell of the re
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,7 @@ __all__ = ["SAMPLE", "WHOLE", "View", "look"]
 
 # Query cells that are looked at together; of a larger query, a sample.
 WHOLE, SAMPLE = 10_000, 5_000
+logger = logging.getLogger("deepscore")
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +124,9 @@ def look(
     if space is not None:
         known = np.ones(len(groups))
         # a shallow cell has too few of its peaks: clusters say no more of unknown types than the network
-        if not chromatin and peaks is None:
+        if chromatin or peaks is not None:
+            logger.info("Unknown types are not looked for: peaks say too little of them")
+        else:
             assert model.profiles is not None
             known = p_known(space, groups, present, raw, model.profiles)
         neighbours = Neighbourhoods.of(space, raw, known)

@@ -1,4 +1,4 @@
-"""DeepScore with its defaults."""
+"""DeepScore with its defaults, and `batch=` where the task names the query's samples."""
 
 import torch  # noqa: F401 - loaded before the clock starts, as the libraries of the peers are
 

@@ -15,6 +15,7 @@ from ..api import DeepScore, load
 from ..blocks import Names
 from ..config import NetworkConfig, TrainConfig, choice
 from ..errors import ConfigError, InputError
+from ..files import require_file
 from ..naming import is_peak
 from .activity import activity_blocks, activity_from_fragments
 from .bridge import Bridge, rna_model_of, train_through
@@ -243,6 +244,7 @@ def gene_activity(
             raise ConfigError(
                 "bad_argument", "layer= and modality= choose values of a data set; x is a fragments file."
             )
+        require_file(Path(x))
         obs = _cells(cells)
         counts, names = activity_from_fragments(
             x, list(obs.index), genes, upstream, downstream, counting=counting, weighting=weighting
@@ -265,8 +267,9 @@ def find_linked_genes(
 ) -> list[str]:
     """Choose the genes whose activity follows their expression, from any multiome at hand.
 
-    Gene activity is a poor stand-in for the expression of many genes. A model of RNA that is to annotate gene activity
-    does better without them: ``DeepScore(common_features=...)``.
+    Gene activity is a poor stand-in for the expression of many genes. A model of RNA without them,
+    ``DeepScore(common_features=...)``, finds rare types in gene activity a little better; a few hundred genes are too
+    few.
 
     Parameters
     ----------
