@@ -88,6 +88,7 @@ def test_spread_of_few_cells_is_all_of_them(matrix):
 )
 def test_rows_per_block(n_cells, n_values, rows):
     assert rows_per_block(n_cells, n_values) == rows
+    assert rows_per_block(n_cells, 2 * n_values, 4_000_000) == rows
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ tidy_reader <- function(read) {
   blocks_read <- 0
   tidy <- function() {
     blocks_read <<- blocks_read + 1
-    if (blocks_read %% 3 == 0) gc(full = FALSE) # it takes longer than making a block
+    if (blocks_read %% 32 == 0) gc(full = FALSE) # it takes longer than making a block
     NULL
   }
   # With convert = TRUE, start and stop come as R numbers.

@@ -26,9 +26,9 @@ Names = npt.NDArray[np.object_]  # one Python string per row or column
 VALUES_PER_BLOCK = 2_000_000
 
 
-def rows_per_block(n_cells: int, n_values: float) -> int:
-    """Return how many cells make a block of about two million stored values."""
-    return int(np.clip(VALUES_PER_BLOCK * n_cells // max(int(n_values), 1), 64, 16_384))
+def rows_per_block(n_cells: int, n_values: float, per_block: int = VALUES_PER_BLOCK) -> int:
+    """Return how many cells make a block of about so many stored values."""
+    return int(np.clip(per_block * n_cells // max(int(n_values), 1), 64, 16_384))
 
 
 @dataclass(frozen=True, eq=False)

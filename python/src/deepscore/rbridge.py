@@ -30,6 +30,8 @@ from .reference import Reference, prepare
 from .version import __version__
 
 BRIDGE = 3
+# While R reads, it holds the lock of Python: between short reads the other threads get on with their work.
+VALUES_PER_READ = 250_000
 Answer = dict[str, Any]
 Kwargs = Mapping[str, Any]
 Config = TypeVar("Config", NetworkConfig, TrainConfig)
@@ -163,7 +165,8 @@ def blocks(
         values = np.frombuffer(part["x"], np.float32)
         return sp.csr_matrix((values, indices, indptr), shape=(stop - start, len(features)))
 
-    return CellBlocks(_strings(features), _strings(cells), read_rows, rows_per_block(len(cells), nnz), source)
+    rows = rows_per_block(len(cells), nnz, VALUES_PER_READ)
+    return CellBlocks(_strings(features), _strings(cells), read_rows, rows, source)
 
 
 def _strings(values: Sequence[str | None]) -> Names:
