@@ -88,7 +88,7 @@ cell_data.default <- function(x) NULL
 cell_data.Seurat <- function(x) {
   data <- x[[]]
   if (identical(rownames(data), colnames(x))) return(data)
-  if (.row_names_info(data) < 0 || !setequal(rownames(data), colnames(x))) {
+  if (.row_names_info(data) < 0 || !all(colnames(x) %in% rownames(data))) {
     abort(
       "InputError", "unknown_data",
       "The rows of the object's meta.data are not named after its cells (a tibble or a join does ",
