@@ -161,7 +161,8 @@ tidy_reader <- function(read) {
   blocks_read <- 0
   tidy <- function() {
     blocks_read <<- blocks_read + 1
-    if (blocks_read %% 32 == 0) gc(full = FALSE) # it takes longer than making a block
+    # It takes longer than making a block, which has 250,000 values (VALUES_PER_READ of rbridge.py).
+    if (blocks_read %% 32 == 0) gc(full = FALSE)
     NULL
   }
   # With convert = TRUE, start and stop come as R numbers.

@@ -161,10 +161,11 @@ def _check(arguments: argparse.Namespace) -> None:
     from .api import check_reference, find_common_features
 
     options = _given(arguments, "query", "layer", "batch", "modality", "folds", "seed")
-    kind, n_features = _by_default(arguments)
-    if arguments.query is not None and kind != "peaks":  # those of a query may have other names
-        chosen = _given(arguments, "layer", "modality")
-        options["common_features"] = find_common_features(arguments.reference, arguments.query, n_features, **chosen)
+    if arguments.query is not None:
+        kind, n_features = _by_default(arguments)
+        if kind != "peaks":  # those of a query may have other names
+            same = _given(arguments, "layer", "modality")
+            options["common_features"] = find_common_features(arguments.reference, arguments.query, n_features, **same)
     print(check_reference(arguments.reference, arguments.labels, **options))
 
 

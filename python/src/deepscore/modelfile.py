@@ -248,9 +248,10 @@ def _json(text: str) -> Any:
         return int(number)
 
     def different(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(dict(pairs)) < len(pairs):
+        found = dict(pairs)
+        if len(found) < len(pairs):
             raise ValueError("a key is there twice")
-        return dict(pairs)
+        return found
 
     value = json.loads(text, parse_float=finite, parse_constant=finite, parse_int=whole, object_pairs_hook=different)
     json.dumps(value, ensure_ascii=False).encode()

@@ -46,9 +46,8 @@ def find_common_peaks(datasets: Sequence[Peaks], kwargs: Kwargs) -> list[str]:
 @_answers
 def match_peaks(query: CellBlocks, peaks: Peaks, fragments: str | None, kwargs: Kwargs) -> Answer:
     """Twin of :func:`deepscore.match_peaks`."""
-    options, wanted = _only(kwargs, "min_overlap", "counting"), _peaks(peaks)
-    choice("counting", options.get("counting", COUNTING[0]), COUNTING)
-    counts, covered = count_over(query, wanted, fragments, **options)
+    wanted = _peaks(peaks)
+    counts, covered = count_over(query, wanted, fragments, **_only(kwargs, "min_overlap", "counting"))
     return matrix(counts, wanted) | {"covered": covered.tolist()}
 
 

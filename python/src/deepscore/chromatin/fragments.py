@@ -102,6 +102,7 @@ def count_over(
     -------
     Cells x peaks, and which of the peaks the query's own cover (of fragments: which have any count).
     """
+    choice("counting", counting, COUNTING)
     if fragments is None:
         found = match(query.feature_names, wanted, min_overlap)
         return matched_blocks(query, found, wanted).to_csr(), found.covered

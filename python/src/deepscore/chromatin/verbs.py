@@ -134,7 +134,6 @@ def match_peaks(
         ``low_overlap``, ``genome_build`` (both builds are named), ``no_common_chromosomes``, ``invalid_peaks``,
         ``modality_mismatch``; with `fragments`, as :func:`count_fragments`.
     """
-    choice("counting", counting, COUNTING)
     source = open_source(query, layer, modality)
     wanted = peaks_of(peaks)
     counts, covered = count_over(source.blocks, wanted, fragments, min_overlap=min_overlap, counting=counting)
