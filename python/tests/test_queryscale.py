@@ -9,7 +9,7 @@ from scipy.special import softmax
 
 from deepscore import queryscale
 from deepscore.neighbours import Space
-from deepscore.queryscale import Sample, own_and_shifted, settled
+from deepscore.queryscale import Reading, Sample, own_and_shifted, settled
 from deepscore.scale import GroupSums, Scale
 from synthetic import normalised, study
 
@@ -39,48 +39,66 @@ def slow_shift(model, x, groups, n_groups):
         z = (dense - centre[groups]) / deviation[groups]
         scale = Scale(centre.astype(np.float32), deviation.astype(np.float32), groups)
         deep = replace(model, linear=None).logits(x, scale).argmax(axis=1)
-        labels = softmax((z @ model.linear[0] + model.linear[1]) / model.temperature, axis=1)
+        linear = z @ model.linear[0] + model.linear[1]
+        labels = softmax(linear / model.temperature + np.log(share) / 4, axis=1)
         centre = np.tile(model.mean.astype(float), (n_groups, 1))
         deviation = np.tile(model.deviation.astype(float), (n_groups, 1))
         for group in range(n_groups):
             n = (groups == group).sum()
             if n:
-                added = 5 + 8 * n * (deep != labels.argmax(axis=1))[groups == group].mean() ** 2
+                added = 5 + 8 * n * (deep != linear.argmax(axis=1))[groups == group].mean() ** 2
                 mixture = (labels[groups == group].sum(axis=0) + added * share) / (n + added)
-                centre[group] += n / (n + 50) * (dense[groups == group].mean(axis=0) - mixture @ np.array(means))
-    return own, centre
+                shift = n / (n + 50) * (dense[groups == group].mean(axis=0) - mixture @ np.array(means))
+                centre[group] += shift
+                deviation[group] = np.sqrt(deviation[group] ** 2 + shift**2 / 10)
+    return own, Scale(centre.astype(np.float32), deviation.astype(np.float32), groups)
 
 
 def slow_share(model, x, groups, n_groups, own, shifted):
-    """Count, cell by cell, how often neighbours have its label by each scale; the shifted one can only gain by it."""
+    """Count, cell by cell, how often neighbours have its label by each scale, and how often both paths give it."""
     weights = Space.of(x, groups, n_groups, whole=True).weights.toarray()
-    alike = np.zeros((2, n_groups))
+    alike, differ = np.zeros((2, n_groups)), np.zeros((2, n_groups))
     for i, scale in enumerate((own, shifted)):
         called = model.logits(x, scale).argmax(axis=1)
+        hidden, linear = (path.argmax(axis=1) for path in model.paths(x, scale))
         for cell, group in enumerate(groups):
+            differ[i, group] += hidden[cell] != linear[cell]
             same = sum(w for w, label in zip(weights[cell], called, strict=True) if label == called[cell])
             alike[i, group] += 1 if not weights[cell].any() else same
     n = np.bincount(groups, minlength=n_groups)
-    gain = (alike[1] - alike[0]) / np.maximum(n, 1) * n / (n + 50)
-    return np.array([min(max(0.5 - 20 * g, 0), 0.5) for g in gain])
+    shares = np.zeros(n_groups)
+    for group in np.flatnonzero(n):
+        (own_alike, shifted_alike), (own_differ, shifted_differ) = (
+            alike[:, group] / n[group],
+            differ[:, group] / n[group],
+        )
+        trust, told = 20 * n[group] / (n[group] + 50), min(max((0.35 - shifted_differ) / 0.1, 0), 1)
+        by_neighbours = min(max(0.5 - trust * (shifted_alike - own_alike), 0), 0.5)
+        shares[group] = min(max(by_neighbours + trust * told * (shifted_differ - own_differ), 0), 1)
+    return shares
 
 
 @pytest.mark.parametrize("shift", [0.8, 1.3])
 @pytest.mark.parametrize(("groups", "n_groups"), [([0], 1), ([0, 1], 2), ([0, 2], 3)])
 def test_the_scale_lies_between_the_own_one_and_that_of_the_composition(of_study, groups, n_groups, shift):
     counts, codes = study(3, OTHER, shift)
+    cells = of_study.profiles.cells * np.array([1, 9, 3, 1, 1])[of_study.profiles.owner]  # some labels are rare there
+    of_study = replace(of_study, profiles=replace(of_study.profiles, cells=cells))
     sample, _, scale, mixed = looked_at(of_study, counts, np.resize(groups, len(codes)), n_groups)
     x, groups = sample.x, sample.groups
-    own, centre = slow_shift(of_study, x, groups, n_groups)
+    own, shifted = slow_shift(of_study, x, groups, n_groups)
     dense = x.toarray()
     one = (dense - own.centre[groups]) / own.deviation[groups]
-    other = (dense - centre[groups]) / of_study.deviation
+    other = (dense - shifted.centre[groups]) / shifted.deviation[groups]
     found = (dense - scale.centre[groups]) / scale.deviation[groups]
-    shifted = Scale(centre.astype(np.float32), np.tile(of_study.deviation, (n_groups, 1)), groups)
     share = slow_share(of_study, x, groups, n_groups, own, shifted)[groups][:, None]
     assert share.min() < 0.5  # the composition is another one
     np.testing.assert_array_equal(mixed, 1)
     np.testing.assert_allclose(found, share * one + (1 - share) * other, atol=2e-3)
+
+
+def read(calls, doubt=0.0):
+    return Reading(None, calls, np.array([doubt]))
 
 
 def test_of_scales_that_neighbours_bear_out_alike_both_are_used(of_study):
@@ -88,7 +106,26 @@ def test_of_scales_that_neighbours_bear_out_alike_both_are_used(of_study):
     sample, space, *_ = looked_at(of_study, counts)
     noise = np.where(np.arange(len(codes)) % 3, codes, (codes + 1) % 5)
     for own, shifted, share in ((codes, codes, 0.5), (codes, noise, 0.5), (noise, codes, 0.0)):
-        assert queryscale._share_of_own(sample, (own, shifted), space) == share
+        assert queryscale._share_of_own(sample, read(own), read(shifted), space) == share
+
+
+@pytest.mark.parametrize(
+    ("own", "shifted", "share"),
+    [
+        (0.1, 0.1, 0.5),
+        (0.1, 0.11, 0.5 + 0.2 * 300 / 350),  # of 300 cells
+        (0.11, 0.1, 0.5 - 0.2 * 300 / 350),
+        (0.1, 0.2, 1.0),
+        (0.2, 0.1, 0.0),
+        (0.29, 0.3, 0.5 + 0.1 * 300 / 350),  # noisy: half as much
+        (0.1, 0.4, 0.5),  # too noisy to tell
+    ],
+)
+def test_the_scale_on_which_the_paths_agree_counts_more(of_study, own, shifted, share):
+    counts, codes = study(3, [60] * 5, 0.8)
+    sample, space, *_ = looked_at(of_study, counts)
+    found = queryscale._share_of_own(sample, read(codes, own), read(codes, shifted), space)
+    np.testing.assert_allclose(found, [share])
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.8, 1.0])
@@ -122,15 +159,18 @@ def test_each_batch_is_judged_by_itself(of_study):
 
 def test_without_neighbours_both_scales_count_alike(of_study):
     sample, *_ = looked_at(of_study, study(3, OTHER, 0.8)[0])
-    scales, calls = own_and_shifted(sample)
-    scale, mixed = settled(sample, scales, calls, None)
-    z, a, b = ((1 - each.centre) / each.deviation for each in (scale, *scales))
+    readings = own_and_shifted(sample)
+    scale, mixed = settled(sample, *readings, None)
+    z, a, b = ((1 - each.centre) / each.deviation for each in (scale, *(reading.scale for reading in readings)))
     np.testing.assert_allclose(z, (a + b) / 2, atol=1e-4)
     assert mixed.tolist() == [1]
 
 
-def test_calls_are_those_of_the_network_by_each_scale(of_study):
-    sample, *_ = looked_at(of_study, study(3, OTHER, 0.8)[0], np.resize([0, 2], 300), 3)
-    scales, calls = own_and_shifted(sample)
-    for scale, called in zip(scales, calls, strict=True):
-        np.testing.assert_array_equal(called, of_study.logits(sample.x, scale).argmax(axis=1))
+def test_a_reading_is_what_the_network_says_by_a_scale(of_study):
+    groups = np.resize([0, 2], 300)
+    sample, *_ = looked_at(of_study, study(3, OTHER, 0.8)[0], groups, 3)
+    for reading in own_and_shifted(sample):
+        np.testing.assert_array_equal(reading.calls, of_study.logits(sample.x, reading.scale).argmax(axis=1))
+        hidden, linear = (path.argmax(axis=1) for path in of_study.paths(sample.x, reading.scale))
+        doubt = [np.mean((hidden != linear)[groups == 0]), 0, np.mean((hidden != linear)[groups == 2])]
+        np.testing.assert_allclose(reading.doubt, doubt)

@@ -98,10 +98,10 @@ def test_the_expected_accuracy_is_agreement_and_confidence(of_study, rng, mixed,
         for _ in range(3)
     )
     raw = of_study.predict_proba(x, between)
-    calls = tuple(of_study.logits(x, scale).argmax(axis=1) for scale in (own, shifted))
+    calls = [of_study.logits(x, scale).argmax(axis=1) for scale in (own, shifted)]
     paths = Sample(of_study, x, groups, 2, np.ones(150, bool)).paths(between)
     refined = rng.dirichlet(np.full(5, 0.2), n)
-    found = refine._expected_accuracy(of_study, paths, calls, raw, refined, mixed[groups])
+    found = refine._expected_accuracy(of_study, paths, calls[0] == calls[1], raw, refined, mixed[groups])
 
     def hidden_and_linear(scale):
         z = (x.toarray() - scale.centre[groups]) / scale.deviation[groups]
@@ -147,9 +147,11 @@ def test_scores_are_as_high_as_accuracy_is_expected_to_be(of_study):
     counts, _ = study(3, [60] * 5, 0.5)
     x, groups, view = view_of(of_study, counts)
     raw, sample = view.raw(x, groups), Sample(of_study, x, groups, 1, np.ones(150, bool))
-    _, calls = queryscale.own_and_shifted(sample)
+    own, shifted = queryscale.own_and_shifted(sample)
     refined = view.neighbours.lift(raw, x, groups)[0]
-    expected = refine._expected_accuracy(of_study, sample.paths(view.scale), calls, raw, refined, np.ones(len(raw)))
+    expected = refine._expected_accuracy(
+        of_study, sample.paths(view.scale), own.calls == shifted.calls, raw, refined, np.ones(len(raw))
+    )
     alone, found, _ = view.predict(x, groups)
     assert found.max(axis=1).mean() == pytest.approx(expected, abs=0.005)
     np.testing.assert_array_equal(alone, raw)

@@ -24,7 +24,13 @@ from deepscore.model import Model
 
 def share_of_own(share: float) -> Callable:
     """Take so much of the query's own scale, whatever its neighbours say."""
-    return lambda sample, calls, space: np.full(sample.n_groups, share)
+    return lambda sample, *readings: np.full(sample.n_groups, share)
+
+
+def without_paths(sample: queryscale.Sample, *rest: object, share: Callable = queryscale._share_of_own) -> np.ndarray:
+    """Choose between the scales by the neighbours alone."""
+    *readings, space = rest
+    return share(sample, *(replace(reading, doubt=np.zeros(sample.n_groups)) for reading in readings), space)
 
 
 def without_held_out(model: Model, *rest: object, expected: Callable = refine._expected_accuracy) -> float:
@@ -53,7 +59,10 @@ ANNOTATION = {
     "own scale without composition": {(queryscale, "_share_of_own"): share_of_own(1.0)},
     "composition without own scale": {(queryscale, "_share_of_own"): share_of_own(0.0)},
     "both scales alike": {(queryscale, "_share_of_own"): share_of_own(0.5)},
+    "scales chosen by neighbours alone": {(queryscale, "_share_of_own"): without_paths},
     "composition without the reference's": {(queryscale, "PRIOR_DOUBT"): 0},
+    "composition with rare labels as likely as others": {(queryscale, "PRIOR_POWER"): 0},
+    "no noise where features shift": {(queryscale, "SHIFT_NOISE"): 0},
     "no second round on raw peaks": {"peaks": None},
     "no neighbours": {(neighbours, "LIFT"): 0.0},
     "neighbours of peaks in principal components": {(neighbours, "_latent"): lambda x: None},

@@ -17,15 +17,23 @@ from .normalize import Floats
 from .scale import PRIOR_CELLS, GroupSums, Scale
 from .structure import Codes, Doubles, group_means
 
-__all__ = ["Sample", "of_reference", "own_and_shifted", "settled"]
+__all__ = ["Reading", "Sample", "of_reference", "own_and_shifted", "settled"]
 
 ROUNDS = 4
 # Cells of the reference that take part in the estimate of a batch's composition, and so many more for each cell of it,
 # times the square of the share on which the two paths disagree: labels make the composition and the composition makes
 # labels, which would run away with a small or noisy batch.
 PRIOR_LABELS, PRIOR_DOUBT = 5, 8
-# So much more of the shifted scale for each unit by which its labels are more often those of the neighbours.
+# Power of a label's frequency in the reference among a cell's odds: a shift makes many cells look like rare labels.
+PRIOR_POWER = 0.25
+# Part of the squared shift of a feature that adds to its variance: what a change of technology or state moves far, it
+# moves differently in each type.
+SHIFT_NOISE = 0.1
+# So much more of the shifted scale for each unit by which its labels are more often those of the neighbours, or by
+# which the two paths agree on it more often.
 TRUST = 20
+# From where to where disagreement on the shifted scale tells that cells are noisy, and no longer which scale is better.
+NOISY = (0.25, 0.35)
 # From where to where a batch passes from several labels to one, and from neighbours like strangers to neighbours alike.
 ONE_LABEL, ALIKE = (0.5, 0.7), (0.55, 0.65)
 
@@ -63,14 +71,40 @@ class Sample:
         return np.bincount(self.groups, of_cells, self.n_groups) / np.maximum(n, 1)
 
 
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One way to standardise a sample, and what the network makes of it.
+
+    Parameters
+    ----------
+    scale
+        Centre and deviation of each batch.
+    calls
+        The network's label of each cell.
+    doubt
+        Share of each batch's cells on which the two paths disagree.
+    """
+
+    scale: Scale
+    calls: Codes
+    doubt: Doubles
+
+    @classmethod
+    def of(cls, sample: Sample, scale: Scale, paths: tuple[Floats, Floats]) -> Reading:
+        """Note what both paths say on a scale."""
+        hidden, linear = paths
+        disagree = hidden.argmax(axis=1) != linear.argmax(axis=1)
+        return cls(scale, (hidden + linear).argmax(axis=1), sample.share(disagree))
+
+
 def of_reference(sample: Sample) -> Scale:
     """Return the reference's scale for each batch."""
     model, n = sample.model, sample.n_groups
     return Scale(np.repeat(model.mean[None], n, axis=0), np.repeat(model.deviation[None], n, axis=0), sample.groups)
 
 
-def own_and_shifted(sample: Sample) -> tuple[tuple[Scale, Scale], tuple[Codes, Codes]]:
-    """Return two scales of each batch, and the labels that the network gives by each.
+def own_and_shifted(sample: Sample) -> tuple[Reading, Reading]:
+    """Read a sample on two scales.
 
     The first is the batch's own. The second is the reference's, moved by what tells the batch from a reference of the
     same composition: in turn, labels give the composition, and the composition gives the shift.
@@ -79,34 +113,31 @@ def own_and_shifted(sample: Sample) -> tuple[tuple[Scale, Scale], tuple[Codes, C
     assert model.profiles is not None
     sums = GroupSums(sample.n_groups, sample.x.shape[1]).add(sample.x, sample.groups)
     means, prior = model.profiles.label_means(), model.profiles.proportions()
-    own = scale = sums.by_group(sample.groups, model.scale())
+    scale = sums.by_group(sample.groups, model.scale())
+    paths = sample.paths(scale)
+    own = reading = Reading.of(sample, scale, paths)
     weight = sums.n / (sums.n + PRIOR_CELLS)
-    calls = []
     for _ in range(ROUNDS):
-        hidden, linear = sample.paths(scale)
-        calls.append((hidden + linear).argmax(axis=1))
         # the hidden layers follow a wrong shift too readily to estimate it
-        labels = model.probabilities(linear)
+        labels = model.probabilities(paths[1]) * prior**PRIOR_POWER
         mixture = np.zeros((sample.n_groups, len(prior)))
-        np.add.at(mixture, sample.groups, labels)
-        doubt = sample.share(hidden.argmax(axis=1) != linear.argmax(axis=1))[:, None]
-        added = PRIOR_LABELS + PRIOR_DOUBT * sums.n * doubt**2
+        np.add.at(mixture, sample.groups, labels / labels.sum(axis=1, keepdims=True))
+        added = PRIOR_LABELS + PRIOR_DOUBT * sums.n * reading.doubt[:, None] ** 2
         mixture = (mixture + added * prior) / (sums.n + added)
         shift = weight * (sums.total / np.maximum(sums.n, 1) - mixture @ means)
-        centre = (model.mean + shift).astype(np.float32)
-        scale = Scale(centre, np.repeat(model.deviation[None], len(centre), axis=0), sample.groups)
-    hidden, linear = sample.paths(scale)
-    return (own, scale), (calls[0], (hidden + linear).argmax(axis=1))
+        deviation = np.sqrt(model.deviation.astype(np.float64) ** 2 + SHIFT_NOISE * shift**2)
+        scale = Scale((model.mean + shift).astype(np.float32), deviation.astype(np.float32), sample.groups)
+        paths = sample.paths(scale)
+        reading = Reading.of(sample, scale, paths)
+    return own, reading
 
 
-def settled(
-    sample: Sample, scales: tuple[Scale, Scale], calls: tuple[Codes, Codes], space: Space | None
-) -> tuple[Scale, Doubles]:
+def settled(sample: Sample, own: Reading, shifted: Reading, space: Space | None) -> tuple[Scale, Doubles]:
     """Choose between a batch's own scale, the shifted one and the reference's.
 
     Parameters
     ----------
-    scales, calls
+    own, shifted
         From :func:`own_and_shifted`.
     space
         The neighbourhoods of the sample; without any, the mean of both scales is returned.
@@ -116,9 +147,9 @@ def settled(
     The scale, and for each batch whether it is a mixture of types, from 0 to 1.
     """
     if space is None:
-        return _between(*scales, np.full(sample.n_groups, 0.5)), np.ones(sample.n_groups)
+        return _between(own.scale, shifted.scale, np.full(sample.n_groups, 0.5)), np.ones(sample.n_groups)
     mixed = _mixed(sample, space)
-    of_mixture = _between(*scales, _share_of_own(sample, calls, space))
+    of_mixture = _between(own.scale, shifted.scale, _share_of_own(sample, own, shifted, space))
     return _between(of_mixture, of_reference(sample), mixed), mixed
 
 
@@ -130,18 +161,22 @@ def _between(one: Scale, other: Scale, share: Doubles) -> Scale:
     return Scale(centre.astype(np.float32), (1 / rate).astype(np.float32), one.groups)
 
 
-def _share_of_own(sample: Sample, calls: tuple[Codes, Codes], space: Space) -> Doubles:
-    """Return for each batch how much of its own scale to use beside the shifted one: at most half.
+def _share_of_own(sample: Sample, own: Reading, shifted: Reading, space: Space) -> Doubles:
+    """Return for each batch how much of its own scale to use beside the shifted one.
 
-    The scale whose labels neighbours share more often is the better one: neighbours are found without the reference.
-    Where the batch's composition is not the reference's, its own scale tears them apart. That the shifted scale does
-    says less: values that are standardised by themselves keep their structure, whatever they are then called.
+    Two signs tell which of them is the better one. Neighbours, which are found without the reference, have its labels
+    in common more often: where the batch's composition is not the reference's, its own scale tears them apart. That
+    the shifted scale does so says less, as values that are standardised by themselves keep their structure, whatever
+    they are then called: by this sign at most half is the batch's own. And the two paths agree on it more often (Jiang
+    et al., ICLR 2022), where the cells are not too noisy for the hidden layers.
     """
-    one_hots = (np.eye(called.max() + 1)[called] for called in calls)
-    own, shifted = (sample.share((one_hot * space.average(one_hot)).sum(axis=1)) for one_hot in one_hots)
+    one_hots = (np.eye(calls.max() + 1)[calls] for calls in (own.calls, shifted.calls))
+    alike = [sample.share((one_hot * space.average(one_hot)).sum(axis=1)) for one_hot in one_hots]
     n = np.bincount(sample.groups, minlength=sample.n_groups)
-    share: Doubles = np.clip(0.5 - TRUST * (shifted - own) * n / (n + PRIOR_CELLS), 0, 0.5)
-    return share
+    trust = TRUST * n / (n + PRIOR_CELLS)
+    torn = np.clip(0.5 - trust * (alike[1] - alike[0]), 0, 0.5)
+    share: Doubles = torn + trust * (shifted.doubt - own.doubt) * (1 - _ramp(shifted.doubt, *NOISY))
+    return np.clip(share, 0, 1)
 
 
 def _mixed(sample: Sample, space: Space) -> Doubles:
@@ -168,5 +203,5 @@ def _mixed(sample: Sample, space: Space) -> Doubles:
     return mixed
 
 
-def _ramp(value: float, low: float, high: float) -> float:
-    return float(np.clip((value - low) / (high - low), 0, 1))
+def _ramp(value: npt.ArrayLike, low: float, high: float) -> Doubles:
+    return np.clip((np.asarray(value) - low) / (high - low), 0, 1)

@@ -114,10 +114,10 @@ def look(
         What a model of peaks says of them, as :func:`~deepscore.taught.teach` takes it.
     """
     sample = Sample(model, x, groups, n_groups, present)
-    scales, calls = own_and_shifted(sample)
+    own, shifted = own_and_shifted(sample)
     chromatin, enough = model.modality == "peaks", len(groups) >= LEAST_CELLS
     space = Space.of(x, groups, n_groups, whole=whole, chromatin=chromatin) if enough else None
-    scale, mixed = settled(sample, scales, calls, space)
+    scale, mixed = settled(sample, own, shifted, space)
     paths = sample.paths(scale)
     raw = refined = model.probabilities(paths[0] + paths[1])
     neighbours = taught = None
@@ -131,7 +131,7 @@ def look(
             known = p_known(space, groups, present, raw, model.profiles)
         neighbours = Neighbourhoods.of(space, raw, known)
         refined = neighbours.lift(raw, x, groups)[0]
-    expected = _expected_accuracy(model, paths, calls, raw, refined, mixed[groups])
+    expected = _expected_accuracy(model, paths, own.calls == shifted.calls, raw, refined, mixed[groups])
     if peaks is not None and space is not None:
         taught, refined, agreement = teach(peaks, refined, whole=whole, told=told)
         expected = (expected + 2 * agreement) / 3
@@ -141,7 +141,7 @@ def look(
 def _expected_accuracy(
     model: Model,
     paths: tuple[Floats, Floats],
-    calls: tuple[Codes, Codes],
+    agree: npt.NDArray[np.bool_],
     raw: Doubles,
     refined: Doubles,
     mixed: Doubles,
@@ -156,7 +156,7 @@ def _expected_accuracy(
     same mean is taken of those, and what it was wrong by there is taken off.
     """
     confidence = float(raw.max(axis=1).mean())
-    scales_agree = (mixed * (calls[0] == calls[1]) + (1 - mixed) * confidence).mean()
+    scales_agree = (mixed * agree + (1 - mixed) * confidence).mean()
     paths_agree = (paths[0].argmax(axis=1) == paths[1].argmax(axis=1)).mean()
     weight = len(raw) / (len(raw) + PRIOR_CELLS)
     signs = [scales_agree, paths_agree, confidence, refined.max(axis=1).mean()]
