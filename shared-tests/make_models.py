@@ -71,7 +71,7 @@ def cases_of(name):
             worked_out(name, GENES, refine=False),
             recorded(name, "the query as a whole", GENES, groups="cluster"),
             recorded(name, "batches of the query", GENES, batch="batch"),
-            recorded(name, "a type that it does not know", REFERENCE_GENES, groups="cluster"),
+            recorded(name, "a type that it does not know", REFERENCE_GENES, groups="cluster", batch="batch"),
         ]
     return [worked_out(name, PEAKS, refine=False), recorded(name, "the query as a whole", PEAKS)]
 

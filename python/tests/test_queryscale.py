@@ -48,9 +48,7 @@ def slow_shift(model, x, groups, n_groups):
             if n:
                 added = 5 + 8 * n * (deep != linear.argmax(axis=1))[groups == group].mean() ** 2
                 mixture = (labels[groups == group].sum(axis=0) + added * share) / (n + added)
-                shift = n / (n + 50) * (dense[groups == group].mean(axis=0) - mixture @ np.array(means))
-                centre[group] += shift
-                deviation[group] = np.sqrt(deviation[group] ** 2 + shift**2 / 10)
+                centre[group] += n / (n + 50) * (dense[groups == group].mean(axis=0) - mixture @ np.array(means))
     return own, Scale(centre.astype(np.float32), deviation.astype(np.float32), groups)
 
 

@@ -62,7 +62,6 @@ ANNOTATION = {
     "scales chosen by neighbours alone": {(queryscale, "_share_of_own"): without_paths},
     "composition without the reference's": {(queryscale, "PRIOR_DOUBT"): 0},
     "composition with rare labels as likely as others": {(queryscale, "PRIOR_POWER"): 0},
-    "no noise where features shift": {(queryscale, "SHIFT_NOISE"): 0},
     "no second round on raw peaks": {"peaks": None},
     "no neighbours": {(neighbours, "LIFT"): 0.0},
     "neighbours of peaks in principal components": {(neighbours, "_latent"): lambda x: None},

@@ -107,6 +107,14 @@ def linked(file: Path, name: Path) -> None:
     name.symlink_to(file.resolve())
 
 
+def write_tasks(entries: list[dict], folder: Path) -> Path:
+    """Write tasks beside their data; return the file."""
+    lines = ["\n".join(["[[task]]", *(f"{key} = {toml(value)}" for key, value in one.items())]) for one in entries]
+    path = folder / "tasks.toml"
+    path.write_text("\n\n".join(lines) + "\n")
+    return path
+
+
 def toml(value: object) -> str:
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{key} = {toml(one)}" for key, one in value.items()) + " }"
@@ -127,9 +135,7 @@ def main(data: str = "", out: str = str(ROOT / ".bench" / "chromatin")) -> None:
     target.mkdir(parents=True, exist_ok=True)
     entries = [from_fragments(source, target), *(with_moved_peaks(source, target, known[name]) for name in MOVED)]
     entries += by_activity(source, target, known["snare_bridge"], known["snare_rna_to_activity_12"])
-    lines = ["\n".join(["[[task]]", *(f"{key} = {toml(value)}" for key, value in one.items())]) for one in entries]
-    (target / "tasks.toml").write_text("\n\n".join(lines) + "\n")
-    print(target / "tasks.toml")
+    print(write_tasks(entries, target))
 
 
 if __name__ == "__main__":

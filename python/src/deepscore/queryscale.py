@@ -26,9 +26,6 @@ ROUNDS = 4
 PRIOR_LABELS, PRIOR_DOUBT = 5, 8
 # Power of a label's frequency in the reference among a cell's odds: a shift makes many cells look like rare labels.
 PRIOR_POWER = 0.25
-# Part of the squared shift of a feature that adds to its variance: what a change of technology or state moves far, it
-# moves differently in each type.
-SHIFT_NOISE = 0.1
 # So much more of the shifted scale for each unit by which its labels are more often those of the neighbours, or by
 # which the two paths agree on it more often.
 TRUST = 20
@@ -125,8 +122,8 @@ def own_and_shifted(sample: Sample) -> tuple[Reading, Reading]:
         added = PRIOR_LABELS + PRIOR_DOUBT * sums.n * reading.doubt[:, None] ** 2
         mixture = (mixture + added * prior) / (sums.n + added)
         shift = weight * (sums.total / np.maximum(sums.n, 1) - mixture @ means)
-        deviation = np.sqrt(model.deviation.astype(np.float64) ** 2 + SHIFT_NOISE * shift**2)
-        scale = Scale((model.mean + shift).astype(np.float32), deviation.astype(np.float32), sample.groups)
+        centre = (model.mean + shift).astype(np.float32)
+        scale = Scale(centre, np.repeat(model.deviation[None], len(centre), axis=0), sample.groups)
         paths = sample.paths(scale)
         reading = Reading.of(sample, scale, paths)
     return own, reading
