@@ -66,13 +66,10 @@ def slow_share(model, x, groups, n_groups, own, shifted):
     n = np.bincount(groups, minlength=n_groups)
     shares = np.zeros(n_groups)
     for group in np.flatnonzero(n):
-        (own_alike, shifted_alike), (own_differ, shifted_differ) = (
-            alike[:, group] / n[group],
-            differ[:, group] / n[group],
-        )
-        trust, told = 20 * n[group] / (n[group] + 50), min(max((0.35 - shifted_differ) / 0.1, 0), 1)
-        by_neighbours = min(max(0.5 - trust * (shifted_alike - own_alike), 0), 0.5)
-        shares[group] = min(max(by_neighbours + trust * told * (shifted_differ - own_differ), 0), 1)
+        more_alike, more_differ = np.diff(alike[:, group])[0] / n[group], np.diff(differ[:, group])[0] / n[group]
+        trust, told = 20 * n[group] / (n[group] + 50), min(max((0.35 - differ[1, group] / n[group]) / 0.1, 0), 1)
+        by_neighbours = min(max(0.5 - trust * more_alike, 0), 0.5)
+        shares[group] = min(max(by_neighbours + trust * told * more_differ, 0), 1)
     return shares
 
 
@@ -96,7 +93,7 @@ def test_the_scale_lies_between_the_own_one_and_that_of_the_composition(of_study
 
 
 def read(calls, doubt=0.0):
-    return Reading(None, calls, np.array([doubt]))
+    return Reading(None, None, calls, np.array([doubt]))
 
 
 def test_of_scales_that_neighbours_bear_out_alike_both_are_used(of_study):

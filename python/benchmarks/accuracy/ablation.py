@@ -24,13 +24,12 @@ from deepscore.model import Model
 
 def share_of_own(share: float) -> Callable:
     """Take so much of the query's own scale, whatever its neighbours say."""
-    return lambda sample, *readings: np.full(sample.n_groups, share)
+    return lambda sample, *rest: np.full(sample.n_groups, share)
 
 
-def without_paths(sample: queryscale.Sample, *rest: object, share: Callable = queryscale._share_of_own) -> np.ndarray:
-    """Choose between the scales by the neighbours alone."""
-    *readings, space = rest
-    return share(sample, *(replace(reading, doubt=np.zeros(sample.n_groups)) for reading in readings), space)
+def by_neighbours(sample, own, shifted, space, share: Callable = queryscale._share_of_own) -> np.ndarray:
+    """Choose between the scales by the neighbours alone, as if the paths agreed as often on both."""
+    return share(sample, own, replace(shifted, doubt=own.doubt), space)
 
 
 def without_held_out(model: Model, *rest: object, expected: Callable = refine._expected_accuracy) -> float:
@@ -59,7 +58,7 @@ ANNOTATION = {
     "own scale without composition": {(queryscale, "_share_of_own"): share_of_own(1.0)},
     "composition without own scale": {(queryscale, "_share_of_own"): share_of_own(0.0)},
     "both scales alike": {(queryscale, "_share_of_own"): share_of_own(0.5)},
-    "scales chosen by neighbours alone": {(queryscale, "_share_of_own"): without_paths},
+    "scales chosen by neighbours alone": {(queryscale, "_share_of_own"): by_neighbours},
     "composition without the reference's": {(queryscale, "PRIOR_DOUBT"): 0},
     "composition with rare labels as likely as others": {(queryscale, "PRIOR_POWER"): 0},
     "no second round on raw peaks": {"peaks": None},

@@ -10,7 +10,6 @@ snare_bridge_and_activity: by its gene activity with the bridge's model for its 
 """
 
 import json
-import os
 import sys
 import tomllib
 from pathlib import Path
@@ -18,13 +17,12 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 import pandas as pd
+from tasks import ROOT, tasks_file
 
 import deepscore
 from deepscore.chromatin.genes import read_annotation
 from deepscore.chromatin.intervals import parse_peaks, peak_names
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[2]
 MOVED = ("snare_peaks_holdout", "snare_bridge", "granja_D6_to_D5")
 NEEDED = (*MOVED, "snare_rna_to_activity_12")
 FRAGMENTS = "fragments/fragments_hg19_chr5_chr11.tsv.gz"
@@ -122,11 +120,8 @@ def toml(value: object) -> str:
 
 
 def main(data: str = "", out: str = str(ROOT / ".bench" / "chromatin")) -> None:
-    tasks = Path(os.environ.get("TASKS") or ROOT.parent / "shared" / "data" / "tasks.toml")
-    source, target = Path(data or tasks.parent), Path(out)
-    tasks = source / "tasks.toml" if data else tasks
-    if not tasks.is_file():
-        sys.exit(f"There are no tasks at {tasks}: give TASKS=tasks.toml, as {HERE}/README.md describes it.")
+    tasks = tasks_file(str(Path(data, "tasks.toml")) if data else "")
+    source, target = tasks.parent, Path(out)
     known = {entry["name"]: entry for entry in tomllib.loads(tasks.read_text())["task"]}
     if missing := [name for name in NEEDED if name not in known]:
         sys.exit(f"{tasks} has no task {', '.join(missing)}, which the tasks of chromatin are made of.")

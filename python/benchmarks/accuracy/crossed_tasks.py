@@ -4,14 +4,13 @@ Within a file of genes, each sample (value of `obs["batch"]`) is the reference o
 in common, the whole of one is the reference of the whole other, and of each of its samples.
 """
 
-import os
 import sys
 from itertools import permutations
 from pathlib import Path
 
 import anndata as ad
-from chromatin_tasks import HERE, ROOT, linked, write_tasks
-from tasks import read_tasks
+from chromatin_tasks import linked, write_tasks
+from tasks import ROOT, read_tasks, tasks_file
 
 LEAST_LABELS, LEAST_GENES = 3, 150  # in common
 MOST_SAMPLES = 6  # one file of many libraries would outweigh all others
@@ -49,10 +48,7 @@ def crossed(files: list[Path]) -> list[dict]:
 
 
 def main(out: str = str(ROOT / ".bench" / "crossed")) -> None:
-    tasks = Path(os.environ.get("TASKS") or ROOT.parent / "shared" / "data" / "tasks.toml")
-    if not tasks.is_file():
-        sys.exit(f"There are no tasks at {tasks}: give TASKS=tasks.toml, as {HERE}/README.md describes it.")
-    files = {file for task in read_tasks(tasks) if task.modality in ("rna", "spatial") for file in task.files}
+    files = {file for task in read_tasks(tasks_file()) if task.modality in ("rna", "spatial") for file in task.files}
     target = Path(out)
     target.mkdir(parents=True, exist_ok=True)
     for file in files:

@@ -15,10 +15,8 @@ from pathlib import Path
 from catalog import Method, NotInstalled, discover, python_for
 from report import CEILINGS, write
 from score import score
-from tasks import Task, read_tasks
+from tasks import HERE, ROOT, Task, read_tasks, tasks_file
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[2]
 BENCH = ROOT / ".bench"  # the environments and the results of the peers
 OUT = Path(os.environ.get("OUT") or ROOT / "bench-output" / "accuracy")
 CHROMATIN = ("activity", "peaks")  # the tasks that have a ceiling
@@ -81,9 +79,7 @@ def reason(messages: str) -> str:
 
 
 def main() -> None:
-    path = Path(os.environ.get("TASKS") or ROOT.parent / "shared" / "data" / "tasks.toml").resolve()
-    if not path.is_file():
-        sys.exit(f"There are no tasks at {path}: give TASKS=tasks.toml, as {HERE}/README.md describes it.")
+    path = tasks_file()
     seeds = (os.environ.get("SEEDS") or "0,1,2").split(",")
     methods = discover()
     names = os.environ["METHODS"].split(",") if os.environ.get("METHODS") else list(methods)

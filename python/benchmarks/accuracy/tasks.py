@@ -1,5 +1,7 @@
 """Tasks: what tasks.toml says, and the cells it names. Read in every environment, so it needs anndata only."""
 
+import os
+import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +10,8 @@ from typing import Any
 import anndata as ad
 
 UNCLASSIFIED = "Unclassified"
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,14 @@ class Task:
         column, data = self.entry.get("query_batch"), data.copy()
         data.obs = data.obs[[column]].set_axis(["batch"], axis=1) if column in data.obs else data.obs[[]]
         return data
+
+
+def tasks_file(path: str = "") -> Path:
+    """Return the file of tasks: `path`, or TASKS=path, or the usual place; end the program where there is none."""
+    found = Path(path or os.environ.get("TASKS") or ROOT.parent / "shared" / "data" / "tasks.toml").resolve()
+    if not found.is_file():
+        sys.exit(f"There are no tasks at {found}: give TASKS=tasks.toml, as {HERE}/README.md describes it.")
+    return found
 
 
 def read_tasks(path: Path) -> list[Task]:

@@ -5,7 +5,7 @@ A batch's own mean is that of its technology *and* of its mixture of types. The 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,28 @@ ONE_LABEL, ALIKE = (0.5, 0.7), (0.55, 0.65)
 
 
 @dataclass(frozen=True, eq=False)
+class Reading:
+    """One way to standardise a sample, and what the network makes of it.
+
+    Parameters
+    ----------
+    scale
+        Centre and deviation of each batch.
+    linear
+        Logits of the linear path.
+    calls
+        The network's label of each cell.
+    doubt
+        Share of each batch's cells on which the two paths disagree.
+    """
+
+    scale: Scale
+    linear: Floats
+    calls: Codes
+    doubt: Doubles
+
+
+@dataclass(frozen=True, eq=False)
 class Sample:
     """Cells of a query that are looked at together, all of them or a sample, before the model that is to call them.
 
@@ -62,36 +84,16 @@ class Sample:
         assert linear is not None
         return hidden, linear
 
+    def read(self, scale: Scale) -> Reading:
+        """Return what the network says by a scale."""
+        hidden, linear = self.paths(scale)
+        disagree = hidden.argmax(axis=1) != linear.argmax(axis=1)
+        return Reading(scale, linear, (hidden + linear).argmax(axis=1), self.share(disagree))
+
     def share(self, of_cells: npt.ArrayLike) -> Doubles:
         """Return the mean of a value over the cells of each batch, 0 where it has none."""
         n = np.bincount(self.groups, minlength=self.n_groups)
         return np.bincount(self.groups, of_cells, self.n_groups) / np.maximum(n, 1)
-
-
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """One way to standardise a sample, and what the network makes of it.
-
-    Parameters
-    ----------
-    scale
-        Centre and deviation of each batch.
-    calls
-        The network's label of each cell.
-    doubt
-        Share of each batch's cells on which the two paths disagree.
-    """
-
-    scale: Scale
-    calls: Codes
-    doubt: Doubles
-
-    @classmethod
-    def of(cls, sample: Sample, scale: Scale, paths: tuple[Floats, Floats]) -> Reading:
-        """Note what both paths say on a scale."""
-        hidden, linear = paths
-        disagree = hidden.argmax(axis=1) != linear.argmax(axis=1)
-        return cls(scale, (hidden + linear).argmax(axis=1), sample.share(disagree))
 
 
 def of_reference(sample: Sample) -> Scale:
@@ -110,22 +112,18 @@ def own_and_shifted(sample: Sample) -> tuple[Reading, Reading]:
     assert model.profiles is not None
     sums = GroupSums(sample.n_groups, sample.x.shape[1]).add(sample.x, sample.groups)
     means, prior = model.profiles.label_means(), model.profiles.proportions()
-    scale = sums.by_group(sample.groups, model.scale())
-    paths = sample.paths(scale)
-    own = reading = Reading.of(sample, scale, paths)
+    reference, own = of_reference(sample), sample.read(sums.by_group(sample.groups, model.scale()))
+    reading = own
     weight = sums.n / (sums.n + PRIOR_CELLS)
     for _ in range(ROUNDS):
         # the hidden layers follow a wrong shift too readily to estimate it
-        labels = model.probabilities(paths[1]) * prior**PRIOR_POWER
+        labels = model.probabilities(reading.linear) * prior**PRIOR_POWER
         mixture = np.zeros((sample.n_groups, len(prior)))
         np.add.at(mixture, sample.groups, labels / labels.sum(axis=1, keepdims=True))
         added = PRIOR_LABELS + PRIOR_DOUBT * sums.n * reading.doubt[:, None] ** 2
         mixture = (mixture + added * prior) / (sums.n + added)
         shift = weight * (sums.total / np.maximum(sums.n, 1) - mixture @ means)
-        centre = (model.mean + shift).astype(np.float32)
-        scale = Scale(centre, np.repeat(model.deviation[None], len(centre), axis=0), sample.groups)
-        paths = sample.paths(scale)
-        reading = Reading.of(sample, scale, paths)
+        reading = sample.read(replace(reference, centre=(reference.centre + shift).astype(np.float32)))
     return own, reading
 
 
@@ -168,10 +166,10 @@ def _share_of_own(sample: Sample, own: Reading, shifted: Reading, space: Space) 
     et al., ICLR 2022), where the cells are not too noisy for the hidden layers.
     """
     one_hots = (np.eye(calls.max() + 1)[calls] for calls in (own.calls, shifted.calls))
-    alike = [sample.share((one_hot * space.average(one_hot)).sum(axis=1)) for one_hot in one_hots]
+    own_alike, shifted_alike = (sample.share((one_hot * space.average(one_hot)).sum(axis=1)) for one_hot in one_hots)
     n = np.bincount(sample.groups, minlength=sample.n_groups)
     trust = TRUST * n / (n + PRIOR_CELLS)
-    torn = np.clip(0.5 - trust * (alike[1] - alike[0]), 0, 0.5)
+    torn = np.clip(0.5 - trust * (shifted_alike - own_alike), 0, 0.5)
     share: Doubles = torn + trust * (shifted.doubt - own.doubt) * (1 - _ramp(shifted.doubt, *NOISY))
     return np.clip(share, 0, 1)
 
