@@ -62,6 +62,7 @@ def rounded(values):
 
 SETTINGS = {"epochs": 30, "batch_size": 32, "lr": 5e-3}
 GENES, REFERENCE_GENES, PEAKS = ({"fixture": name} for name in ("query", "reference", "peaks_query"))
+SOME_CELLS = {**GENES, "mutate": [{"do": "take_cells", "start": 12, "stop": 90}]}
 
 
 def cases_of(name):
@@ -70,7 +71,7 @@ def cases_of(name):
         return [
             worked_out(name, GENES, refine=False),
             recorded(name, "the query as a whole", GENES, groups="cluster"),
-            recorded(name, "batches of the query", GENES, batch="batch"),
+            recorded(name, "batches of the query", SOME_CELLS, batch="batch"),
             recorded(name, "a type that it does not know", REFERENCE_GENES, groups="cluster", batch="batch"),
         ]
     return [worked_out(name, PEAKS, refine=False), recorded(name, "the query as a whole", PEAKS)]

@@ -33,6 +33,7 @@ ORDER = [
     "neighbours",
     "reference",
     "novelty",
+    "ranks",
     "network",
     "linear",
     "model",

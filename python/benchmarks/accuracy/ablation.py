@@ -32,6 +32,16 @@ def by_neighbours(sample, own, shifted, space, share: Callable = queryscale._sha
     return share(sample, own, replace(shifted, doubt=own.doubt), space)
 
 
+def counted(by: Callable) -> Callable:
+    """Count a batch's composition from other labels than those by ranks."""
+    shifted = queryscale.own_and_shifted
+    return lambda sample, by_ranks, space: shifted(sample, by(sample), space)
+
+
+def on_reference_scale(sample: queryscale.Sample) -> np.ndarray:
+    return sample.model.predict_proba(sample.x, present=sample.present).argmax(axis=1)
+
+
 def without_held_out(model: Model, *rest: object, expected: Callable = refine._expected_accuracy) -> float:
     return expected(replace(model, training={}), *rest)
 
@@ -59,12 +69,13 @@ ANNOTATION = {
     "composition without own scale": {(queryscale, "_share_of_own"): share_of_own(0.0)},
     "both scales alike": {(queryscale, "_share_of_own"): share_of_own(0.5)},
     "scales chosen by neighbours alone": {(queryscale, "_share_of_own"): by_neighbours},
-    "composition without the reference's": {(queryscale, "PRIOR_DOUBT"): 0},
-    "composition with rare labels as likely as others": {(queryscale, "PRIOR_POWER"): 0},
+    "composition by the network, as on the reference's scale": {
+        (refine, "own_and_shifted"): counted(on_reference_scale)
+    },
+    "composition by ranks, however torn": {(queryscale, "TORN"): 0},
     "no second round on raw peaks": {"peaks": None},
     "no neighbours": {(neighbours, "LIFT"): 0.0},
     "neighbours of peaks in principal components": {(neighbours, "_latent"): lambda x: None},
-    "no test for one type": {(queryscale, "_mixed"): lambda sample, space: np.ones(sample.n_groups)},
     "no expected accuracy": {(refine, "_sharpness"): lambda probabilities, expected: 1.0},
     "expected accuracy without held-out cells": {(refine, "_expected_accuracy"): without_held_out},
     "no novelty": {(refine, "p_known"): lambda space, groups, *rest: np.ones(len(groups))},

@@ -5,34 +5,29 @@ A batch's own mean is that of its technology *and* of its mixture of types. The 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from .model import Model
-from .neighbours import LEAST_CELLS, Space
+from .neighbours import Space
 from .normalize import Floats
 from .scale import PRIOR_CELLS, GroupSums, Scale
-from .structure import Codes, Doubles, group_means
+from .structure import Codes, Doubles
 
-__all__ = ["Reading", "Sample", "of_reference", "own_and_shifted", "settled"]
+__all__ = ["Reading", "Sample", "own_and_shifted", "settled"]
 
-ROUNDS = 4
-# Cells of the reference that take part in the estimate of a batch's composition, and so many more for each cell of it,
-# times the square of the share on which the two paths disagree: labels make the composition and the composition makes
-# labels, which would run away with a small or noisy batch.
-PRIOR_LABELS, PRIOR_DOUBT = 5, 8
-# Power of a label's frequency in the reference among a cell's odds: a shift makes many cells look like rare labels.
-PRIOR_POWER = 0.25
 # So much more of the shifted scale for each unit by which its labels are more often those of the neighbours, or by
 # which the two paths agree on it more often.
 TRUST = 20
 # From where to where disagreement on the shifted scale tells that cells are noisy, and no longer which scale is better.
 NOISY = (0.25, 0.35)
-# From where to where a batch passes from several labels to one, and from neighbours like strangers to neighbours alike.
-ONE_LABEL, ALIKE = (0.5, 0.7), (0.55, 0.65)
+# Cells of the reference, without a shift, that count beside those of a batch.
+UNSHIFTED = 20
+# So much less of the labels by ranks for each unit by which neighbours share them less often than those by own scale.
+TORN = 2.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +38,6 @@ class Reading:
     ----------
     scale
         Centre and deviation of each batch.
-    linear
-        Logits of the linear path.
     calls
         The network's label of each cell.
     doubt
@@ -52,7 +45,6 @@ class Reading:
     """
 
     scale: Scale
-    linear: Floats
     calls: Codes
     doubt: Doubles
 
@@ -88,7 +80,7 @@ class Sample:
         """Return what the network says by a scale."""
         hidden, linear = self.paths(scale)
         disagree = hidden.argmax(axis=1) != linear.argmax(axis=1)
-        return Reading(scale, linear, (hidden + linear).argmax(axis=1), self.share(disagree))
+        return Reading(scale, (hidden + linear).argmax(axis=1), self.share(disagree))
 
     def share(self, of_cells: npt.ArrayLike) -> Doubles:
         """Return the mean of a value over the cells of each batch, 0 where it has none."""
@@ -96,39 +88,37 @@ class Sample:
         return np.bincount(self.groups, of_cells, self.n_groups) / np.maximum(n, 1)
 
 
-def of_reference(sample: Sample) -> Scale:
-    """Return the reference's scale for each batch."""
-    model, n = sample.model, sample.n_groups
-    return Scale(np.repeat(model.mean[None], n, axis=0), np.repeat(model.deviation[None], n, axis=0), sample.groups)
-
-
-def own_and_shifted(sample: Sample) -> tuple[Reading, Reading]:
+def own_and_shifted(sample: Sample, by_ranks: Codes, space: Space | None) -> tuple[Reading, Reading]:
     """Read a sample on two scales.
 
     The first is the batch's own. The second is the reference's, moved by what tells the batch from a reference of the
-    same composition: in turn, labels give the composition, and the composition gives the shift.
+    same composition. That is counted from labels by ranks, as labels that depend on the shift make it what they need;
+    but where a shift has torn the ranks apart, neighbours have other labels by them, and labels on the own scale count.
+
+    Parameters
+    ----------
+    by_ranks
+        Label of each cell by its ranks.
+    space
+        The neighbourhoods of the sample, if there are any.
     """
     model = sample.model
     assert model.profiles is not None
     sums = GroupSums(sample.n_groups, sample.x.shape[1]).add(sample.x, sample.groups)
-    means, prior = model.profiles.label_means(), model.profiles.proportions()
-    reference, own = of_reference(sample), sample.read(sums.by_group(sample.groups, model.scale()))
-    reading = own
-    weight = sums.n / (sums.n + PRIOR_CELLS)
-    for _ in range(ROUNDS):
-        # the hidden layers follow a wrong shift too readily to estimate it
-        labels = model.probabilities(reading.linear) * prior**PRIOR_POWER
-        mixture = np.zeros((sample.n_groups, len(prior)))
-        np.add.at(mixture, sample.groups, labels / labels.sum(axis=1, keepdims=True))
-        added = PRIOR_LABELS + PRIOR_DOUBT * sums.n * reading.doubt[:, None] ** 2
-        mixture = (mixture + added * prior) / (sums.n + added)
-        shift = weight * (sums.total / np.maximum(sums.n, 1) - mixture @ means)
-        reading = sample.read(replace(reference, centre=(reference.centre + shift).astype(np.float32)))
-    return own, reading
+    own = sample.read(sums.by_group(sample.groups, model.scale()))
+    worse = 0.0 if space is None else _alike(sample, own.calls, space) - _alike(sample, by_ranks, space)
+    composition, other = (
+        np.stack([sample.share(calls == label) for label in range(len(model.labels))], axis=1)
+        for calls in (by_ranks, own.calls)
+    )
+    composition += np.clip(TORN * worse, 0, 1)[..., None] * (other - composition)
+    shift = sums.total / np.maximum(sums.n, 1) - composition @ model.profiles.label_means()
+    centre = (model.mean + sums.n / (sums.n + UNSHIFTED) * shift).astype(np.float32)
+    return own, sample.read(Scale(centre, np.repeat(model.deviation[None], len(centre), axis=0), sample.groups))
 
 
-def settled(sample: Sample, own: Reading, shifted: Reading, space: Space | None) -> tuple[Scale, Doubles]:
-    """Choose between a batch's own scale, the shifted one and the reference's.
+def settled(sample: Sample, own: Reading, shifted: Reading, space: Space | None) -> Scale:
+    """Settle on one scale between a batch's own and the shifted one.
 
     Parameters
     ----------
@@ -136,16 +126,9 @@ def settled(sample: Sample, own: Reading, shifted: Reading, space: Space | None)
         From :func:`own_and_shifted`.
     space
         The neighbourhoods of the sample; without any, the mean of both scales is returned.
-
-    Returns
-    -------
-    The scale, and for each batch whether it is a mixture of types, from 0 to 1.
     """
-    if space is None:
-        return _between(own.scale, shifted.scale, np.full(sample.n_groups, 0.5)), np.ones(sample.n_groups)
-    mixed = _mixed(sample, space)
-    of_mixture = _between(own.scale, shifted.scale, _share_of_own(sample, own, shifted, space))
-    return _between(of_mixture, of_reference(sample), mixed), mixed
+    share = np.full(sample.n_groups, 0.5) if space is None else _share_of_own(sample, own, shifted, space)
+    return _between(own.scale, shifted.scale, share)
 
 
 def _between(one: Scale, other: Scale, share: Doubles) -> Scale:
@@ -165,37 +148,17 @@ def _share_of_own(sample: Sample, own: Reading, shifted: Reading, space: Space) 
     they are then called: by this sign at most half is the batch's own. And the two paths agree on it more often (Jiang
     et al., ICLR 2022), where the cells are not too noisy for the hidden layers.
     """
-    one_hots = (np.eye(calls.max() + 1)[calls] for calls in (own.calls, shifted.calls))
-    own_alike, shifted_alike = (sample.share((one_hot * space.average(one_hot)).sum(axis=1)) for one_hot in one_hots)
     n = np.bincount(sample.groups, minlength=sample.n_groups)
     trust = TRUST * n / (n + PRIOR_CELLS)
-    torn = np.clip(0.5 - trust * (shifted_alike - own_alike), 0, 0.5)
+    torn = np.clip(0.5 - trust * (_alike(sample, shifted.calls, space) - _alike(sample, own.calls, space)), 0, 0.5)
     share: Doubles = torn + trust * (shifted.doubt - own.doubt) * (1 - _ramp(shifted.doubt, *NOISY))
     return np.clip(share, 0, 1)
 
 
-def _mixed(sample: Sample, space: Space) -> Doubles:
-    """Tell which batches are mixtures of types, 1, and which are of one type, 0: these have no scale of their own.
-
-    Sorted cells, standardised by themselves, would lose what makes them that type. Two signs have to meet: by the
-    reference's scale most cells get the same label, and in what tells labels apart a cell's neighbours are no more
-    alike than any two cells. The second needs no centre, so that no shift between studies can feign it.
-    """
-    model, groups = sample.model, sample.groups
-    assert model.linear is not None
-    alone = model.predict_proba(sample.x, present=sample.present)
-    weight = model.linear[0] / model.deviation[:, None] * sample.present[:, None]
-    contrasts = sample.x @ (weight - weight.mean(axis=1, keepdims=True)).astype(np.float64)
-    contrasts -= group_means(contrasts, groups)[groups]
-    alike = (contrasts * space.average(contrasts)).sum(axis=1)
-    mixed = np.ones(sample.n_groups)
-    for group in np.unique(groups):
-        cells = groups == group
-        if cells.sum() >= LEAST_CELLS:
-            likeness = alike[cells].sum() / max((contrasts[cells] ** 2).sum(), 1e-12)
-            largest = alone[cells].mean(axis=0).max()
-            mixed[group] = 1 - _ramp(largest, *ONE_LABEL) * (1 - _ramp(likeness, *ALIKE))
-    return mixed
+def _alike(sample: Sample, calls: Codes, space: Space) -> Doubles:
+    """Return for each batch how often a neighbour of a cell has its label."""
+    one_hot = np.eye(calls.max() + 1)[calls]
+    return sample.share((one_hot * space.average(one_hot)).sum(axis=1))
 
 
 def _ramp(value: npt.ArrayLike, low: float, high: float) -> Doubles:

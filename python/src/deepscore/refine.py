@@ -19,6 +19,7 @@ from .neighbours import LEAST_CELLS, Neighbourhoods, Space
 from .normalize import Floats
 from .novelty import p_known
 from .queryscale import Sample, own_and_shifted, settled
+from .ranks import called_by_ranks
 from .scale import PRIOR_CELLS, Scale
 from .structure import Codes, Doubles
 from .taught import PeakView, teach
@@ -114,10 +115,12 @@ def look(
         What a model of peaks says of them, as :func:`~deepscore.taught.teach` takes it.
     """
     sample = Sample(model, x, groups, n_groups, present)
-    own, shifted = own_and_shifted(sample)
+    assert model.profiles is not None
+    by_ranks = called_by_ranks(x, model.profiles, present)
     chromatin, enough = model.modality == "peaks", len(groups) >= LEAST_CELLS
     space = Space.of(x, groups, n_groups, whole=whole, chromatin=chromatin) if enough else None
-    scale, mixed = settled(sample, own, shifted, space)
+    own, shifted = own_and_shifted(sample, by_ranks, space)
+    scale = settled(sample, own, shifted, space)
     paths = sample.paths(scale)
     raw = refined = model.probabilities(paths[0] + paths[1])
     neighbours = taught = None
@@ -127,11 +130,11 @@ def look(
         if chromatin or peaks is not None:
             logger.info("Unknown types are not looked for: peaks say too little of them")
         else:
-            assert model.profiles is not None
             known = p_known(space, groups, present, raw, model.profiles)
         neighbours = Neighbourhoods.of(space, raw, known)
         refined = neighbours.lift(raw, x, groups)[0]
-    expected = _expected_accuracy(model, paths, own.calls == shifted.calls, raw, refined, mixed[groups])
+    borne_out = (shifted.calls == own.calls) | (shifted.calls == by_ranks)
+    expected = _expected_accuracy(model, paths, borne_out, raw, refined)
     if peaks is not None and space is not None:
         taught, refined, agreement = teach(peaks, refined, whole=whole, told=told)
         expected = (expected + 2 * agreement) / 3
@@ -141,25 +144,23 @@ def look(
 def _expected_accuracy(
     model: Model,
     paths: tuple[Floats, Floats],
-    agree: npt.NDArray[np.bool_],
+    borne_out: npt.NDArray[np.bool_],
     raw: Doubles,
     refined: Doubles,
-    mixed: Doubles,
 ) -> float:
     """Return the accuracy to expect of this query.
 
     Two classifiers that learnt the same reference agree on a new data set about as often as they are right on it
     (Jiang et al., Assessing generalization of SGD via disagreement, ICLR 2022). Here it is the mean of four: how often
-    the two paths agree, how often the two ways to standardise the query agree, and the confidence itself, before and
-    after the neighbours were asked. With few cells, and for the second in batches of one type, the first confidence
-    decides. What cells are too noisy to show, both classifiers miss alike: as far as there were held-out cells, the
-    same mean is taken of those, and what it was wrong by there is taken off.
+    the two paths agree, how often the query's own scale or the ranks bear a label out, and the confidence itself,
+    before and after the neighbours were asked. With few cells the first confidence decides. What cells are too noisy to
+    show, all classifiers miss alike: as far as there were held-out cells, the same mean is taken of those, and what it
+    was wrong by there is taken off.
     """
     confidence = float(raw.max(axis=1).mean())
-    scales_agree = (mixed * agree + (1 - mixed) * confidence).mean()
     paths_agree = (paths[0].argmax(axis=1) == paths[1].argmax(axis=1)).mean()
     weight = len(raw) / (len(raw) + PRIOR_CELLS)
-    signs = [scales_agree, paths_agree, confidence, refined.max(axis=1).mean()]
+    signs = [borne_out.mean(), paths_agree, confidence, refined.max(axis=1).mean()]
     expected = weight * np.mean(signs) + (1 - weight) * confidence
     held_out = model.training.get("held_out", {})
     if "agreement" in held_out:  # there the scales are one, and the confidence is fitted to the accuracy
