@@ -32,14 +32,10 @@ def by_neighbours(sample, own, shifted, space, share: Callable = queryscale._sha
     return share(sample, own, replace(shifted, doubt=own.doubt), space)
 
 
-def counted(by: Callable) -> Callable:
-    """Count a batch's composition from other labels than those by ranks."""
-    shifted = queryscale.own_and_shifted
-    return lambda sample, by_ranks, space: shifted(sample, by(sample), space)
-
-
-def on_reference_scale(sample: queryscale.Sample) -> np.ndarray:
-    return sample.model.predict_proba(sample.x, present=sample.present).argmax(axis=1)
+def counted_by_network(sample, by_ranks, space, shifted: Callable = queryscale.own_and_shifted) -> tuple:
+    """Count a batch's composition from the network's labels on the reference's scale."""
+    labels = sample.model.predict_proba(sample.x, present=sample.present).argmax(axis=1)
+    return shifted(sample, labels, space)
 
 
 def without_held_out(model: Model, *rest: object, expected: Callable = refine._expected_accuracy) -> float:
@@ -69,9 +65,7 @@ ANNOTATION = {
     "composition without own scale": {(queryscale, "_share_of_own"): share_of_own(0.0)},
     "both scales alike": {(queryscale, "_share_of_own"): share_of_own(0.5)},
     "scales chosen by neighbours alone": {(queryscale, "_share_of_own"): by_neighbours},
-    "composition by the network, as on the reference's scale": {
-        (refine, "own_and_shifted"): counted(on_reference_scale)
-    },
+    "composition by the network, on the reference's scale": {(refine, "own_and_shifted"): counted_by_network},
     "composition by ranks, however torn": {(queryscale, "TORN"): 0},
     "no second round on raw peaks": {"peaks": None},
     "no neighbours": {(neighbours, "LIFT"): 0.0},
