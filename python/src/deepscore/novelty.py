@@ -65,12 +65,6 @@ class Profiles:
         member[self.owner, np.arange(len(self.owner))] = self.cells
         return member @ self.mean.astype(np.float64) / member.sum(axis=1, keepdims=True)
 
-    def proportions(self) -> Doubles:
-        """Return the share of each label in the reference."""
-        cells = np.bincount(self.owner, self.cells, len(self.variance))
-        share: Doubles = cells / cells.sum()
-        return share
-
 
 def profiles_of(matrix: sp.csr_matrix, codes: Codes) -> Profiles:
     """Summarise a reference.

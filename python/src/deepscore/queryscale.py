@@ -150,16 +150,15 @@ def _share_of_own(sample: Sample, own: Reading, shifted: Reading, space: Space) 
     """
     n = np.bincount(sample.groups, minlength=sample.n_groups)
     trust = TRUST * n / (n + PRIOR_CELLS)
-    torn = np.clip(0.5 - trust * (_alike(sample, shifted.calls, space) - _alike(sample, own.calls, space)), 0, 0.5)
-    share: Doubles = torn + trust * (shifted.doubt - own.doubt) * (1 - _ramp(shifted.doubt, *NOISY))
-    return np.clip(share, 0, 1)
+    more_alike = _alike(sample, shifted.calls, space) - _alike(sample, own.calls, space)
+    least, most = NOISY
+    telling = np.clip((most - shifted.doubt) / (most - least), 0, 1)
+    by_neighbours = np.clip(0.5 - trust * more_alike, 0, 0.5)
+    share: Doubles = np.clip(by_neighbours + trust * telling * (shifted.doubt - own.doubt), 0, 1)
+    return share
 
 
 def _alike(sample: Sample, calls: Codes, space: Space) -> Doubles:
     """Return for each batch how often a neighbour of a cell has its label."""
     one_hot = np.eye(calls.max() + 1)[calls]
     return sample.share((one_hot * space.average(one_hot)).sum(axis=1))
-
-
-def _ramp(value: npt.ArrayLike, low: float, high: float) -> Doubles:
-    return np.clip((np.asarray(value) - low) / (high - low), 0, 1)
