@@ -81,6 +81,15 @@ def test_sorted_cells_beside_a_mixture_are_called_well(of_study):
     assert right(of_study, counts, truth, batch=batch).mean() > 0.97
 
 
+@pytest.mark.parametrize("seed", [2, 3])
+def test_empty_cells_leave_the_others_their_labels(of_study, seed):
+    counts, codes = study(seed, OTHER[::-1], 1.0)
+    empty = sp.csr_matrix((2 * len(codes), 150))
+    alone = right(of_study, counts, codes)
+    beside = right(of_study, sp.vstack([counts, empty]), np.append(codes, np.zeros(2 * len(codes), int)))[: len(codes)]
+    assert beside.mean() > alone.mean() - 0.02
+
+
 # ------------------------------------------------------------------------------- expected accuracy, neighbours
 
 

@@ -104,15 +104,17 @@ def own_and_shifted(sample: Sample, by_ranks: Codes, space: Space | None) -> tup
     """
     model = sample.model
     assert model.profiles is not None
-    sums = GroupSums(sample.n_groups, sample.x.shape[1]).add(sample.x, sample.groups)
+    filled = np.flatnonzero(np.diff(sample.x.indptr))  # cells without counts have no label
+    groups = sample.groups[filled]
+    sums = GroupSums(sample.n_groups, sample.x.shape[1]).add(sample.x[filled], groups)
+    n = np.maximum(sums.n, 1)
     own = sample.read(sums.by_group(sample.groups, model.scale()))
     worse = 0.0 if space is None else _alike(sample, own.calls, space) - _alike(sample, by_ranks, space)
-    composition, other = (
-        np.stack([sample.share(calls == label) for label in range(len(model.labels))], axis=1)
-        for calls in (by_ranks, own.calls)
-    )
+    composition, other = np.zeros((2, sample.n_groups, len(model.labels)))
+    for shares, calls in ((composition, by_ranks), (other, own.calls)):
+        np.add.at(shares, (groups, calls[filled]), 1 / n[groups, 0])
     composition += np.clip(TORN * worse, 0, 1)[..., None] * (other - composition)
-    shift = sums.total / np.maximum(sums.n, 1) - composition @ model.profiles.label_means()
+    shift = sums.total / n - composition @ model.profiles.label_means()
     centre = (model.mean + sums.n / (sums.n + UNSHIFTED) * shift).astype(np.float32)
     return own, sample.read(Scale(centre, np.repeat(model.deviation[None], len(centre), axis=0), sample.groups))
 
