@@ -104,7 +104,7 @@ def own_and_shifted(sample: Sample, by_ranks: Codes, space: Space | None) -> tup
     """
     model = sample.model
     assert model.profiles is not None
-    filled = np.flatnonzero(np.diff(sample.x.indptr))  # cells without counts have no label
+    filled = np.flatnonzero(sample.x.sum(axis=1))  # cells without counts have no label
     groups = sample.groups[filled]
     sums = GroupSums(sample.n_groups, sample.x.shape[1]).add(sample.x[filled], groups)
     n = np.maximum(sums.n, 1)
