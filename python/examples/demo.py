@@ -15,8 +15,8 @@ import scipy.io
 import scipy.sparse as sp
 
 import deepscore
-from deepscore.plots import embedding_figure
-from deepscore.scores import accuracy, macro_f1
+from deepscore.output.plots import embedding_figure
+from deepscore.training.metrics import accuracy, macro_f1
 
 OUT = Path("demo-output")
 LABELS = "bulk_labels"

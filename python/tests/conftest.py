@@ -13,9 +13,9 @@ from hypothesis import settings
 
 import deepscore
 import synthetic
-from deepscore import rbridge
-from deepscore.model import Model
-from deepscore.reference import Reference, prepare
+from deepscore.interfaces import r as rbridge
+from deepscore.model.model import Model
+from deepscore.training.reference import Reference, prepare
 
 settings.register_profile("suite", database=None, deadline=None, derandomize=True)
 settings.load_profile("suite")
@@ -66,7 +66,7 @@ def model() -> Model:
 def of_study() -> Model:
     """Return a model of the first five types of :func:`synthetic.study`, all of the same number of cells."""
     matrix, codes = synthetic.study(1, [120] * 5)
-    from deepscore.training import fit
+    from deepscore.training.fit import fit
 
     data = synthetic.blocks_of(matrix)
     config = synthetic.quick(common_features=tuple(data.feature_names), hidden_nodes=(32, 16), epochs=15, lr=0.01)

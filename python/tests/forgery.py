@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from deepscore import modelfile
+from deepscore.model import file as modelfile
 from deepscore.errors import ModelFileError
 from synthetic import full_model, peak_model, random_model
 

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from deepscore.blocks import CellBlocks
+from deepscore.data.blocks import CellBlocks
 from deepscore.chromatin.lsi import LSI
-from deepscore.config import NetworkConfig, TrainConfig
-from deepscore.model import Model
-from deepscore.normalize import Normalization
-from deepscore.novelty import WITHIN, Profiles
+from deepscore.support.config import NetworkConfig, TrainConfig
+from deepscore.model.model import Model
+from deepscore.data.normalize import Normalization
+from deepscore.query.novelty import WITHIN, Profiles
 
 LABELS = ("B cell", "NK cell", "T cell")
 MARKERS = 6  # features that only one label has much of

@@ -3,7 +3,7 @@
 # The Python module, once it is loaded. Python is never started when the package loads.
 started <- new.env(parent = emptyenv())
 
-# The number of the interface between the two packages, which deepscore.rbridge has too.
+# The number of the interface between the two packages, which deepscore.interfaces.r has too.
 bridge_version <- 3L
 
 engine <- function() {
@@ -56,7 +56,7 @@ import_bridge <- function() {
   })
   # Where the project's pyproject.toml is near, reticulate warns of Poetry, which is not used.
   withCallingHandlers(
-    reticulate::import("deepscore.rbridge", convert = FALSE),
+    reticulate::import("deepscore.interfaces.r", convert = FALSE),
     warning = function(w) if (grepl("Poetry", conditionMessage(w))) invokeRestart("muffleWarning")
   )
 }
@@ -134,7 +134,7 @@ call_engine <- function(name, ..., verb = name) {
 # What has to do with chromatin is in a module of its own.
 bridge_function <- function(bridge, name) {
   if (reticulate::py_has_attr(bridge, name)) return(bridge[[name]])
-  reticulate::import("deepscore.rbridge_chromatin", convert = FALSE)[[name]]
+  reticulate::import("deepscore.interfaces.r_chromatin", convert = FALSE)[[name]]
 }
 
 # Data sets, alone or among several values, become handles of the bridge; all else is sent as it is.
@@ -161,7 +161,7 @@ tidy_reader <- function(read) {
   blocks_read <- 0
   tidy <- function() {
     blocks_read <<- blocks_read + 1
-    # It takes longer than making a block, which has 250,000 values (VALUES_PER_READ of rbridge.py).
+    # It takes longer than making a block, which has 250,000 values (VALUES_PER_READ of interfaces/r.py).
     if (blocks_read %% 32 == 0) gc(full = FALSE)
     NULL
   }

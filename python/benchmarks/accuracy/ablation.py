@@ -18,8 +18,10 @@ from score import score
 from tasks import Task, read_tasks
 
 import deepscore
-from deepscore import neighbours, normalize, queryscale, reference, refine, training
-from deepscore.model import Model
+from deepscore.query import neighbours, scales as queryscale, view as refine
+from deepscore.data import normalize
+from deepscore.training import reference, fit as training
+from deepscore.model.model import Model
 
 
 def share_of_own(share: float) -> Callable:

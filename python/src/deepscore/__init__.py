@@ -12,8 +12,8 @@ from . import errors
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .api import DeepScore, check_reference, find_common_features, load
-    from .chromatin.verbs import (
+    from .interfaces.python import DeepScore, check_reference, find_common_features, load
+    from .interfaces.python_chromatin import (
         count_fragments,
         find_common_peaks,
         find_linked_genes,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         match_peaks,
         train_bridge,
     )
-    from .modelfile import inspect_model
+    from .model.file import inspect_model
 
 __all__ = [
     "DeepScore",
@@ -40,17 +40,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "DeepScore": "api",
-    "check_reference": "api",
-    "find_common_features": "api",
-    "load": "api",
-    "inspect_model": "modelfile",
-    "count_fragments": "chromatin.verbs",
-    "find_common_peaks": "chromatin.verbs",
-    "find_linked_genes": "chromatin.verbs",
-    "gene_activity": "chromatin.verbs",
-    "match_peaks": "chromatin.verbs",
-    "train_bridge": "chromatin.verbs",
+    "DeepScore": "interfaces.python",
+    "check_reference": "interfaces.python",
+    "find_common_features": "interfaces.python",
+    "load": "interfaces.python",
+    "inspect_model": "model.file",
+    "count_fragments": "interfaces.python_chromatin",
+    "find_common_peaks": "interfaces.python_chromatin",
+    "find_linked_genes": "interfaces.python_chromatin",
+    "gene_activity": "interfaces.python_chromatin",
+    "match_peaks": "interfaces.python_chromatin",
+    "train_bridge": "interfaces.python_chromatin",
 }
 
 

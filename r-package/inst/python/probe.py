@@ -16,7 +16,7 @@ def version(package):
 def problem():
     """Return why the engine cannot be imported, or None."""
     try:
-        import deepscore.rbridge  # noqa: F401
+        import deepscore.interfaces.r  # noqa: F401
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return None

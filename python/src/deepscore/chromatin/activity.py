@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from ..blocks import CellBlocks, Names
-from ..config import choice, whole
+from ..data.blocks import CellBlocks, Names
+from ..support.config import choice, whole
 from ..errors import ConfigError, InputError
-from ..naming import is_peak
+from ..data.names import is_peak
 from .fragments import count_fragments
 from .intervals import overlaps, parse_peaks, require_common_chromosomes
 from .peaks import of_counts

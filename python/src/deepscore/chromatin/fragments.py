@@ -23,10 +23,10 @@ import pandas as pd
 import scipy.sparse as sp
 from tqdm import tqdm
 
-from ..blocks import CellBlocks, Names
-from ..config import choice, flag, path_like
+from ..data.blocks import CellBlocks, Names
+from ..support.config import choice, flag, path_like
 from ..errors import InputError
-from ..files import require_file
+from ..support.files import require_file
 from .intervals import overlaps, require_common_chromosomes
 from .peaks import match, matched_blocks, wanted_intervals
 

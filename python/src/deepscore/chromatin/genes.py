@@ -12,9 +12,9 @@ from urllib.parse import unquote
 import numpy as np
 import pandas as pd
 
-from ..config import path_like
+from ..support.config import path_like
 from ..errors import ConfigError, InputError
-from ..files import opened
+from ..support.files import opened
 from .intervals import chromosome_keys, is_standard
 
 __all__ = ["read_annotation"]

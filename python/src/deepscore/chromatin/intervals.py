@@ -17,10 +17,10 @@ import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
 
-from ..blocks import Names
+from ..data.blocks import Names
 from ..errors import EngineError, InputError
-from ..files import opened, require_file
-from ..naming import as_peak
+from ..support.files import opened, require_file
+from ..data.names import as_peak
 
 __all__ = [
     "BUILDS",

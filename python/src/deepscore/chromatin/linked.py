@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from ..blocks import CellBlocks
-from ..config import optional, whole
-from ..features import no_shared_features
-from ..naming import match_names
-from ..normalize import Normalization, detect, typical_total
-from ..scale import LEAST_DEVIATION
-from ..structure import Doubles, clusters_of, components, group_moments, own_standardised
+from ..data.blocks import CellBlocks
+from ..support.config import optional, whole
+from ..features.select import no_shared_features
+from ..data.names import match_names
+from ..data.normalize import Normalization, detect, typical_total
+from ..data.standardise import LEAST_DEVIATION
+from ..data.linalg import Doubles, clusters_of, components, group_moments, own_standardised
 
 __all__ = ["best_linked", "linked_genes"]
 

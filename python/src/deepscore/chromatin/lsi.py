@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
 from ..errors import InputError
-from ..normalize import Floats, Normalization
+from ..data.normalize import Floats, Normalization
 
 __all__ = ["LSI", "fit_lsi", "signac_tfidf"]
 

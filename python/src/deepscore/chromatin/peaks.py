@@ -16,11 +16,11 @@ import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
 
-from ..blocks import CellBlocks, Names
-from ..config import choice, flag, number, optional, whole
+from ..data.blocks import CellBlocks, Names
+from ..support.config import choice, flag, number, optional, whole
 from ..errors import ConfigError, InputError
-from ..naming import is_peak
-from ..normalize import check_values, detect
+from ..data.names import is_peak
+from ..data.normalize import check_values, detect
 from .intervals import (
     is_standard,
     merge,
@@ -232,7 +232,7 @@ def of_counts(data: CellBlocks) -> CellBlocks:
     Raises
     ------
     InputError
-        As :func:`~deepscore.normalize.detect`, at once; as :func:`~deepscore.normalize.check_values`, while reading.
+        As :func:`~deepscore.data.normalize.detect`, at once; as :func:`~deepscore.data.normalize.check_values`, while reading.
     """
     detect(data, "peaks")
 

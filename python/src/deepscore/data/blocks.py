@@ -1,0 +1,191 @@
+"""CellBlocks: the one form in which data enter DeepScore.
+
+Everything downstream reads blocks of cells (rows) as CSR matrices and never asks where they come from: an AnnData in
+memory, a store on disk, or an R object behind the bridge.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from tqdm import tqdm
+
+from ..errors import InputError
+
+__all__ = ["VALUES_PER_BLOCK", "CellBlocks", "Names", "rows_per_block", "watched"]
+
+Names = npt.NDArray[np.object_]  # one Python string per row or column
+
+# A block holds about this many stored values (float32 and int32: 16 MB), so that one is always cheap to hold.
+VALUES_PER_BLOCK = 2_000_000
+
+
+def rows_per_block(n_cells: int, n_values: float, per_block: int = VALUES_PER_BLOCK) -> int:
+    """Return how many cells make a block of about so many stored values."""
+    return int(np.clip(per_block * n_cells // max(int(n_values), 1), 64, 16_384))
+
+
+@dataclass(frozen=True, eq=False)
+class CellBlocks:
+    """A cells x features data set that is read block by block.
+
+    Parameters
+    ----------
+    feature_names, cell_names
+        Unique names, one for each column and row.
+    read
+        ``read(start, stop)`` returns the rows ``start:stop`` as a CSR matrix of any real type.
+    rows
+        Cells in a block.
+    source
+        Where the values come from, for messages: ``"X"``, ``"layer 'counts'"``.
+
+    Raises
+    ------
+    InputError
+        ``empty_data``, ``duplicate_features`` or ``duplicate_cells``.
+    """
+
+    feature_names: Names
+    cell_names: Names
+    read: Callable[[int, int], sp.csr_matrix]
+    rows: int
+    source: str
+
+    def __post_init__(self) -> None:
+        if not self.n_cells or not self.n_features:
+            raise InputError(
+                "empty_data",
+                f"The data set is empty: {self.n_cells} cells x {self.n_features} features. "
+                "Check the filter that made it.",
+            )
+        _require_unique(self.feature_names, "feature")
+        _require_unique(self.cell_names, "cell")
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells (rows)."""
+        return len(self.cell_names)
+
+    @property
+    def n_features(self) -> int:
+        """Number of features (columns)."""
+        return len(self.feature_names)
+
+    def __iter__(self) -> Iterator[tuple[int, sp.csr_matrix]]:
+        """Yield ``(first row, CSR block of float32)`` over all cells, in order."""
+        for start in range(0, self.n_cells, self.rows):
+            block = self.read(start, min(start + self.rows, self.n_cells))
+            yield start, block.astype(np.float32, copy=False)
+
+    def select(self, columns: npt.NDArray[np.intp]) -> CellBlocks:
+        """Return the data set with only the features at `columns`."""
+        read = self.read
+        return replace(
+            self,
+            feature_names=self.feature_names[columns],
+            read=lambda start, stop: read(start, stop)[:, columns],
+        )
+
+    def take(self, rows: npt.NDArray[np.intp]) -> CellBlocks:
+        """Return the data set with only the cells at `rows`; runs of rows are read at once."""
+        read = self.read
+
+        def read_some(start: int, stop: int) -> sp.csr_matrix:
+            some = rows[start:stop]
+            runs = np.split(some, np.flatnonzero(np.diff(some) != 1) + 1)
+            return sp.vstack([read(int(run[0]), int(run[-1]) + 1) for run in runs], format="csr")
+
+        return replace(self, cell_names=self.cell_names[rows], read=read_some)
+
+    def spread(self, n_cells: int, run: int = 100) -> npt.NDArray[np.intp]:
+        """Return the positions of about `n_cells` cells: runs of neighbours at even distances, or all there are."""
+        if self.n_cells <= n_cells:
+            return np.arange(self.n_cells)
+        starts = np.linspace(0, self.n_cells - run, max(n_cells // run, 1)).astype(np.intp)
+        return np.unique(starts[:, None] + np.arange(run))
+
+    def to_csr(self) -> sp.csr_matrix:
+        """Return all cells as one CSR matrix of float32; its arrays have room for it from the start, and no copies."""
+        data, indices, used = np.empty(0, np.float32), np.empty(0, np.int32), 0
+        indptr = np.zeros(self.n_cells + 1, np.int64)
+        for start, block in watched(self, self.n_cells, "read"):
+            after = used + block.nnz
+            if after > len(data):  # memory that is not written to yet costs nothing
+                size = max(after, int(1.5 * after * self.n_cells / (start + block.shape[0])))
+                data, indices = (_with_room(array[:used], size) for array in (data, indices))
+            data[used:after], indices[used:after] = block.data[: block.nnz], block.indices[: block.nnz]
+            indptr[start + 1 : start + block.shape[0] + 1] = used + block.indptr[1:]
+            used = after
+        data.resize(used, refcheck=False)
+        indices.resize(used, refcheck=False)
+        return sp.csr_matrix((data, indices, indptr), shape=(self.n_cells, self.n_features))
+
+    def in_order_of(self, cell_names: Names, what: str) -> CellBlocks:
+        """Return the data set with its cells in the order of another one of the same cells.
+
+        Raises
+        ------
+        InputError
+            ``different_cells``, where `what` names the two data sets.
+        """
+        if np.array_equal(self.cell_names, cell_names):
+            return self
+        position = {name: i for i, name in enumerate(self.cell_names)}
+        rows = np.array([position.get(name, -1) for name in cell_names], dtype=np.intp)
+        if len(rows) != self.n_cells or (rows < 0).any():
+            alone = [*cell_names[rows < 0][:1], *np.setdiff1d(self.cell_names, cell_names)[:1]]
+            raise InputError(
+                "different_cells",
+                f"{what} must hold the same cells: there are {len(rows)} and {self.n_cells}, of which "
+                f"{(rows >= 0).sum()} have a name in common (not so {' and '.join(map(repr, alone))}). "
+                "Keep the cells that both have, and give them one name in both.",
+            )
+        return self.take(rows)
+
+    def sample(self, n_cells: int = 600) -> sp.csr_matrix:
+        """Return up to `n_cells` rows from the start, the middle and the end."""
+        third = n_cells // 3
+        if self.n_cells <= n_cells:
+            return self.read(0, self.n_cells)
+        starts = (0, self.n_cells // 2 - third // 2, self.n_cells - third)
+        return sp.vstack([self.read(s, s + third) for s in starts], format="csr")
+
+
+def watched(
+    blocks: Iterable[tuple[int, sp.csr_matrix]], n_cells: int, what: str
+) -> Iterator[tuple[int, sp.csr_matrix]]:
+    """Yield blocks of cells, with a bar where they take more than two seconds."""
+    with tqdm(total=n_cells, desc=what, unit="cell", delay=2) as bar:
+        for start, block in blocks:
+            yield start, block
+            bar.update(block.shape[0])
+
+
+def _with_room(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
+    larger = np.empty(size, array.dtype)
+    larger[: len(array)] = array
+    return larger
+
+
+def _require_unique(names: Names, what: str) -> None:
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError:
+        raise InputError("invalid_text", f"Some {what} names hold halves of characters that are no text.") from None
+    if len(set(names)) == len(names):
+        return
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    shown = ", ".join(map(str, repeated[:5]))
+    fix = "adata.var_names_make_unique()" if what == "feature" else "adata.obs_names_make_unique()"
+    raise InputError(
+        f"duplicate_{what}s",
+        f"{len(repeated)} {what} names occur more than once ({shown}). Names must be unique: "
+        f"use {fix} or make.unique() in R, or drop the copies.",
+    )

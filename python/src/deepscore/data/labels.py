@@ -1,0 +1,101 @@
+"""Labels: one per cell, None where missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .blocks import CellBlocks, Names
+from ..errors import InputError
+
+__all__ = ["UNCLASSIFIED", "batches_of", "check_labels", "evenly", "require_length", "require_names"]
+
+# What a cell without a confident call is called: no label of a reference may be named so.
+UNCLASSIFIED = "Unclassified"
+LONGEST = 1000  # characters of a name in a model file
+
+
+def check_labels(data: CellBlocks, labels: Names, n_labels: int | None = None) -> list[str]:
+    """Return the sorted different labels, or refuse them."""
+    require_length(data, labels, "labels")
+    categories = sorted({str(label) for label in labels if label is not None})
+    if not categories:
+        raise InputError("no_labels", f"All {data.n_cells} labels are missing. Give one label per cell.")
+    if len(categories) == 1:
+        raise InputError(
+            "one_label",
+            f"The reference has one label only ({categories[0]!r}). Training needs at least two.",
+        )
+    try:
+        "".join(categories).encode()
+    except UnicodeEncodeError:
+        raise InputError("invalid_text", "Some labels hold halves of characters that are no text.") from None
+    require_names(categories, "label")
+    if UNCLASSIFIED in categories:
+        raise InputError(
+            "reserved_label",
+            f"A label of the reference is {UNCLASSIFIED!r}, which is what cells without a confident call are called. "
+            "Rename it, or set these labels to missing.",
+        )
+    if n_labels is not None and n_labels != len(categories):
+        raise InputError(
+            "n_labels_mismatch",
+            f"n_labels is {n_labels}, but the labels hold {len(categories)} different ones: "
+            f"{', '.join(categories[:20])}. Leave n_labels out, or check the labels.",
+        )
+    return categories
+
+
+def require_names(names: Iterable[str], what: str) -> None:
+    """Refuse a name that a model file or a table cannot hold.
+
+    Raises
+    ------
+    InputError
+        ``invalid_text``.
+    """
+    for name in names:
+        if not 0 < len(name) <= LONGEST or "\0" in name:
+            raise InputError(
+                "invalid_text",
+                f"A {what} has between 1 and {LONGEST:,} characters, none of them NUL; not so {name[:20]!r}.",
+            )
+
+
+def require_length(data: CellBlocks, values: Names, what: str) -> None:
+    """Refuse a vector that does not have one entry per cell."""
+    if len(values) == data.n_cells:
+        return
+    if len(values) == data.n_features:
+        raise InputError(
+            "wrong_orientation",
+            f"{what} has {len(values)} entries, as many as the data set has features: it is the wrong way round. "
+            "AnnData is cells x features (use adata.T), a matrix in R is features x cells.",
+        )
+    raise InputError(
+        f"{what}_length",
+        f"{what} has {len(values)} entries, the data set {data.n_cells} cells. Give one per cell, in their order, "
+        "or the name of a column.",
+    )
+
+
+def batches_of(data: CellBlocks, batch: Names | None) -> npt.NDArray[np.intp]:
+    """Return the batch of each cell, numbered from 0; without any, all cells are one."""
+    if batch is None:
+        return np.zeros(data.n_cells, np.intp)
+    require_length(data, batch, "batch")
+    return pd.factorize(batch, use_na_sentinel=False)[0].astype(np.intp)
+
+
+def evenly(codes: npt.NDArray[np.intp], most: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Choose up to `most` cells: all of the small labels, the same number of each large one; return them sorted."""
+    if len(codes) <= most:
+        return np.arange(len(codes))
+    order = np.lexsort((rng.permutation(len(codes)), codes))
+    counts = np.bincount(codes)
+    rank = np.arange(len(codes)) - np.repeat(np.cumsum(counts) - counts, counts)
+    chosen: npt.NDArray[np.intp] = np.sort(order[np.argsort(rank, kind="stable")[:most]])
+    return chosen

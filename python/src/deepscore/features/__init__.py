@@ -1,0 +1,1 @@
+"""Which features a reference and its queries share, and which of them tell most."""

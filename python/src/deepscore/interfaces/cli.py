@@ -1,0 +1,258 @@
+"""The command line: ``deepscore check``, ``train``, ``bridge``, ``activity``, ``annotate`` and ``inspect``."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import DeepScoreError, InputError
+from ..support.files import opened, replacing, require_writable
+from ..version import CREATED_WITH
+
+__all__ = ["main"]
+
+# Arguments that name files to read, and files to write.
+INPUTS = ("reference", "query", "rna_model", "multiome", "x", "annotation", "cells", "model", "peaks", "peaks_model")
+OUTPUTS = ("output", "report")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; return 0, or 1 after an error that is printed with its code."""
+    _require_streams()
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("deepscore").setLevel(logging.INFO)
+    logging.captureWarnings(capture=True)
+    warnings.formatwarning = lambda message, *where: f"warning: {message}"
+    try:
+        for name in OUTPUTS:
+            if getattr(arguments, name, None) is not None:
+                require_writable(getattr(arguments, name))
+        _require_free(arguments)
+        if arguments.run in (_annotate, _activity) and Path(arguments.output).suffix != ".h5ad":
+            raise InputError(
+                "path_not_writable", f"The output is an AnnData file: {arguments.output} must end in .h5ad."
+            )
+        arguments.run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads the output, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at the end
+        return 1
+    except (DeepScoreError, OSError) as error:
+        print(f"deepscore: {error} [{getattr(error, 'code', 'os_error')}]", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _require_streams() -> None:
+    """Print to nowhere where output is closed, and what the terminal cannot show by its number."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _require_free(arguments: argparse.Namespace) -> None:
+    """Refuse an output that would replace an input or another output; a query may be annotated in place."""
+    given = [getattr(arguments, name, None) or [] for name in INPUTS]
+    taken = [path for paths in given for path in ([paths] if isinstance(paths, str) else paths)]
+    for name in OUTPUTS:
+        path = getattr(arguments, name, None)
+        if path is None:
+            continue
+        in_place = arguments.query if (arguments.run, name) == (_annotate, "output") else None
+        if os.path.realpath(path) in [os.path.realpath(other) for other in taken if other != in_place]:
+            raise InputError("path_not_writable", f"{path} is read or written by this command already: name another.")
+        taken.append(path)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="deepscore", description="Label transfer for single-cell data.")
+    parser.add_argument("--version", action="version", version=CREATED_WITH)
+    verbs = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    check = verbs.add_parser("check", help="tell which labels can be trusted with a reference")
+    check.add_argument("reference", metavar="REF", help=".h5ad or .zarr, cells x features")
+    check.add_argument("--labels", required=True, metavar="COL", help="column of obs with the labels")
+    check.add_argument("--query", help="the data set to annotate: tell which features it has, too")
+    _add_matrix(check)
+    check.add_argument("--batch", metavar="COL", help="column of obs with the samples: leave out whole ones")
+    check.add_argument("--folds", type=int, default=5, metavar="N", help="times to leave cells out (default: 5)")
+    check.add_argument("--seed", type=int, default=0)
+    check.set_defaults(run=_check)
+
+    train = verbs.add_parser("train", help="train a model on an annotated reference")
+    train.add_argument("reference", metavar="REF", help=".h5ad or .zarr, cells x features")
+    train.add_argument("--labels", required=True, metavar="COL", help="column of obs with the labels")
+    train.add_argument("--query", action="append", default=[], help="choose features shared with it (may be repeated)")
+    train.add_argument(
+        "--n-features", type=int, metavar="N", help="features to use (default: 2000 genes or 10000 peaks)"
+    )
+    train.add_argument("--strategy", default="variable", help="variable, markers_in_variable or markers")
+    _add_matrix(train)
+    train.add_argument("--batch", metavar="COL", help="column of obs with the samples of the reference")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("-o", "--output", required=True, metavar="MODEL", help="model file to write")
+    train.set_defaults(run=_train)
+
+    bridge = verbs.add_parser("bridge", help="train a model of chromatin through a multiome")
+    bridge.add_argument("rna_model", metavar="RNA", help="model file, or annotated RNA reference with --labels")
+    bridge.add_argument("multiome", metavar="MULTIOME", help=".h5mu with the modalities rna and atac")
+    bridge.add_argument("--labels", metavar="COL", help="column of obs with the labels of the reference")
+    bridge.add_argument("--modality", default="peaks", help="peaks or activity (default: peaks)")
+    bridge.add_argument("--annotation", metavar="GENES", help="GTF, GFF3 or BED file, for activity")
+    bridge.add_argument("--batch", metavar="COL", help="column of obs with the samples of the multiome")
+    bridge.add_argument("--threshold", type=float, default=0.5, help="lowest score to learn from (default: 0.5)")
+    bridge.add_argument("--seed", type=int, default=0)
+    bridge.add_argument("-o", "--output", required=True, metavar="MODEL", help="model file to write")
+    bridge.set_defaults(run=_bridge)
+
+    activity = verbs.add_parser("activity", help="compute gene activity from peaks or fragments")
+    activity.add_argument("x", metavar="X", help=".h5ad or .zarr of peaks, or a fragments file")
+    activity.add_argument("annotation", metavar="GENES", help="GTF, GFF3 or BED file")
+    _add_matrix(activity)
+    activity.add_argument("--cells", metavar="FILE", help="barcodes to count in fragments, one in a line")
+    activity.add_argument("--upstream", type=int, default=2000, metavar="N", help="bases of promoter (default: 2000)")
+    activity.add_argument("--weighting", default="none", help="none, or distance (of peaks)")
+    activity.add_argument("-o", "--output", required=True, metavar="OUT", help=".h5ad to write")
+    activity.set_defaults(run=_activity)
+
+    annotate = verbs.add_parser("annotate", help="annotate a query with a model file")
+    annotate.add_argument("model", metavar="MODEL")
+    annotate.add_argument("query", metavar="QUERY", help=".h5ad, .zarr or .h5mu, cells x features")
+    annotate.add_argument("-o", "--output", required=True, metavar="OUT", help=".h5ad to write: the query with columns")
+    annotate.add_argument("--threshold", type=float, default=0.5, help="lowest score of a label (default: 0.5)")
+    _add_matrix(annotate)
+    annotate.add_argument("--batch", metavar="COL", help="column of obs with the samples of the query")
+    annotate.add_argument("--groups", metavar="COL", help="column of obs with clusters: a call for each, by vote")
+    annotate.add_argument("--peaks", help="for gene activity: .h5ad with the raw peaks of the same cells")
+    annotate.add_argument("--peaks-model", metavar="MODEL", help="a model of peaks that calls them, such as a bridge")
+    annotate.add_argument("--no-refine", action="store_true", help="call each cell by itself")
+    annotate.add_argument("--probabilities", action="store_true", help="add the table of all probabilities")
+    annotate.add_argument("--report", metavar="HTML", help="write a report as an HTML page")
+    annotate.set_defaults(run=_annotate)
+
+    inspect = verbs.add_parser("inspect", help="print the manifest of a model file as JSON")
+    inspect.add_argument("model", metavar="MODEL")
+    inspect.set_defaults(run=_inspect)
+    return parser
+
+
+def _add_matrix(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--layer", help="layer to read in place of X")
+    command.add_argument("--modality", help="modality of an .h5mu file, or of a matrix of genes and peaks")
+
+
+def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
+    return {name: getattr(arguments, name) for name in names}
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    from .python import check_reference, find_common_features
+
+    options = _given(arguments, "query", "layer", "batch", "modality", "folds", "seed")
+    if arguments.query is not None:
+        kind, n_features = _by_default(arguments)
+        if kind != "peaks":  # those of a query may have other names
+            same = _given(arguments, "layer", "modality")
+            options["common_features"] = find_common_features(arguments.reference, arguments.query, n_features, **same)
+    print(check_reference(arguments.reference, arguments.labels, **options))
+
+
+def _by_default(arguments: argparse.Namespace) -> tuple[str, int]:
+    """Return the modality of the reference, and how many features a model of it has."""
+    from .readers import open_source
+    from ..data.names import select_modality
+    from ..training.reference import DEFAULT_FEATURES
+
+    source = open_source(arguments.reference, arguments.layer, arguments.modality)
+    blocks, kind = select_modality(source.blocks, source.modality)
+    return kind, min(DEFAULT_FEATURES[kind], blocks.n_features)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from .python import DeepScore, find_common_features
+
+    features = find_common_features(
+        arguments.reference,
+        arguments.query,
+        _by_default(arguments)[1] if arguments.n_features is None else arguments.n_features,
+        arguments.strategy,
+        labels=None if arguments.strategy == "variable" else arguments.labels,
+        **_given(arguments, "layer", "modality"),
+    )
+    model = DeepScore(common_features=features, seed=arguments.seed).set_reference(
+        arguments.reference, arguments.labels, **_given(arguments, "layer", "batch", "modality")
+    )
+    model.train().save(arguments.output)
+    print(f"{model!r} -> {arguments.output}")
+
+
+def _bridge(arguments: argparse.Namespace) -> None:
+    from .python_chromatin import train_bridge
+
+    options = _given(arguments, "labels", "annotation", "batch", "threshold", "seed")
+    model = train_bridge(arguments.rna_model, arguments.multiome, arguments.modality, **options)
+    model.save(arguments.output)
+    print(f"{model!r} -> {arguments.output}")
+
+
+def _activity(arguments: argparse.Namespace) -> None:
+    from .readers import write_h5ad
+    from .python_chromatin import gene_activity
+
+    cells = None
+    if arguments.cells is not None:  # plain, or gzip as Cell Ranger writes it
+        with opened(Path(arguments.cells)) as file:
+            cells = [line.strip() for line in file if line.strip()]
+        odd = next((cell for cell in cells if "," in cell or len(cell.split()) > 1), None)
+        if odd is not None:
+            raise InputError(
+                "unknown_data", f"{arguments.cells} must hold one barcode in a line and no header; not so {odd[:80]!r}."
+            )
+    options = _given(arguments, "upstream", "weighting", "layer", "modality")
+    found = gene_activity(arguments.x, arguments.annotation, cells=cells, **options)
+    write_h5ad(found, None, arguments.output)
+    print(f"{found.n_obs} cells x {found.n_vars} genes -> {arguments.output}")
+
+
+def _annotate(arguments: argparse.Namespace) -> None:
+    from .readers import add_annotation, require_columns, write_h5ad
+    from .python import load
+    from ..data.labels import UNCLASSIFIED
+    from ..output.report import annotation_report
+
+    model = load(arguments.model)
+    if arguments.probabilities:
+        require_columns(model._trained().labels)
+    source, found = model._call(
+        arguments.query,
+        arguments.threshold,
+        arguments.batch,
+        refine=not arguments.no_refine,
+        **_given(arguments, "layer", "modality", "probabilities", "groups", "peaks", "peaks_model"),
+    )
+    annotated = add_annotation(source, found)
+    write_h5ad(annotated if source.key is None else annotated.mod[source.key], arguments.query, arguments.output)
+    if arguments.report:
+        page = annotation_report(found, model.manifest, Path(arguments.query).name)
+        with replacing(arguments.report) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+    print(f"{len(found.calls)} cells, {(found.calls == UNCLASSIFIED).sum()} {UNCLASSIFIED} -> {arguments.output}")
+
+
+def _inspect(arguments: argparse.Namespace) -> None:
+    from ..model.file import inspect_model
+
+    plain = (sys.stdout.encoding or "").lower() != "utf-8"
+    print(json.dumps(inspect_model(arguments.model), indent=2, ensure_ascii=plain))

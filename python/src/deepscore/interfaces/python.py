@@ -1,0 +1,613 @@
+"""The public verbs: open the caller's object, call a pure function, write the result back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Self
+
+from ..model import file as modelfile
+from .readers import Source, add_annotation, add_embedding, labels_of, open_source
+from ..workflows.annotate import Annotation, annotate_blocks, embed_blocks
+from ..workflows.check_reference import ReferenceCheck, check_blocks
+from ..support.config import NetworkConfig, TrainConfig, recorded
+from ..errors import ConfigError, InputError
+from ..features.select import Strategy, find_features
+from ..features.markers import MarkerTest
+from ..model.model import Model
+from ..training.reference import Reference, prepare
+
+__all__ = ["DeepScore", "check_reference", "find_common_features", "load"]
+
+
+def find_common_features(
+    reference: Any,
+    query: Any,
+    n_features: int = 2000,
+    strategy: Strategy = "variable",
+    *,
+    labels: Any = None,
+    layer: str | None = None,
+    query_layer: str | None = None,
+    modality: str | None = None,
+    test: MarkerTest = "t-test",
+) -> list[str]:
+    """Choose features that a reference and its queries share.
+
+    All strategies widen their search step by step until exactly `n_features` are shared.
+
+    Parameters
+    ----------
+    reference
+        AnnData (in memory or backed), path to .h5ad or .zarr, or MuData with `modality`; cells x features.
+    query
+        As `reference`, or a list of such data sets.
+    n_features
+        How many features to return.
+    strategy
+        ``"variable"``: the most variable genes, or the peaks that most cells have, of all data sets.
+        ``"markers_in_variable"``: markers of the reference's labels among the variable features of the queries.
+        ``"markers"``: markers of the reference's labels among the features of the queries. Labels choose in turn.
+    labels
+        For the marker strategies: column of ``reference.obs``, or one label per cell.
+    layer, query_layer
+        Layer to read in place of X, in the reference and in the queries. Counts and log-normalised values are
+        recognised.
+    modality
+        ``"rna"``, ``"peaks"`` or ``"protein"``. Not given, the first two are told from the feature names.
+    test
+        Test for markers: ``"t-test"`` (Welch) or ``"wilcoxon"`` (rank sum), both from scipy.
+
+    Returns
+    -------
+    Feature names as the reference spells them, the best first.
+
+    Raises
+    ------
+    deepscore.errors.InputError
+        With the code ``no_shared_features``, ``wrong_orientation``, ``no_labels``, ``modality_required``,
+        ``modality_mismatch``, or any other that says what is wrong with the data.
+    deepscore.errors.ConfigError
+        ``bad_argument``.
+
+    Warns
+    -----
+    UserWarning
+        Where fewer features exist than were asked for; it says how many and why.
+
+    Notes
+    -----
+    Genes are ranked by variance after a variance-stabilising fit [1]_ (counts) or by normalised dispersion [2]_
+    (log-normalised values), peaks by the number of cells that have them. A data set in which nothing varies, such as
+    one of a single cell, has no say in their order.
+
+    .. [1] Stuart et al., Comprehensive integration of single-cell data, Cell 2019.
+    .. [2] Satija et al., Spatial reconstruction of single-cell gene expression data, Nature Biotechnology 2015.
+    """
+    opened = open_source(reference, layer, modality)
+    queries = list(query) if isinstance(query, (list, tuple)) else [query]
+    return find_features(
+        opened.blocks,
+        [open_source(one, query_layer, modality).blocks for one in queries],
+        n_features,
+        strategy,
+        labels=None if labels is None else labels_of(opened, labels, "labels"),
+        modality=opened.modality,
+        test=test,
+    )
+
+
+def check_reference(
+    reference: Any,
+    labels: Any,
+    query: Any = None,
+    *,
+    common_features: Sequence[str] | None = None,
+    layer: str | None = None,
+    query_layer: str | None = None,
+    batch: Any = None,
+    modality: str | None = None,
+    folds: int = 5,
+    seed: int = 0,
+) -> ReferenceCheck:
+    """Tell which labels can be trusted with a reference.
+
+    Trains a network for each fold, as :meth:`DeepScore.train` does by default but for a shorter time, on the cells
+    outside the fold, and calls the cells of the fold with it.
+
+    Parameters
+    ----------
+    reference
+        As for :meth:`DeepScore.set_reference`; cells x features.
+    labels
+        Column of ``obs``, or one label per cell. Cells whose label is missing are left out.
+    query
+        The data set to annotate, as `reference`. The cells of a fold are called as if they had its features only: a
+        missing feature counts as its mean.
+    common_features
+        Names of the features to use. Without them the 2,000 most variable features of the reference are taken; of
+        peaks, the 10,000 that most cells have.
+    layer, query_layer
+        Layer to read in place of X, in the reference and in the query.
+    batch
+        Column of ``obs``, or one value per cell. With two or more batches, whole batches are left out: what a query
+        from elsewhere will meet. Each batch is standardised by itself, those left out as by ``annotate(batch=)``.
+        Cells whose label no other fold holds cannot be tested.
+    modality
+        "rna", "peaks" or "protein". Not given, "rna" and "peaks" are told from the feature names.
+    folds
+        Number of folds, at least 2 (fewer where there are fewer batches). Without batches each fold has cells of
+        every label; of a label with fewer cells than folds, as many folds as it has cells.
+    seed
+        Seed of the folds and of the networks.
+
+    Returns
+    -------
+    The check: its ``words`` say which labels cannot be trusted and why; ``labels`` (recall, precision and F1 of each)
+    and ``confusable`` (which is taken for which) are tables; ``overlap`` is the share of the features that the query
+    has. A label is trusted with at least 10 cells and recall and precision of at least 0.7, if it is not confined to
+    one of several batches.
+
+    Raises
+    ------
+    deepscore.errors.InputError
+        As :meth:`DeepScore.set_reference`; ``no_shared_features`` or ``modality_mismatch`` of the query.
+    deepscore.errors.ConfigError
+        ``bad_argument``.
+
+    Notes
+    -----
+    Each cell is called by itself (``refine=False``). No network has seen a cell that it calls, and no centre or
+    deviation either, but for those of a batch left out, which are its own. What does not depend on labels does come
+    from all cells: the choice of variable features, the common total that counts are scaled to, and for peaks the
+    inverse document frequency. Features that were chosen as markers, by the labels of all cells, make the figures a
+    little too good.
+    """
+    if query is None and query_layer is not None:
+        raise ConfigError("bad_argument", "query_layer is the layer of a query: give query=.")
+    opened = open_source(reference, layer, modality)
+    return check_blocks(
+        opened.blocks,
+        labels_of(opened, labels, "labels"),
+        None if query is None else open_source(query, query_layer, modality).blocks,
+        common_features=common_features,
+        batch=None if batch is None else labels_of(opened, batch, "batch"),
+        modality=opened.modality,
+        folds=folds,
+        seed=seed,
+    )
+
+
+class DeepScore:
+    """A label transfer model: give it a reference, train it, annotate queries.
+
+    Parameters
+    ----------
+    hidden_nodes
+        Nodes of each hidden layer, at most 100,000.
+    common_features
+        Names of the features to use, from :func:`find_common_features`. Without them the 2,000 most variable
+        features of the reference are taken; of peaks, the 10,000 that most cells have.
+    n_labels
+        Number of different labels, checked against the reference where given.
+    epochs, batch_size
+        Passes over the cells, and cells in a step. By default chosen by the size of the reference: about 100,000
+        cells are seen, in 2 to 30 epochs; a batch is a power of two between 32 and 1,024.
+    lr
+        Learning rate of AdamW (Loshchilov and Hutter, ICLR 2019), 1e-8 to 10.
+    activation
+        "relu", "leaky_relu", "elu", "gelu", "selu", "silu", "tanh" or "sigmoid".
+    dropout_rate
+        Share of the nodes of each hidden layer that is dropped in a training step (Srivastava et al., JMLR 2014), 0 to
+        0.95.
+    batchnorm
+        Whether hidden layers are batch-normalised (Ioffe and Szegedy, ICML 2015).
+    max_norm
+        Greatest length of the incoming weights of a node, enforced after every step. Weights in the model file have
+        other lengths: batch normalisation is folded into them, and the last layer is multiplied with its share of the
+        logits, found by calibration.
+    l1
+        Weight of the sum of absolute weights in the loss, 0 to 1000.
+    l2
+        Decoupled weight decay, 0 to 1000.
+    seed
+        Seed of every random choice: the same seed gives the same model on the same machine.
+    device
+        Where torch trains: "cpu" or "cuda".
+
+    Raises
+    ------
+    deepscore.errors.ConfigError
+        ``bad_argument``.
+
+    Examples
+    --------
+    >>> ds = DeepScore(common_features=genes).set_reference(reference, "cell_type").train()  # doctest: +SKIP
+    >>> query = ds.annotate(query)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        hidden_nodes: Sequence[int] = (512, 256, 64),
+        common_features: Sequence[str] | None = None,
+        n_labels: int | None = None,
+        *,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        lr: float = 2e-3,
+        activation: str = "relu",
+        dropout_rate: float = 0.2,
+        batchnorm: bool = True,
+        max_norm: float | None = None,
+        l1: float = 0.0,
+        l2: float = 1e-5,
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        self.config = NetworkConfig(
+            hidden_nodes=hidden_nodes,  # type: ignore[arg-type]
+            common_features=common_features,  # type: ignore[arg-type]
+            n_labels=n_labels,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            activation=activation,
+            dropout_rate=dropout_rate,
+            batchnorm=batchnorm,
+            max_norm=max_norm,
+            l1=l1,
+            l2=l2,
+            seed=seed,
+            device=device,
+        )
+        self._reference: Reference | None = None
+        self._model: Model | None = None
+
+    def set_reference(
+        self,
+        reference: Any,
+        labels: Any,
+        *,
+        layer: str | None = None,
+        batch: Any = None,
+        modality: str | None = None,
+        test_prop: float = 0.1,
+    ) -> Self:
+        """Take the annotated reference: check it and keep its chosen features.
+
+        Parameters
+        ----------
+        reference
+            AnnData (in memory or backed), path to .h5ad or .zarr, or MuData with `modality`; cells x features; raw
+            counts or log-normalised values (natural logarithms, or to the base 2 or 10).
+        labels
+            Column of ``obs``, or one label per cell (a Series is aligned by cell name). Cells whose label is missing
+            are left out and counted. Where all labels are text, "nan", "None" and "<NA>" are missing ones, too: what
+            ``astype(str)`` makes of them.
+        layer
+            Layer to read in place of X.
+        batch
+            Column of ``obs``, or one value per cell: samples that are standardised each by itself.
+        modality
+            "rna", "peaks" or "protein". Not given, "rna" and "peaks" are told from the feature names.
+        test_prop
+            Share of the cells of each label that is held out for calibration and for the figures in the model file.
+            Labels with fewer than four cells are all trained on.
+
+        Returns
+        -------
+        The object itself.
+
+        Raises
+        ------
+        deepscore.errors.InputError
+            ``labels_length``, ``n_labels_mismatch``, ``one_label``, ``no_labels``, ``reserved_label`` (a label
+            "Unclassified"), ``column_not_found``, ``empty_data`` (no counts), ``layer_not_found``,
+            ``features_not_found``, or any other that says what is wrong with the data.
+        """
+        opened = open_source(reference, layer, modality)
+        self._reference = prepare(
+            opened.blocks,
+            labels_of(opened, labels, "labels"),
+            self.config,
+            batch=None if batch is None else labels_of(opened, batch, "batch"),
+            modality=opened.modality,
+            test_prop=test_prop,
+        )
+        self._model = None
+        return self
+
+    def train(
+        self,
+        *,
+        early_stopping: bool = False,
+        patience: int = 5,
+        lr_schedule: str | None = "cosine",
+        tensorboard: str | os.PathLike[str] | None = None,
+        gif: str | os.PathLike[str] | None = None,
+        progress: bool = True,
+        query: Any = None,
+    ) -> Self:
+        """Train the network on the reference.
+
+        Parameters
+        ----------
+        early_stopping
+            Stop when the loss on a tenth of the training cells, set apart, has not improved for `patience` epochs,
+            and keep the best epoch.
+        patience
+            Epochs to wait.
+        lr_schedule
+            "cosine" (down to a twentieth), "step" (halved after each third), "plateau" (halved when the loss stalls)
+            or "constant".
+        tensorboard
+            Folder for TensorBoard's event file: loss, accuracy and learning rate of each epoch.
+        gif
+            Path of an animated GIF, a frame per epoch: an embedding of `query`, coloured by the labels it would get.
+        progress
+            Show a bar with loss and accuracy.
+        query
+            Data set that the GIF shows (up to 2,000 of its cells); without it, cells of the reference.
+
+        Returns
+        -------
+        The object itself.
+
+        Raises
+        ------
+        deepscore.errors.InputError
+            ``no_reference``.
+        deepscore.errors.EngineError
+            ``missing_package`` where an extra is not installed.
+        """
+        from ..output.plots import watching
+        from ..training.fit import fit
+
+        if self._reference is None:
+            raise InputError("no_reference", "There is no reference to train on: call set_reference() first.")
+        config = TrainConfig(
+            early_stopping=early_stopping,
+            patience=patience,
+            lr_schedule=lr_schedule,  # type: ignore[arg-type]
+            tensorboard=tensorboard,  # type: ignore[arg-type]
+            gif=gif,  # type: ignore[arg-type]
+            progress=progress,
+        )
+        shown = None if query is None else open_source(query).blocks
+        with watching(config.gif, self._reference, shown, self.config.seed) as on_epoch:
+            self._model = fit(self._reference, self.config, config, on_epoch)
+        return self
+
+    def annotate(
+        self,
+        query: Any,
+        threshold: float = 0.5,
+        batch: Any = None,
+        *,
+        layer: str | None = None,
+        modality: str | None = None,
+        probabilities: bool = False,
+        min_overlap: float = 0.1,
+        refine: bool = True,
+        groups: Any = None,
+        peaks: Any = None,
+        peaks_model: Any = None,
+    ) -> Any:
+        """Annotate a query.
+
+        Parameters
+        ----------
+        query
+            AnnData (in memory or backed), path to .h5ad or .zarr, or MuData with `modality`; cells x features, in any
+            order; raw counts or log-normalised values.
+        threshold
+            Cells whose score is below it are called "Unclassified".
+        batch
+            Column of ``obs``, or one value per cell: samples that are standardised each by itself, shrunk towards the
+            reference where they are small. Without it the query is one sample.
+        layer
+            Layer to read in place of X.
+        modality
+            Which modality of a MuData, or of a matrix that holds genes and peaks.
+        probabilities
+            Whether to add the table of all probabilities. Its columns are named by the labels: anndata writes no table
+            with labels such as "." or "T" beside "T/CD4", where a name is a path (in .zarr none with a slash).
+        min_overlap
+            Least share of the model's features that the query must have. A missing feature counts as its mean in the
+            reference.
+        refine
+            Whether to use the query as a whole: its own scale, its own neighbours, how much its cells can be trusted
+            and which of them are of a type that the reference does not have. Such types are looked for by their genes,
+            in queries of at least 100 cells and 100 of the model's genes, not with a model of peaks and not with
+            `peaks`; elsewhere they get the nearest label. Without `refine` each cell is called by itself, and only
+            `batch` is used; so it is with a model from a file of version 1.
+        groups
+            Column of ``obs``, or one value per cell: clusters that get a call each, by a vote of their cells.
+        peaks
+            For a query of gene activity, the raw peaks of the same cells (cells x peaks, counts): neighbours are looked
+            for in them, too, and the calls teach a regression on them, whose cross-fitted calls then count as much as
+            the first ones. With ``refine=False`` they are not used.
+        peaks_model
+            A trained model of peaks with the same labels, such as :func:`deepscore.train_bridge` makes it, or the path
+            of its file: it calls `peaks` in place of that regression.
+
+        Returns
+        -------
+        The query: the given object (of a view, a copy) with new columns in ``obs``. ``deepscore``: label or
+        "Unclassified"; ``deepscore_score``: calibrated probability that the best label is right; ``deepscore_raw``: the
+        network's best label, before the cell's neighbours were asked; ``deepscore_reason``: why a cell is Unclassified
+        ("low confidence", "outlier", "low overlap", "no counts"). With `groups`, ``deepscore_group`` and
+        ``deepscore_group_share``: the group's most frequent call and the share of its cells that have it. On request
+        ``obsm["deepscore_probabilities"]`` (cells x labels), given that the cell's type is one of the reference's: an
+        outlier's score is lower than its probability. Of a MuData, the columns are in ``mdata[modality].obs``. A path
+        is opened backed; the file is not changed.
+
+        Raises
+        ------
+        deepscore.errors.InputError
+            ``not_trained``, ``no_shared_features``, ``low_overlap``, ``wrong_orientation``, ``no_shared_labels``,
+            ``batch_length``, ``groups_length``, ``different_cells``, ``genome_build``, or any other that says what is
+            wrong with the data.
+        deepscore.errors.ConfigError
+            ``bad_argument``.
+        """
+        return add_annotation(
+            *self._call(
+                query,
+                threshold,
+                batch,
+                layer=layer,
+                modality=modality,
+                probabilities=probabilities,
+                min_overlap=min_overlap,
+                refine=refine,
+                groups=groups,
+                peaks=peaks,
+                peaks_model=peaks_model,
+            )
+        )
+
+    def _call(
+        self,
+        query: Any,
+        threshold: float,
+        batch: Any,
+        *,
+        layer: str | None = None,
+        modality: str | None = None,
+        groups: Any = None,
+        peaks: Any = None,
+        peaks_model: Any = None,
+        **options: Any,
+    ) -> tuple[Source, Annotation]:
+        """Open a query and call its cells, without adding anything to it."""
+        model = self._trained()
+        source = open_source(query, layer, modality)
+        samples = None if batch is None else labels_of(source, batch, "batch")
+        clusters = None if groups is None else labels_of(source, groups, "groups")
+        found = annotate_blocks(
+            model,
+            source.blocks,
+            threshold,
+            samples,
+            modality=source.modality,
+            groups=clusters,
+            peaks=None if peaks is None else open_source(peaks, modality="peaks").blocks,
+            peaks_model=None if peaks_model is None else _model_of(peaks_model),
+            **options,
+        )
+        return source, found
+
+    def embed(
+        self, query: Any, *, layer: str | None = None, modality: str | None = None, min_overlap: float = 0.1
+    ) -> Any:
+        """Project a query of peaks to the LSI components of the reference.
+
+        TF-IDF (first method) and LSI are those of Signac [1]_, with the terms of the reference: its inverse document
+        frequencies, loadings, means and deviations. So all data sets that one model embeds lie in one space.
+
+        Parameters
+        ----------
+        query
+            As for :meth:`annotate`; a query with another set of peaks is counted in the model's by overlap.
+        layer, modality, min_overlap
+            As for :meth:`annotate`.
+
+        Returns
+        -------
+        The query with ``obsm["X_lsi"]``, cells x components (up to 50). The first component follows sequencing depth
+        as a rule and is left out of neighbours and UMAP.
+
+        Raises
+        ------
+        deepscore.errors.InputError
+            ``no_lsi`` where the model is not one of peaks, or from a file of format version 1 or 2; what
+            :meth:`annotate` raises.
+
+        References
+        ----------
+        .. [1] Stuart et al., Single-cell chromatin state analysis with Signac, Nature Methods 2021.
+        """
+        source = open_source(query, layer, modality)
+        found = embed_blocks(self._trained(), source.blocks, modality=source.modality, min_overlap=min_overlap)
+        return add_embedding(source, found)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model file; it holds no table of the reference's cells.
+
+        Parameters
+        ----------
+        path
+            Any name; ``.deepscore`` by custom. A file that is there is replaced only when the new one is complete.
+
+        Raises
+        ------
+        deepscore.errors.InputError
+            ``not_trained``.
+        deepscore.errors.ModelFileError
+            ``path_not_writable``.
+        """
+        modelfile.save(modelfile.to_bytes(self._trained()), path)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest, as :meth:`save` writes it: features, labels, training facts.
+
+        Of a model from a file of version 1, the self-check and the digest are made anew.
+        """
+        return modelfile.manifest_of(self._trained())
+
+    @property
+    def common_features(self) -> tuple[str, ...] | None:
+        """The features in use: the model's, the reference's, or those that were asked for."""
+        if self._model is not None:
+            return self._model.features
+        return self._reference.features if self._reference is not None else self.config.common_features
+
+    def _trained(self) -> Model:
+        if self._model is None:
+            raise InputError("not_trained", "The model is not trained: call set_reference() and train(), or load one.")
+        return self._model
+
+    def __repr__(self) -> str:
+        """Say what state the model is in."""
+        if self._model is not None:
+            accuracy = self._model.training["held_out"].get("accuracy")
+            quality = f", held-out accuracy {accuracy:.3f}" if isinstance(accuracy, float) else ""
+            return f"<DeepScore: {len(self._model.labels)} labels, {len(self._model.features)} features{quality}>"
+        return f"<DeepScore: not trained, {'with' if self._reference else 'without'} a reference>"
+
+    @classmethod
+    def _of(cls, model: Model) -> Self:
+        self = cls(common_features=model.features, seed=model.training["seed"], **recorded(model.network))
+        self._model = model
+        return self
+
+
+def load(path: str | os.PathLike[str]) -> DeepScore:
+    """Read a model file that Python or R has written.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    A trained model.
+
+    Raises
+    ------
+    deepscore.errors.ModelFileError
+        ``file_not_found``, ``not_a_model``, ``truncated``, ``newer_version``, ``invalid_manifest``,
+        ``invalid_tensors`` or ``edited``.
+    """
+    return DeepScore._of(modelfile.from_bytes(modelfile.load(path)))
+
+
+def _model_of(x: Any) -> Model:
+    if isinstance(x, (str, os.PathLike)):
+        x = load(x)
+    if not isinstance(x, DeepScore):
+        raise ConfigError("bad_argument", f"A model is a trained DeepScore or the path of its file, not {x!r:.60}.")
+    return x._trained()

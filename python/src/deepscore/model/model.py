@@ -1,0 +1,143 @@
+"""Model: everything that annotation needs, as one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from scipy.special import softmax
+
+from ..data.blocks import Names
+from ..chromatin.lsi import LSI
+from ..data.names import Modality
+from ..data.normalize import Floats, Normalization
+from ..query.novelty import Profiles
+from ..data.standardise import Scale, scaled
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Model"]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained network with its features, labels, recipe and history.
+
+    Parameters
+    ----------
+    features
+        Names, in the order of the first layer's rows.
+    labels
+        Names, in the order of the last layer's columns.
+    modality, normalization
+        Kind of data and how raw values become input.
+    mean, deviation
+        Of each feature over the training cells, after normalisation; both of length features.
+    layers
+        ``(weight, bias)`` pairs; weight is nodes in x nodes out, batch normalisation is folded in.
+    temperature
+        Divides the logits (Guo et al., ICML 2017), fitted on held-out cells.
+    linear
+        Weight (features x labels) and bias of the path beside the hidden layers; None in a file of version 1.
+    profiles
+        What the model keeps of its reference to judge a query as a whole; None in a file of version 1.
+    lsi
+        Of a model of peaks, what brings a query to the components of its reference.
+    network, training
+        Plain facts about how it was made, as they stand in the model file.
+    """
+
+    features: tuple[str, ...]
+    labels: tuple[str, ...]
+    modality: Modality
+    normalization: Normalization
+    mean: Floats
+    deviation: Floats
+    layers: tuple[tuple[Floats, Floats], ...]
+    temperature: float
+    network: Mapping[str, Any]
+    training: Mapping[str, Any] = field(default_factory=dict)
+    linear: tuple[Floats, Floats] | None = None
+    profiles: Profiles | None = None
+    lsi: LSI | None = None
+    created_with: str = ""
+
+    @property
+    def feature_names(self) -> Names:
+        """The features as an array."""
+        return np.array(self.features, dtype=object)
+
+    @property
+    def label_names(self) -> Names:
+        """The labels as an array."""
+        return np.array(self.labels, dtype=object)
+
+    def scale(self) -> Scale:
+        """Return the reference's own centre and deviation."""
+        return Scale(self.mean[None], self.deviation[None])
+
+    def logits(self, block: sp.csr_matrix, scale: Scale, present: npt.NDArray[np.bool_] | None = None) -> Floats:
+        """Return the logits, cells x labels: the sum of :meth:`paths`, whose arguments it takes."""
+        hidden, linear = self.paths(block, scale, present)
+        return hidden if linear is None else hidden + linear
+
+    def paths(
+        self, block: sp.csr_matrix, scale: Scale, present: npt.NDArray[np.bool_] | None = None
+    ) -> tuple[Floats, Floats | None]:
+        """Return what the hidden layers and the linear path add to the logits of normalised cells.
+
+        Parameters
+        ----------
+        block
+            Cells x features of the model, normalised, CSR.
+        scale
+            Centre and deviation to standardise with; its groups are those of the block's cells.
+        present
+            Which features the data set has; a missing feature counts as its mean.
+
+        Returns
+        -------
+        Twice cells x labels; None in place of the second where there is no linear path.
+        """
+        import torch
+
+        from .network import SparseBatch, activation_function, sparse_rows
+
+        centre, deviation = torch.from_numpy(scale.centre), torch.from_numpy(scale.deviation)
+        if present is not None:
+            centre = centre * torch.from_numpy(present)
+        (first, bias), *others = [(torch.from_numpy(w), torch.from_numpy(b)) for w, b in self.layers]
+        weight, n_first = first, first.shape[1]
+        if self.linear is not None:  # both read the same values: one product
+            weight = torch.cat([first, torch.from_numpy(self.linear[0])], dim=1)
+            bias = torch.cat([bias, torch.from_numpy(self.linear[1])])
+        activation = activation_function(str(self.network["activation"]))
+        with torch.no_grad():
+            offset: Tensor = bias - (centre / deviation) @ weight
+            if scale.groups is None:  # one deviation for all cells: the weights are divided in place of the values
+                x = sparse_rows(SparseBatch.from_scipy(block), weight / deviation[0][:, None])
+                x += offset
+            else:
+                x = sparse_rows(SparseBatch.from_scipy(scaled(block, scale)), weight)
+                x += offset[torch.from_numpy(scale.groups)]
+            linear = None if self.linear is None else x[:, n_first:].numpy()
+            x = x[:, :n_first]
+            for w, b in others:
+                x = torch.addmm(b, activation(x), w)
+            hidden: Floats = x.numpy()
+        return hidden, linear
+
+    def predict_proba(
+        self, block: sp.csr_matrix, scale: Scale | None = None, present: npt.NDArray[np.bool_] | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Return calibrated probabilities, cells x labels; arguments as for :meth:`logits`."""
+        return self.probabilities(self.logits(block, scale or self.scale(), present))
+
+    def probabilities(self, logits: Floats) -> npt.NDArray[np.float64]:
+        """Return the probabilities of calibrated logits, cells x labels."""
+        return softmax(logits.astype(np.float64) / self.temperature, axis=1)

@@ -1,0 +1,1 @@
+"""What people look at: columns, pictures and the report."""

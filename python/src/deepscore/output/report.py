@@ -1,0 +1,88 @@
+"""Report: what was called, how sure the calls are, and what the model knows, as one HTML page without scripts."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..workflows.annotate import GOOD_OVERLAP, Annotation
+from ..data.labels import UNCLASSIFIED
+
+__all__ = ["annotation_report"]
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+table { border-collapse: collapse; margin: 1rem 0; }
+th, td { text-align: left; padding: .25rem .9rem .25rem 0; border-bottom: 1px solid #ddd; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+meter { width: 10rem; }
+.warning { background: #fff3cd; padding: .5rem 1rem; }
+"""
+
+
+def annotation_report(found: Annotation, manifest: dict[str, Any], title: str) -> str:
+    """Describe an annotation in HTML.
+
+    Parameters
+    ----------
+    found
+        The calls.
+    manifest
+        Manifest of the model that made them.
+    title
+        What was annotated.
+
+    Returns
+    -------
+    A whole page; all names in it are escaped.
+    """
+    held_out = manifest["training"]["held_out"]
+    quality = "no cell was held out"
+    if held_out["n_cells"]:
+        quality = (
+            f"{held_out['n_cells']} held-out reference cells: accuracy {held_out['accuracy']:.3f}, macro-F1 "
+            f"{held_out['macro_f1']:.3f}, calibration error {held_out['calibration_error']:.3f}"
+        )
+    unclassified = float(np.mean(found.calls == UNCLASSIFIED))
+    counts = pd.Series(found.reasons[found.reasons != ""]).value_counts()
+    reasons = f" ({', '.join(f'{n:,} {reason}' for reason, n in counts.items())})" if len(counts) else ""
+    doubts = []
+    if found.overlap < GOOD_OVERLAP:
+        doubts.append(f"Only {found.overlap:.0%} of the model's features are in the query: scores are less reliable.")
+    if unclassified > 0.2:
+        doubts.append(f"{unclassified:.0%} of the cells are Unclassified: does the reference hold their types?")
+    parts = [
+        "<!DOCTYPE html>",
+        f'<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style></head>',
+        f"<body><h1>{escape(title)}</h1>",
+        *(f'<p class="warning">{escape(doubt)}</p>' for doubt in doubts),
+        f"<p>{len(found.calls):,} cells, {unclassified:.1%} Unclassified{reasons}. {found.overlap:.0%} of the model's "
+        f"{len(manifest['features']):,} features were found.</p>",
+        "<h2>Calls</h2>",
+        _calls_table(found),
+        "<h2>Model</h2>",
+        f"<p>{escape(manifest['created_with'])}, {escape(manifest['modality'])}, "
+        f"{manifest['training']['n_cells']:,} reference cells, {len(manifest['labels'])} labels; {quality}.</p>",
+        "</body></html>",
+    ]
+    return "\n".join(parts)
+
+
+def _calls_table(found: Annotation) -> str:
+    frame = pd.DataFrame({"call": found.calls, "score": found.scores})
+    rows = []
+    for call, scores in sorted(frame.groupby("call")["score"], key=lambda pair: -len(pair[1])):
+        share = len(scores) / len(frame)
+        rows.append(
+            f'<tr><td>{escape(str(call))}</td><td class="number">{len(scores):,}</td>'
+            f'<td><meter value="{share:.4f}">{share:.1%}</meter> {share:.1%}</td>'
+            f'<td class="number">{scores.median():.2f}</td><td class="number">{scores.quantile(0.1):.2f}</td></tr>'
+        )
+    head = (
+        '<tr><th>Label</th><th class="number">Cells</th><th>Share</th><th class="number">Median score</th>'
+        '<th class="number">Tenth percentile</th></tr>'
+    )
+    return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"

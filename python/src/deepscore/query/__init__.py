@@ -1,0 +1,1 @@
+"""What a query as a whole says of each of its cells."""

@@ -1,0 +1,1 @@
+"""From annotated cells to a model."""

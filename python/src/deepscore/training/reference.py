@@ -1,0 +1,223 @@
+"""Reference: the annotated cells, reduced to the chosen features, ready to train on."""
+
+from __future__ import annotations
+
+import json
+import logging
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import scipy.sparse as sp
+
+from ..data.blocks import CellBlocks, Names, watched
+from ..support.config import NetworkConfig, number
+from ..errors import InputError
+from ..features.select import common_features, no_shared_features
+from ..data.labels import batches_of, check_labels, require_names
+from ..data.names import Modality, match_names, select_modality
+from ..data.normalize import Normalization, Values, detect, feature_share, typical_total
+from ..features.variable import moments
+
+__all__ = ["Reference", "prepare"]
+
+# Without common_features: a cell of chromatin data has few of very many peaks, and needs them all.
+DEFAULT_FEATURES = {"rna": 2000, "protein": 2000, "peaks": 10_000}
+logger = logging.getLogger("deepscore")
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What :meth:`deepscore.DeepScore.set_reference` keeps.
+
+    Parameters
+    ----------
+    matrix
+        Labelled cells x features, normalised, CSR of float32.
+    features, labels
+        Names of the columns; the different labels, sorted.
+    codes
+        Label of each cell, as a position in `labels`.
+    groups
+        Batch of each cell (0 where there is one).
+    n_unlabelled
+        Cells that were left out because their label is missing.
+    feature_share
+        Share of the counts of all cells that are in the features; None for peaks.
+    """
+
+    matrix: sp.csr_matrix
+    features: tuple[str, ...]
+    labels: tuple[str, ...]
+    codes: npt.NDArray[np.intp]
+    groups: npt.NDArray[np.intp]
+    modality: Modality
+    normalization: Normalization
+    test_prop: float
+    n_unlabelled: int
+    feature_share: float | None = None
+
+    def subset(self, cells: npt.NDArray[np.intp]) -> Reference:
+        """Return the cells at these positions; labels and features stay, batches are numbered anew."""
+        groups = np.unique(self.groups[cells], return_inverse=True)[1]
+        return replace(self, matrix=self.matrix[cells], codes=self.codes[cells], groups=groups)
+
+    def to_bytes(self) -> bytes:
+        """Write the reference as one block of bytes (safetensors), for a caller that cannot hold Python objects."""
+        from safetensors.numpy import save
+
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "data": self.matrix.data,
+            "indices": self.matrix.indices.astype(np.int32),
+            "indptr": self.matrix.indptr.astype(np.int64),
+            "codes": self.codes.astype(np.int64),
+            "groups": self.groups.astype(np.int64),
+        }
+        if self.normalization.idf is not None:
+            arrays["idf"] = self.normalization.idf
+        facts = {
+            "features": self.features,
+            "labels": self.labels,
+            "modality": self.modality,
+            "method": self.normalization.method,
+            "scale": self.normalization.scale,
+            "test_prop": self.test_prop,
+            "n_unlabelled": self.n_unlabelled,
+            "feature_share": self.feature_share,
+        }
+        text = json.dumps(facts)
+        return save(arrays, {"reference": f"{_checksum(arrays, text)} {text}"})  # the order of several keys is random
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Reference:
+        """Read what :meth:`to_bytes` wrote; ``no_reference`` where it has changed since."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            arrays = load(content)
+            header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+            checksum, _, text = header["__metadata__"]["reference"].partition(" ")
+            whole = checksum == str(_checksum(arrays, text))
+        except (SafetensorError, KeyError, TypeError, ValueError):
+            whole = False
+        if not whole:  # scipy reads beyond the end of arrays that do not fit together
+            raise InputError("no_reference", "The reference in this object is damaged: call set_reference() again.")
+        facts = json.loads(text)
+        shape = (len(arrays["codes"]), len(facts["features"]))
+        method: Literal["lognorm", "tfidf"] = facts["method"]
+        return cls(
+            matrix=sp.csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape),
+            features=tuple(facts["features"]),
+            labels=tuple(facts["labels"]),
+            codes=arrays["codes"],
+            groups=arrays["groups"],
+            modality=facts["modality"],
+            normalization=Normalization(method, arrays.get("idf"), facts["scale"]),
+            test_prop=facts["test_prop"],
+            n_unlabelled=facts["n_unlabelled"],
+            feature_share=facts["feature_share"],
+        )
+
+
+def _checksum(arrays: Mapping[str, npt.NDArray[Any]], text: str) -> int:
+    found = zlib.crc32(text.encode())
+    for name in sorted(arrays):
+        found = zlib.crc32(np.ascontiguousarray(arrays[name]).data, found)
+    return found
+
+
+def prepare(
+    data: CellBlocks,
+    labels: Names,
+    config: NetworkConfig,
+    *,
+    batch: Names | None = None,
+    modality: str | None = None,
+    test_prop: float = 0.1,
+) -> Reference:
+    """Check a reference and keep its labelled cells and chosen features.
+
+    Parameters
+    ----------
+    labels
+        One per cell, None where missing.
+    batch
+        One per cell.
+
+    Raises
+    ------
+    InputError
+        See :meth:`deepscore.DeepScore.set_reference`.
+    """
+    proportion = number("test_prop", test_prop, 0, 0.9)
+    data, kind = select_modality(data, modality)
+    features = config.common_features
+    if features is not None:  # before the labels: a matrix the wrong way round has the wrong number of cells, too
+        positions = reference_positions(np.array(features, dtype=object), data)
+    categories = check_labels(data, labels, config.n_labels)
+    groups = batches_of(data, batch)
+    if features is None:
+        features = tuple(common_features(data, [], min(DEFAULT_FEATURES[kind], data.n_features), "variable", kind))
+        positions = reference_positions(np.array(features, dtype=object), data)
+    require_names(features, "feature")
+    values, normalization, share = _recipe(data, kind, positions)
+    codes = pd.Categorical(labels, categories=categories).codes.astype(np.intp)
+    kept = codes >= 0
+    blocks = [
+        block[kept[start : start + block.shape[0]]]
+        for start, block in watched(normalization.blocks(data, positions, values), data.n_cells, "reference")
+    ]
+    matrix = sp.vstack(blocks, format="csr")
+    matrix.sort_indices()  # sums depend on their order, and must not depend on that of the reference's columns
+    if not matrix.data.any():
+        raise InputError(
+            "empty_data",
+            f"The labelled cells of {data.source} have no counts in the {len(features)} features: there is nothing to "
+            "learn. Check the layer, and the filter that made the data.",
+        )
+    n_unlabelled = int((~kept).sum())
+    if n_unlabelled:
+        logger.info("%d of %d cells have no label and are left out", n_unlabelled, data.n_cells)
+    return Reference(
+        matrix=matrix,
+        features=features,
+        labels=tuple(categories),
+        codes=codes[kept],
+        groups=groups[kept],
+        modality=kind,
+        normalization=normalization,
+        test_prop=proportion,
+        n_unlabelled=n_unlabelled,
+        feature_share=share,
+    )
+
+
+def _recipe(
+    data: CellBlocks, kind: Modality, positions: npt.NDArray[np.intp]
+) -> tuple[Values, Normalization, float | None]:
+    """Return what the values are, the recipe for them, and the share of all counts that is in the features."""
+    values = detect(data, kind)
+    if kind == "peaks":
+        return values, Normalization.of_peaks(data, moments(data, values).total[positions]), None
+    share = round(feature_share(data, positions, values), 6)  # whatever the order of the columns
+    return values, Normalization("lognorm", scale=typical_total(data, values)), share
+
+
+def reference_positions(features: Names, data: CellBlocks) -> npt.NDArray[np.intp]:
+    """Return the column of each feature; refuse features that the reference does not hold."""
+    positions = match_names(features, data.feature_names)
+    missing = features[positions < 0]
+    if len(missing) == len(features):
+        raise no_shared_features(features, data)
+    if len(missing):
+        raise InputError(
+            "features_not_found",
+            f"{len(missing)} of the {len(features)} common_features are not in the reference (such as "
+            f"{missing[0]!r}). Choose them with find_common_features(reference, query).",
+        )
+    return positions

@@ -1,0 +1,76 @@
+"""The course of training in time: epochs, batches, learning rate, and when to stop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from ..model.network import Network
+
+__all__ = ["EarlyStop", "batch_slices", "default_batch_size", "default_epochs", "scheduled_lr"]
+
+
+def default_batch_size(n_cells: int) -> int:
+    """Return a power of two between 32 and 1,024 that leaves about 16 steps or more in an epoch."""
+    return int(2 ** np.clip(math.floor(math.log2(max(n_cells, 1) / 16)), 5, 10)) if n_cells > 16 else 32
+
+
+def default_epochs(n_cells: int, cells_seen: int = 100_000) -> int:
+    """Return enough epochs to see about so many cells: 30 for a small reference, 2 for a large one."""
+    return int(np.clip(round(cells_seen / n_cells), 2, 30))
+
+
+def scheduled_lr(schedule: str, lr: float, epoch: int, epochs: int, history: list[dict[str, Any]]) -> float:
+    """Return the learning rate of an epoch (from 1).
+
+    ``constant``; ``cosine``: from `lr` down to a twentieth of it in the last epoch; ``step``: halved after each third
+    of the epochs; ``plateau``: halved whenever the loss of the two latest epochs was no better than before.
+    """
+    if schedule == "cosine" and epochs > 1:
+        return lr * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / (epochs - 1))))
+    if schedule == "step":
+        return lr * 0.5 ** (3 * (epoch - 1) // epochs)
+    if schedule == "plateau" and history:
+        losses = [record.get("val_loss", record["loss"]) for record in history]
+        stalled = len(losses) > 2 and min(losses[-2:]) >= min(losses[:-2])
+        just_halved = len(history) > 1 and history[-1]["lr"] < history[-2]["lr"]
+        return float(history[-1]["lr"]) * (0.5 if stalled and not just_halved else 1)
+    return lr
+
+
+def batch_slices(n_cells: int, batch_size: int) -> Iterator[slice]:
+    """Cut an epoch into batches of nearly equal size, never of one cell alone."""
+    n_batches = max(min(round(n_cells / batch_size), n_cells // 2), 1)
+    edges = np.linspace(0, n_cells, n_batches + 1).astype(int)
+    return (slice(a, b) for a, b in pairwise(edges))
+
+
+@dataclass
+class EarlyStop:
+    """Keeps the weights of the best epoch and says when to stop."""
+
+    patience: int | None
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    weights: dict[str, Tensor] | None = None
+
+    def after(self, record: dict[str, Any], module: Network) -> bool:
+        """Take note of an epoch; tell whether the loss has not improved for `patience` epochs."""
+        if self.patience is None or "val_loss" not in record:
+            return False
+        if record["val_loss"] < self.best_loss:
+            self.best_loss, self.best_epoch = record["val_loss"], record["epoch"]
+            self.weights = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+        return record["epoch"] - self.best_epoch >= self.patience
+
+    def restore(self, module: Network) -> int:
+        """Put the best weights back; return their epoch, 0 where nothing was kept."""
+        if self.weights is not None:
+            module.load_state_dict(self.weights)
+        return self.best_epoch

@@ -1,0 +1,1 @@
+"""One function for each verb, from blocks of cells to its result."""

@@ -1,0 +1,223 @@
+"""The reference check: cross-validation tells which labels a reference can teach, and which cannot be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import scipy.sparse as sp
+from tqdm import tqdm
+
+from .annotate import GOOD_OVERLAP, found_in
+from ..data.blocks import CellBlocks, Names
+from ..support.config import NetworkConfig, TrainConfig, whole
+from ..data.labels import UNCLASSIFIED
+from ..data.normalize import detect
+from ..training.reference import Reference, prepare
+from ..data.standardise import GroupSums
+
+__all__ = ["CONFUSABLE", "LEAST_CELLS", "LEAST_SCORE", "ReferenceCheck", "check_blocks"]
+
+# Cells that a network sees in training; by default it would be 100,000.
+CELLS_SEEN = 30_000
+# A label is trusted with at least this many cells, and at least this recall and precision.
+LEAST_CELLS = 10
+LEAST_SCORE = 0.7
+# A pair of labels is confusable where at least this share of the cells of the one are taken for the other.
+CONFUSABLE = 0.1
+
+Positions = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReferenceCheck:
+    """What :func:`deepscore.check_reference` found; printing it shows all of it.
+
+    Parameters
+    ----------
+    words
+        Sentences: which labels cannot be trusted and why, or that all can.
+    labels
+        A row per label: ``label``, ``cells``, ``tested`` (cells that a network called which had learned the label but
+        not the cell), ``recall``, ``precision``, ``f1`` (of the tested cells; NaN where there are none) and
+        ``trusted``.
+    confusable
+        A row per pair: ``label``, ``taken_for``, ``share`` (of the label's tested cells, at least 0.1), the largest
+        first. Cells without any count in the features are taken for "Unclassified".
+    overlap
+        Of the ``features`` used, how many the query has (``found``), and their ``share``. None without a query.
+    design
+        How the cells were divided for the test.
+    """
+
+    words: tuple[str, ...]
+    labels: pd.DataFrame
+    confusable: pd.DataFrame
+    overlap: dict[str, float] | None
+    design: str
+
+    def __repr__(self) -> str:
+        """Show the words and the tables."""
+        tables = [table.round(3).to_string(index=False) for table in (self.labels, self.confusable) if len(table)]
+        return "\n\n".join([f"<ReferenceCheck: {self.design}>", "\n".join(self.words), *tables])
+
+
+def check_blocks(
+    data: CellBlocks,
+    labels: Names,
+    query: CellBlocks | None = None,
+    *,
+    common_features: Sequence[str] | None = None,
+    batch: Names | None = None,
+    modality: str | None = None,
+    folds: int = 5,
+    seed: int = 0,
+) -> ReferenceCheck:
+    """Check a reference; see :func:`deepscore.check_reference`."""
+    n_folds = whole("folds", folds, 2)
+    config = NetworkConfig(common_features=common_features, seed=seed)  # type: ignore[arg-type]
+    reference = prepare(data, labels, config, batch=batch, modality=modality, test_prop=0.0)
+    present = None if query is None else _features_of(query, reference)
+    groups, names = np.zeros(len(reference.codes), np.intp), np.array([None])
+    if batch is not None:  # of the labelled cells only
+        groups, names = pd.factorize(batch[pd.notna(labels)], use_na_sentinel=False)
+    if len(names) > 1:
+        fold = whole_batches(groups, n_folds)
+        design = f"whole batches left out: {len(np.unique(fold))} folds of {len(names)} batches"
+    else:
+        fold = within_labels(reference.codes, n_folds, np.random.default_rng(config.seed))
+        design = f"{len(np.unique(fold))} folds, each with cells of every label"
+    counts = _count_calls(reference, fold, config, present, own_scale=len(names) > 1)
+    table, pairs = _figures(reference, counts)
+    only = [names[np.unique(groups[reference.codes == i])] for i in range(len(table))]
+    reasons = [
+        _reasons(row, pairs, str(seen[0]) if len(seen) < 2 <= len(names) else None)
+        for row, seen in zip(table.to_dict("records"), only, strict=True)
+    ]
+    table["trusted"] = [not found for found in reasons]
+    overlap = None
+    if present is not None:
+        overlap = {"features": len(present), "found": int(present.sum()), "share": float(present.mean())}
+    return ReferenceCheck(_words(table, reasons, overlap), table, pairs, overlap, design)
+
+
+def _features_of(query: CellBlocks, reference: Reference) -> npt.NDArray[np.bool_]:
+    """Tell which features of the reference a query has; refuse a query that annotation would refuse."""
+    query, positions = found_in(query, np.array(reference.features, dtype=object), reference.modality)
+    detect(query, reference.modality)
+    return positions >= 0
+
+
+def within_labels(codes: Positions, n_folds: int, rng: np.random.Generator) -> Positions:
+    """Deal the cells of each label out to the folds in turn; a label with fewer cells misses some folds."""
+    fold = np.empty(len(codes), np.intp)
+    fold[np.lexsort((rng.permutation(len(codes)), codes))] = np.arange(len(codes)) % n_folds
+    return fold
+
+
+def whole_batches(groups: Positions, n_folds: int) -> Positions:
+    """Give whole batches to folds: the largest first, each to the fold that has the fewest cells."""
+    sizes, cells = np.bincount(groups), np.zeros(n_folds)
+    fold = np.empty(len(sizes), np.intp)
+    for batch in np.argsort(-sizes, kind="stable"):
+        fold[batch] = cells.argmin()
+        cells[fold[batch]] += sizes[batch]
+    return fold[groups]
+
+
+def _brief(n_cells: int, config: NetworkConfig) -> NetworkConfig:
+    """Shorten the training: no more cells than needed, in as many steps as usual (about 200) or more."""
+    from ..training.schedule import default_batch_size, default_epochs
+
+    epochs = default_epochs(n_cells, CELLS_SEEN)
+    return replace(config, epochs=epochs, batch_size=min(default_batch_size(n_cells), max(epochs * n_cells // 200, 32)))
+
+
+def _count_calls(
+    reference: Reference,
+    fold: Positions,
+    config: NetworkConfig,
+    present: npt.NDArray[np.bool_] | None,
+    *,
+    own_scale: bool,
+) -> npt.NDArray[np.intp]:
+    """Train without each fold and call its cells; count them, labels x labels called and, last, Unclassified."""
+    from ..training.fit import fit
+
+    n = len(reference.labels)
+    counts = np.zeros((n, n + 1), np.intp)
+    for left_out in tqdm(np.unique(fold), desc="check", unit="fold", delay=2):
+        test = np.flatnonzero(fold == left_out)
+        learn = reference.subset(np.flatnonzero(fold != left_out))
+        if len(np.unique(learn.codes)) < 2:
+            continue  # nothing to tell apart
+        model = fit(learn, _brief(len(learn.codes), config), TrainConfig(progress=False), cell_by_cell=True)
+        block, scale = reference.matrix[test], model.scale()
+        if present is not None:
+            block = block @ sp.diags(present.astype(np.float32), format="csr")
+            block.eliminate_zeros()
+        if own_scale:
+            groups = np.unique(reference.groups[test], return_inverse=True)[1]
+            scale = GroupSums(groups.max() + 1, block.shape[1]).add(block, groups).by_group(groups, scale)
+        calls = model.logits(block, scale, present).argmax(axis=1)
+        calls[np.asarray(block.sum(axis=1)).ravel() == 0] = n  # nothing to go by
+        known = np.isin(reference.codes[test], learn.codes)
+        np.add.at(counts, (reference.codes[test][known], calls[known]), 1)
+    return counts
+
+
+def _figures(reference: Reference, counts: npt.NDArray[np.intp]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the table of labels and that of confusable pairs."""
+    n, names = len(counts), np.array([*reference.labels, UNCLASSIFIED], dtype=object)
+    tested, called, right = counts.sum(axis=1), counts[:, :n].sum(axis=0), counts.diagonal()
+    some = np.where(tested > 0, 1.0, np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = counts / tested[:, None]
+        figures = {"recall": right / tested, "precision": some * right / called, "f1": some * 2 * right}
+    figures["f1"] /= np.maximum(tested + called, 1)
+    cells = np.bincount(reference.codes, minlength=n)
+    table = pd.DataFrame({"label": names[:n], "cells": cells, "tested": tested, **figures})
+    np.fill_diagonal(shares, 0)
+    label, other = np.nonzero(shares >= CONFUSABLE)
+    pairs = pd.DataFrame({"label": names[label], "taken_for": names[other], "share": shares[label, other]})
+    return table, pairs.sort_values("share", ascending=False, kind="stable", ignore_index=True)
+
+
+def _reasons(row: Mapping[Hashable, Any], pairs: pd.DataFrame, only_batch: str | None) -> list[str]:
+    """Say why a label cannot be trusted; nothing where it can."""
+    found = []
+    if row["cells"] < LEAST_CELLS:
+        found.append(f"it has too few cells ({row['cells']}, fewer than {LEAST_CELLS})")
+    if only_batch is not None:
+        found.append(f"it occurs in batch {only_batch!r} only: label and batch are confounded")
+    elif not row["tested"]:
+        found.append("it could not be tested, as no fold left out some of its cells and not all")
+    if row["recall"] < LEAST_SCORE:
+        taken = pairs[pairs["label"] == row["label"]]
+        mostly = [f", {share:.0%} of its cells are taken for {other!r}" for _, other, share in taken.to_numpy()[:1]]
+        found.append("".join([f"its recall is {row['recall']:.2f}", *mostly]))
+    if row["precision"] < LEAST_SCORE:
+        found.append(f"{1 - row['precision']:.0%} of the cells that get it are others")
+    return found
+
+
+def _words(table: pd.DataFrame, reasons: list[list[str]], overlap: Mapping[str, float] | None) -> tuple[str, ...]:
+    """Return the sentences of a check."""
+    each = zip(table["label"], reasons, strict=True)
+    words = [f"{label!r} cannot be trusted: {'; '.join(why)}." for label, why in each if why]
+    good = table[table["trusted"]]
+    if len(good):
+        who = f"{len(good)} of {len(table)}" if words else f"All {len(table)}"
+        least = f"lowest recall {good['recall'].min():.2f}, lowest precision {good['precision'].min():.2f}"
+        words.append(f"{who} labels can be trusted ({least}).")
+    if overlap is not None:
+        few = ": give common_features=, from find_common_features(reference, query)"
+        words.append(
+            f"The query has {overlap['found']} of the {overlap['features']} features used ({overlap['share']:.0%})"
+            f"{few if overlap['share'] < GOOD_OVERLAP else ''}."
+        )
+    return tuple(words)

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import dataclasses
+import tracemalloc
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from deepscore.data.blocks import CellBlocks, rows_per_block, watched
+from deepscore.errors import InputError
+from synthetic import blocks_of
+
+
+@pytest.fixture
+def matrix(rng):
+    return rng.poisson(0.7, (150, 12))
+
+
+@pytest.mark.parametrize("rows", [1, 64, 150, 1000])
+@pytest.mark.parametrize("kind", [np.int32, np.float64, np.float32, np.bool_])
+def test_blocks_are_all_rows_in_order_as_float32(matrix, rows, kind):
+    values = matrix.astype(kind)
+    parts = list(blocks_of(values, rows=rows))
+    assert [start for start, _ in parts] == list(range(0, 150, rows))
+    assert all(part.dtype == np.float32 and part.format == "csr" for _, part in parts)
+    np.testing.assert_array_equal(sp.vstack([part for _, part in parts]).toarray(), values.astype(np.float32))
+
+
+def test_select_keeps_the_named_columns_in_the_given_order(matrix):
+    part = blocks_of(matrix).select(np.array([7, 0, 3]))
+    assert part.feature_names.tolist() == ["GENE007", "GENE000", "GENE003"]
+    np.testing.assert_array_equal(part.read(0, 150).toarray(), matrix[:, [7, 0, 3]])
+    assert part.n_cells == 150
+
+
+def test_a_sample_of_few_cells_is_all_of_them(matrix):
+    np.testing.assert_array_equal(blocks_of(matrix).sample(150).toarray(), matrix)
+
+
+def test_a_sample_comes_from_start_middle_and_end(matrix):
+    rows = np.r_[0:10, 70:80, 140:150]
+    np.testing.assert_array_equal(blocks_of(matrix).sample(30).toarray(), matrix[rows])
+
+
+@pytest.mark.parametrize("rows", [1, 7, 64, 1000])
+def test_take_keeps_the_named_rows(matrix, rows):
+    which, asked, whole = np.r_[0, 3:9, 20, 22, 100:150], [], blocks_of(matrix, rows=rows)
+
+    def read(start, stop):
+        asked.append((start, stop))
+        return whole.read(start, stop)
+
+    some = dataclasses.replace(whole, read=read).take(which)
+    assert some.cell_names.tolist() == whole.cell_names[which].tolist()
+    assert some.feature_names is whole.feature_names
+    np.testing.assert_array_equal(sp.vstack([block for _, block in some]).toarray(), matrix[which])
+    if rows > 150:
+        assert asked == [(0, 1), (3, 9), (20, 21), (22, 23), (100, 150)]
+
+
+@pytest.mark.parametrize(("n_cells", "run"), [(40, 10), (70, 10), (149, 10), (10, 10), (12, 5), (5, 10)])
+def test_spread_gives_runs_at_even_distances_from_both_ends(matrix, n_cells, run):
+    found = blocks_of(matrix).spread(n_cells, run)
+    n_runs = max(n_cells // run, 1)
+    starts = [i * (150 - run) // max(n_runs - 1, 1) for i in range(n_runs)]
+    assert found.tolist() == sorted({start + i for start in starts for i in range(run)})
+    assert found[0] == 0
+    assert found[-1] == (149 if n_runs > 1 else run - 1)
+
+
+def test_spread_of_few_cells_is_all_of_them(matrix):
+    assert blocks_of(matrix).spread(150).tolist() == list(range(150))
+    assert blocks_of(matrix).spread(10_000).tolist() == list(range(150))
+
+
+@pytest.mark.parametrize(
+    ("n_cells", "n_values", "rows"),
+    [
+        (100_000, 100_000 * 1000, 2000),  # two million values in a block
+        (1000, 1000 * 10_000_000, 64),  # never fewer cells than this
+        (10**6, 10**6, 16_384),  # nor more than that
+        (10, 0, 16_384),
+    ],
+)
+def test_rows_per_block(n_cells, n_values, rows):
+    assert rows_per_block(n_cells, n_values) == rows
+    assert rows_per_block(n_cells, 2 * n_values, 4_000_000) == rows
+
+
+@pytest.mark.parametrize(
+    ("features", "cells", "code", "told"),
+    [
+        (["a", "b", "a"], ["x"], "duplicate_features", "1 feature names .*(a)"),
+        (["a"], ["x", "y", "y"], "duplicate_cells", "1 cell names .*(y)"),
+        ([], ["x"], "empty_data", "1 cells x 0 features"),
+        (["a"], [], "empty_data", "0 cells x 1 features"),
+    ],
+)
+def test_names_must_be_there_and_unique(features, cells, code, told):
+    def never(start, stop):
+        raise AssertionError("names are checked before any value is read")
+
+    with pytest.raises(ValueError, match=told) as caught:
+        CellBlocks(np.array(features, object), np.array(cells, object), never, 64, "X")
+    assert caught.value.code == code
+
+
+def test_a_data_set_is_frozen(matrix):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        blocks_of(matrix).rows = 3
+
+
+# ------------------------------------------------------------------------------------------- to_csr, in_order_of
+
+
+@given(
+    arrays(np.int8, st.tuples(st.integers(1, 30), st.integers(1, 6)), elements=st.integers(0, 2)), st.integers(1, 31)
+)
+def test_all_cells_as_one_matrix(values, rows):
+    found = blocks_of(values, rows=rows).to_csr()
+    assert (found.dtype, found.shape, found.format) == (np.float32, values.shape, "csr")
+    assert found.nnz == len(found.data) == len(found.indices) == np.count_nonzero(values)
+    np.testing.assert_array_equal(found.toarray(), values)
+
+
+@pytest.mark.parametrize("filled", [slice(0, 1), slice(149, 150), slice(0, 75), slice(75, 150), slice(0, 0)])
+def test_arrays_grow_wherever_the_values_are(matrix, filled):
+    values = np.zeros_like(matrix)
+    values[filled] = 1 + matrix[filled]
+    found = blocks_of(values, rows=10).to_csr()
+    np.testing.assert_array_equal(found.toarray(), values)
+    assert len(found.data) == np.count_nonzero(values)
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int64])
+def test_positions_of_either_width_become_one_matrix(matrix, kind):
+    whole = sp.csr_matrix(matrix, dtype=np.float32)
+
+    def read(start, stop):
+        some = whole[start:stop]
+        some.indices, some.indptr = some.indices.astype(kind), some.indptr.astype(kind)
+        some.data = np.append(some.data, 9)  # room for more, as matrices in memory may have
+        some.indices = np.append(some.indices, 3).astype(kind)
+        return some
+
+    found = dataclasses.replace(blocks_of(matrix, rows=40), read=read).to_csr()
+    assert (found != whole).nnz == 0
+    assert found.indices.dtype == np.int32
+
+
+def test_one_matrix_is_held_once_and_nothing_dense():
+    columns = np.tile(np.arange(0, 100_000, 500), 16).astype(np.int32)  # 200 values in each cell
+
+    def read(start, stop):
+        n = stop - start
+        arrays = np.ones(200 * n, np.float32), np.resize(columns, 200 * n), np.arange(0, 200 * n + 1, 200)
+        return sp.csr_matrix(arrays, shape=(n, 100_000))
+
+    cells, features = (np.arange(n).astype(str).astype(object) for n in (20_000, 100_000))
+    data = CellBlocks(features, cells, read, 500, "X")
+    tracemalloc.start()
+    try:
+        found = data.to_csr()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    size = found.data.nbytes + found.indices.nbytes
+    assert found.nnz == 200 * 20_000
+    assert size == 8 * found.nnz
+    assert peak < 2 * size  # dense it would be 250 times as much
+
+
+def test_cells_come_in_the_order_of_another_data_set(matrix, rng):
+    data, order = blocks_of(matrix, rows=20), rng.permutation(150)
+    found = data.in_order_of(data.cell_names[order], "These")
+    assert found.cell_names.tolist() == data.cell_names[order].tolist()
+    assert found.feature_names is data.feature_names
+    np.testing.assert_array_equal(found.to_csr().toarray(), matrix[order])
+    assert data.in_order_of(data.cell_names.copy(), "These") is data
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["a", "b"], "there are 2 and 3, of which 2"),
+        (["a", "b", "c", "d"], "there are 4 and 3, of which 3"),
+        (["a", "b", "x"], "there are 3 and 3, of which 2"),
+        (["x-1", "y-1", "z-1"], r"of which 0 have a name in common \(not so 'x-1' and 'a'\)"),
+    ],
+)
+def test_different_cells_are_refused(names, told):
+    data = blocks_of(np.ones((3, 2)), cells=np.array(["a", "b", "c"], object))
+    with pytest.raises(InputError, match=f"The one and the other must hold the same cells: .*{told}") as caught:
+        data.in_order_of(np.array(names, object), "The one and the other")
+    assert caught.value.code == "different_cells"
+
+
+def test_long_reads_show_how_far_they_are(monkeypatch, capsys):
+    data, now = blocks_of(np.eye(300), rows=100), iter(range(0, 10_000, 2))
+    monkeypatch.setattr("tqdm.std.time", lambda: float(next(now)))
+    assert [start for start, _ in watched(data, data.n_cells, "read")] == [0, 100, 200]
+    assert "read: 100%" in capsys.readouterr().err
+    monkeypatch.setattr("tqdm.std.time", lambda: 0.0)
+    list(watched(data, data.n_cells, "read"))
+    assert not capsys.readouterr().err

@@ -1,0 +1,319 @@
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+
+import anndata as ad
+import mudata
+import numpy as np
+import pytest
+
+import deepscore
+from deepscore.interfaces.cli import main
+from synthetic import dataset, peak_names
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was():
+    yield
+    logging.captureWarnings(capture=False)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Return a folder, made the current one, with a reference, a query and a model."""
+    monkeypatch.chdir(tmp_path)
+    dataset(1, n_cells=120).write_h5ad("ref.h5ad")
+    query = dataset(2, n_cells=150)
+    query.layers["raw"] = query.X.copy()
+    query.write_h5ad("query.h5ad")
+    return tmp_path
+
+
+@pytest.fixture
+def with_model(folder, trained):
+    trained.save("model.deepscore")
+    return folder
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def test_train_annotate_inspect(folder, capsys):
+    assert (
+        run("train", "ref.h5ad", "--labels", "cell_type", "--query", "query.h5ad", "--n-features", 40, "-o", "m") == 0
+    )
+    assert "3 labels, 40 features" in capsys.readouterr().out
+    assert run("annotate", "m", "query.h5ad", "-o", "out.h5ad", "--probabilities", "--report", "report.html") == 0
+    assert "150 cells, " in capsys.readouterr().out
+    found = ad.read_h5ad("out.h5ad")
+    assert (found.obs["deepscore"] == found.obs["cell_type"]).mean() > 0.9
+    assert found.obsm["deepscore_probabilities"].shape == (150, 3)
+    assert (folder / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert run("inspect", "m") == 0
+    assert json.loads(capsys.readouterr().out) == deepscore.inspect_model("m")
+    assert sorted(path.name for path in folder.iterdir()) == ["m", "out.h5ad", "query.h5ad", "ref.h5ad", "report.html"]
+
+
+def test_check_prints_what_python_finds(folder, capsys):
+    assert run("check", "ref.h5ad", "--labels", "cell_type", "--query", "query.h5ad", "--batch", "batch") == 0
+    expected = deepscore.check_reference("ref.h5ad", "cell_type", "query.h5ad", batch="batch")
+    assert capsys.readouterr().out.strip() == str(expected)
+    assert run("check", "ref.h5ad", "--labels", "cell_type", "--folds", 2, "--seed", 3) == 0
+    expected = deepscore.check_reference("ref.h5ad", "cell_type", folds=2, seed=3)
+    assert capsys.readouterr().out.strip() == str(expected)
+
+
+@pytest.mark.filterwarnings("ignore:Only 50 features")
+def test_check_uses_the_features_that_the_query_has(folder, capsys):
+    ad.read_h5ad("query.h5ad")[:, :50].copy().write_h5ad("few.h5ad")
+    assert run("check", "ref.h5ad", "--labels", "cell_type", "--query", "few.h5ad") == 0
+    assert "The query has 50 of the 50 features used (100%)." in capsys.readouterr().out
+
+
+def test_the_command_gives_the_model_that_python_gives(folder):
+    run("train", "ref.h5ad", "--labels", "cell_type", "--batch", "batch", "--n-features", 30, "--seed", 5, "-o", "m")
+    genes = deepscore.find_common_features("ref.h5ad", [], 30)
+    ds = deepscore.DeepScore(common_features=genes, seed=5).set_reference("ref.h5ad", "cell_type", batch="batch")
+    assert ds.train(progress=False).manifest == deepscore.inspect_model("m")
+
+
+def test_markers_are_those_of_the_labels(folder):
+    run("train", "ref.h5ad", "--labels", "cell_type", "--strategy", "markers", "--n-features", 12, "-o", "m")
+    expected = deepscore.find_common_features("ref.h5ad", [], 12, "markers", labels="cell_type")
+    assert deepscore.inspect_model("m")["features"] == expected
+
+
+def test_arguments_of_annotate_are_handed_on(with_model, trained):
+    run(
+        "annotate",
+        "model.deepscore",
+        "query.h5ad",
+        "-o",
+        "out.h5ad",
+        "--threshold",
+        0.9,
+        "--layer",
+        "raw",
+        "--batch",
+        "batch",
+        "--groups",
+        "cell_type",
+        "--no-refine",
+    )
+    found = ad.read_h5ad("out.h5ad").obs
+    expected = trained.annotate("query.h5ad", threshold=0.9, batch="batch", groups="cell_type", refine=False).obs
+    for column in ("deepscore", "deepscore_raw", "deepscore_reason", "deepscore_group"):
+        assert found[column].astype(str).tolist() == expected[column].tolist()
+    refined = trained.annotate("query.h5ad", threshold=0.9, batch="batch").obs["deepscore_score"]
+    assert not np.allclose(refined, found["deepscore_score"])
+
+
+def test_a_file_may_be_annotated_in_place(with_model):
+    assert run("annotate", "model.deepscore", "query.h5ad", "-o", "query.h5ad") == 0
+    assert "deepscore" in ad.read_h5ad("query.h5ad").obs
+
+
+@pytest.fixture
+def multiome(folder):
+    """Add paired cells: RNA of the reference's types, and a gene's peak with its counts, 200 bases into the gene."""
+    rna = dataset(6, n_cells=200)
+    atac = rna.copy()
+    atac.var_names = peak_names(80)
+    with mudata.set_options(pull_on_update=False):
+        mudata.MuData({"rna": rna, "atac": atac}).write_h5mu("multiome.h5mu")
+    atac.write_h5ad("atac.h5ad")
+    rows = (re.split("[:-]", peak) for peak in peak_names(80))
+    genes = [
+        f"{c}\t{int(a) + 200}\t{int(b) + 900}\t{gene}\t0\t+"
+        for (c, a, b), gene in zip(rows, rna.var_names, strict=True)
+    ]
+    (folder / "genes.bed").write_text("\n".join(genes) + "\n")
+    return rna
+
+
+def test_bridge_trains_as_python_does_and_helps_to_annotate_activity(multiome, capsys, trained):
+    trained.save("model.deepscore")
+    assert run("bridge", "ref.h5ad", "multiome.h5mu", "--labels", "cell_type", "-o", "bridge", "--seed", 2) == 0
+    assert "3 labels, 80 features" in capsys.readouterr().out
+    expected = deepscore.train_bridge("ref.h5ad", "multiome.h5mu", labels="cell_type", seed=2, progress=False)
+    assert expected.manifest == deepscore.inspect_model("bridge")
+    deepscore.gene_activity("atac.h5ad", "genes.bed").write_h5ad("activity.h5ad")
+    beside = ("--peaks", "atac.h5ad", "--peaks-model", "bridge", "--probabilities")
+    assert run("annotate", "model.deepscore", "activity.h5ad", *beside, "-o", "out.h5ad") == 0
+    called = trained.annotate("activity.h5ad", peaks="atac.h5ad", peaks_model="bridge", probabilities=True)
+    found = ad.read_h5ad("out.h5ad").obsm["deepscore_probabilities"]
+    np.testing.assert_allclose(found, called.obsm["deepscore_probabilities"])
+    alone = trained.annotate("activity.h5ad", peaks="atac.h5ad", probabilities=True)
+    assert (found != alone.obsm["deepscore_probabilities"]).all(axis=None)  # the cells are easy to call, though
+
+
+def test_activity_is_that_of_python_and_peaks_help_to_annotate_it(multiome, capsys, trained):
+    assert run("activity", "atac.h5ad", "genes.bed", "-o", "activity.h5ad", "--upstream", 500) == 0
+    assert "200 cells x 80 genes" in capsys.readouterr().out
+    found = ad.read_h5ad("activity.h5ad")
+    expected = deepscore.gene_activity("atac.h5ad", "genes.bed", 500)
+    np.testing.assert_array_equal(found.X.toarray(), expected.X.toarray())
+    trained.save("model.deepscore")
+    assert run("annotate", "model.deepscore", "activity.h5ad", "--peaks", "atac.h5ad", "-o", "out.h5ad") == 0
+    called = trained.annotate("activity.h5ad", peaks="atac.h5ad").obs
+    assert ad.read_h5ad("out.h5ad").obs["deepscore"].astype(str).tolist() == called["deepscore"].tolist()
+    assert (called["deepscore"] == multiome.obs["cell_type"]).mean() > 0.8
+
+
+def test_activity_counts_fragments_of_the_cells_in_a_file(multiome, folder):
+    (folder / "fragments.tsv").write_text("chr1\t100\t900\tAAA-1\t1\nchr1\t300\t400\tCCC-1\t2\n")
+    (folder / "cells").write_text("CCC-1\nAAA-1\n")
+    assert run("activity", "fragments.tsv", "genes.bed", "--cells", "cells", "-o", "a.h5ad", "--upstream", 0) == 0
+    found = ad.read_h5ad("a.h5ad")
+    assert found.obs_names.tolist() == ["CCC-1", "AAA-1"]
+    assert found.X.toarray().sum(axis=1).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("activity", "query.h5ad", "none.bed", "-o", "out.h5ad"), "file_not_found"),
+        (("bridge", "model.deepscore", "none.h5mu", "-o", "m"), "file_not_found"),
+        (("activity", "f.tsv", "genes.bed", "--cells", "none.txt", "-o", "out.h5ad"), "file_not_found"),
+        (("inspect", "none"), "file_not_found"),
+        (("inspect", "query.h5ad"), "not_a_model"),
+        (("annotate", "model.deepscore", "none.h5ad", "-o", "out.h5ad"), "file_not_found"),
+        (("annotate", "model.deepscore", "query.h5ad", "-o", "out.h5ad", "--threshold", "2"), "bad_argument"),
+        (("annotate", "model.deepscore", "query.h5ad", "-o", "none/out.h5ad"), "path_not_writable"),
+        (("annotate", "model.deepscore", "query.h5ad", "-o", "o.h5ad", "--report", "none/r.html"), "path_not_writable"),
+        (("check", "ref.h5ad", "--labels", "none"), "column_not_found"),
+        (("check", "ref.h5ad", "--labels", "cell_type", "--folds", "1"), "bad_argument"),
+        (("train", "ref.h5ad", "--labels", "none", "--n-features", "20", "-o", "m"), "column_not_found"),
+        (("train", "ref.h5ad", "--labels", "cell_type", "--n-features", "0", "-o", "m"), "bad_argument"),
+        (("train", "ref.h5ad", "--labels", "cell_type", "-o", "./ref.h5ad"), "path_not_writable"),
+        (("train", "ref.h5ad", "--labels", "l", "--query", "query.h5ad", "-o", "query.h5ad"), "path_not_writable"),
+        (("bridge", "model.deepscore", "query.h5ad", "-o", "model.deepscore"), "path_not_writable"),
+        (("activity", "query.h5ad", "genes.bed", "-o", "query.h5ad"), "path_not_writable"),
+        (("annotate", "model.deepscore", "query.h5ad", "--peaks", "ref.h5ad", "-o", "ref.h5ad"), "path_not_writable"),
+        (("annotate", "model.deepscore", "query.h5ad", "-o", "o.h5ad", "--report", "o.h5ad"), "path_not_writable"),
+        (("annotate", "model.deepscore", "query.h5ad", "-o", "o.h5ad", "--report", "query.h5ad"), "path_not_writable"),
+        (("train", "not read.h5ad", "--labels", "cell_type", "-o", "none/m"), "path_not_writable"),
+        (("train", "not read.h5ad", "--labels", "cell_type", "-o", "."), "path_not_writable"),
+        (("train", "not read.h5ad", "--labels", "cell_type", "-o", os.devnull), "path_not_writable"),
+    ],
+)
+def test_an_error_is_one_line_with_its_code(with_model, capsys, arguments, code):
+    before = {path.name: path.read_bytes() for path in with_model.iterdir()}
+    assert run(*arguments) == 1
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("deepscore: ")
+    assert last.endswith(f"[{code}]")
+    assert {path.name: path.read_bytes() for path in with_model.iterdir()} == before
+
+
+def test_a_reader_that_has_enough_is_no_error(with_model):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "deepscore", "inspect", "model.deepscore"]
+    found = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert found.stderr == b""
+
+
+@pytest.mark.parametrize(("model", "status", "told"), [("model.deepscore", 0, ""), ("none", 1, "There is no file")])
+def test_output_may_be_closed(with_model, model, status, told):
+    command = f'exec "{sys.executable}" -m deepscore inspect {model} >&-'
+    found = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
+    assert found.returncode == status
+    assert told in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_characters_that_the_terminal_lacks_are_no_error(folder):
+    dataset(1, labels=["\u03b1", "\u03b2"]).write_h5ad("greek.h5ad")
+    deepscore.DeepScore((4,), epochs=1).set_reference("greek.h5ad", "cell_type").train(progress=False).save("\u03b2")
+    command = [sys.executable, "-m", "deepscore", "inspect"]
+    found, none = (
+        subprocess.run(
+            [*command, name], capture_output=True, check=False, env={**os.environ, "PYTHONIOENCODING": "ascii"}
+        )
+        for name in ("\u03b2", "\u03b3")
+    )
+    assert json.loads(found.stdout)["labels"] == ["\u03b1", "\u03b2"]
+    assert none.stderr.startswith(b"deepscore: There is no file \\u03b3")
+
+
+def test_a_table_that_cannot_be_written_is_refused_before_the_work(folder, capsys):
+    query = dataset(1, labels=["T", "T/CD4"])
+    deepscore.DeepScore((4,), epochs=1).set_reference(query, "cell_type").train(progress=False).save("m")
+    assert run("annotate", "m", "not read.h5ad", "-o", "out.h5ad", "--probabilities") == 1
+    assert capsys.readouterr().err.strip().endswith("[invalid_text]")
+    assert run("annotate", "m", "query.h5ad", "-o", "out.h5ad") == 0
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(("--version",), 0), (("--help",), 0), ((), 2), (("fly",), 2)])
+def test_help_and_wrong_use(arguments, status, capsys):
+    with pytest.raises(SystemExit) as left:
+        run(*arguments)
+    assert left.value.code == status
+    told = capsys.readouterr()
+    assert "deepscore" in (told.out if status == 0 else told.err)
+
+
+def test_barcodes_may_be_packed(folder):
+    (folder / "fragments.tsv").write_text("chr1\t100\t200\tAAA-1\t1\nchr1\t120\t220\tCCC-1\t1\n")
+    (folder / "genes.bed").write_text("chr1\t50\t300\tCD3E\t0\t+\n")
+    (folder / "barcodes.tsv.gz").write_bytes(gzip.compress(b"AAA-1\n"))
+    assert run("activity", "fragments.tsv", "genes.bed", "--cells", "barcodes.tsv.gz", "-o", "out.h5ad") == 0
+    assert ad.read_h5ad("out.h5ad").obs_names.tolist() == ["AAA-1"]
+
+
+@pytest.mark.parametrize("text", ["barcode,is_cell\nAAA-1,1\n", "AAA-1\tB cell\n"])
+def test_barcodes_stand_alone_in_their_lines(folder, capsys, text):
+    (folder / "cells.csv").write_text(text)
+    assert run("activity", "f.tsv", "genes.bed", "--cells", "cells.csv", "-o", "out.h5ad") == 1
+    assert "one barcode in a line" in capsys.readouterr().err
+
+
+def test_barcodes_that_are_cut_short_are_one_line(folder, capsys):
+    (folder / "barcodes.tsv.gz").write_bytes(gzip.compress(b"AAA-1\n" * 99)[:-9])
+    assert run("activity", "f.tsv", "genes.bed", "--cells", "barcodes.tsv.gz", "-o", "out.h5ad") == 1
+    assert capsys.readouterr().err.startswith("deepscore: barcodes.tsv.gz is damaged")
+
+
+def test_a_file_survives_a_failed_write(folder, monkeypatch):
+    (folder / "genes.bed").write_text("chr1\t50\t300\tCD3E\t0\t+\n")
+    peaks = dataset(1)[:, :2].copy()
+    peaks.var_names = ["chr1:60-90", "chr1:100-200"]
+    peaks.write_h5ad("peaks.h5ad")
+    (folder / "out.h5ad").write_text("before")
+
+    def fails(self, path, **options):
+        with open(path, "w") as file:
+            file.write("half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(ad.AnnData, "write_h5ad", fails)
+    assert run("activity", "peaks.h5ad", "genes.bed", "-o", "out.h5ad") == 1
+    assert (folder / "out.h5ad").read_text() == "before"
+    assert not list(folder.glob("*.part"))
+
+
+def test_a_modality_of_a_mudata_is_trained_on_and_annotated(folder):
+    with mudata.set_options(pull_on_update=False):
+        for name in ("ref", "query"):
+            data = ad.read_h5ad(f"{name}.h5ad")
+            other = data[:, :3].copy()
+            other.var_names = ["tag1", "tag2", "tag3"]
+            mudata.MuData({"rna": data, "other": other}).write_h5mu(f"{name}.h5mu")
+    assert run("train", "ref.h5mu", "--labels", "cell_type", "-o", "m") == 1  # which one?
+    assert run("train", "ref.h5mu", "--labels", "cell_type", "--modality", "rna", "-o", "m") == 0
+    assert deepscore.inspect_model("m")["features"] == deepscore.load("m").manifest["features"]
+    assert run("annotate", "m", "query.h5mu", "--modality", "rna", "-o", "out.h5ad") == 0
+    found = ad.read_h5ad("out.h5ad")
+    assert found.n_vars == 80
+    assert (found.obs["deepscore"] == found.obs["cell_type"]).mean() > 0.9
+    assert run("annotate", "m", "query.h5ad", "-o", "out.zarr") == 1
+    assert not (folder / "out.zarr").exists()

@@ -1,0 +1,333 @@
+from __future__ import annotations
+
+import inspect
+import re
+
+import anndata as ad
+import mudata
+import numpy as np
+import pandas as pd
+import pytest
+import scanpy as sc
+from PIL import Image
+
+import deepscore
+from deepscore.support import config
+from deepscore.errors import ConfigError, InputError
+from synthetic import dataset, digest, gene_table, log_cp10k, multiome, sites
+
+mudata.set_options(pull_on_update=False)  # else it warns
+
+QUICK = {"hidden_nodes": (16, 8), "epochs": 4, "batch_size": 32}
+
+
+def quick(**changes):
+    return deepscore.DeepScore(**(QUICK | changes))
+
+
+def weights(ds):
+    return [weight for weight, _ in ds._model.layers]
+
+
+def same(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(weights(one), weights(other), strict=True))
+
+
+# --------------------------------------------------------------------------------------------------- main job
+
+
+def test_the_main_job(reference, query, tmp_path):
+    genes = deepscore.find_common_features(reference, query, n_features=40, strategy="variable")
+    ds = (
+        deepscore.DeepScore(hidden_nodes=(64, 32), common_features=genes, n_labels=3)
+        .set_reference(reference=reference, labels="cell_type")
+        .train()
+    )
+    ds.save(tmp_path / "kidney.deepscore")
+    again = deepscore.load(tmp_path / "kidney.deepscore")
+    found = ds.annotate(query)
+    assert (found.obs["deepscore"] == found.obs["cell_type"]).mean() > 0.9
+    other = again.annotate(dataset(2, n_cells=150))
+    pd.testing.assert_frame_equal(found.obs, other.obs)
+    assert again.manifest == ds.manifest == deepscore.inspect_model(tmp_path / "kidney.deepscore")
+    assert ds.manifest["features"] == genes
+
+
+def test_every_argument_has_a_default(reference, query):
+    found = deepscore.DeepScore().set_reference(reference, reference.obs["cell_type"]).train().annotate(query)
+    assert (found.obs["deepscore"] == found.obs["cell_type"]).mean() > 0.9
+
+
+def test_real_blood_cells():
+    data = sc.datasets.pbmc68k_reduced().raw.to_adata()
+    held_out = np.arange(data.n_obs) % 4 == 0
+    reference, query = data[~held_out].copy(), data[held_out].copy()
+    genes = deepscore.find_common_features(reference, query, 500)
+    ds = deepscore.DeepScore((64, 32), genes, 10).set_reference(reference, "bulk_labels").train(progress=False)
+    found = ds.annotate(query, threshold=0)
+    assert (found.obs["deepscore"] == found.obs["bulk_labels"]).mean() > 0.72
+    told = ds.manifest["training"]
+    assert sum(told["cells_per_label"].values()) == reference.n_obs == told["n_cells"]
+    calls = ds.annotate(query).obs
+    sure = calls["deepscore"] != "Unclassified"
+    assert (calls["deepscore"] == calls["bulk_labels"])[sure].mean() > 0.75
+
+
+# -------------------------------------------------------------------------------------------------- the verbs
+
+
+def test_defaults_of_the_class_are_those_of_the_configuration():
+    given = {name: p.default for name, p in inspect.signature(deepscore.DeepScore).parameters.items()}
+    assert given == {name: field.default for name, field in config.NetworkConfig.__dataclass_fields__.items()}
+    options = {name: p.default for name, p in inspect.signature(deepscore.DeepScore.train).parameters.items()}
+    assert {name: options[name] for name in config.TrainConfig.__dataclass_fields__} == config.TrainConfig().__dict__
+
+
+@pytest.mark.parametrize("strategy", ["variable", "markers_in_variable", "markers"])
+def test_features_of_several_queries(reference, query, strategy):
+    other = dataset(3, n_cells=90)[:, 5:].copy()
+    found = deepscore.find_common_features(reference, [query, other], 20, strategy, labels="cell_type")
+    assert len(set(found)) == 20
+    assert set(found) <= set(other.var_names)
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: [x], lambda x: (x,)])
+def test_a_query_may_be_bare_or_in_a_list(reference, query, wrap):
+    found = deepscore.find_common_features(reference, wrap(query), 15.0)
+    assert found == deepscore.find_common_features(reference, query, 15)
+    assert all(type(name) is str for name in found)
+
+
+def test_features_from_layers_and_files(reference, query, tmp_path):
+    expected = deepscore.find_common_features(reference, query, 20)
+    for data in (reference, query):
+        data.layers["raw"] = data.X.copy()
+        data.X = np.zeros(data.shape, np.float32)
+    query.write_h5ad(tmp_path / "query.h5ad")
+    found = deepscore.find_common_features(reference, tmp_path / "query.h5ad", 20, layer="raw", query_layer="raw")
+    assert found == expected
+
+
+def test_choosing_features_changes_nothing(reference, query):
+    before = digest(reference), digest(query)
+    deepscore.find_common_features(reference, query, 20, "markers", labels="cell_type")
+    assert (digest(reference), digest(query)) == before
+
+
+def test_training_leaves_the_reference_alone(reference):
+    before = digest(reference)
+    quick().set_reference(reference, "cell_type", batch="batch").train(progress=False)
+    assert digest(reference) == before
+
+
+def test_counts_and_their_logarithms_give_the_same_model(reference):
+    logs = ad.AnnData(log_cp10k(reference.X), obs=reference.obs.copy(), var=reference.var.copy())
+    features = list(reference.var_names)
+    one, other = (
+        quick(common_features=features).set_reference(data, "cell_type").train(progress=False)
+        for data in (reference, logs)
+    )
+    for a, b in zip(weights(one), weights(other), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-3)
+
+
+def test_the_order_of_columns_of_the_reference_does_not_matter(reference, rng):
+    features = list(reference.var_names)
+    shuffled = reference[:, rng.permutation(reference.n_vars)].copy()
+    one, other = (
+        quick(common_features=features).set_reference(data, "cell_type").train(progress=False)
+        for data in (reference, shuffled)
+    )
+    for a, b in zip(weights(one), weights(other), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        lambda data: "cell_type",
+        lambda data: data.obs["cell_type"].tolist(),
+        lambda data: data.obs["cell_type"].astype("category"),
+        lambda data: data.obs["cell_type"].sample(frac=1, random_state=0),
+    ],
+    ids=["column", "list", "categorical", "Series in another order"],
+)
+def test_the_same_labels_give_the_same_model(reference, labels):
+    one, other = (
+        quick(epochs=1).set_reference(reference, given(reference)).train(progress=False)
+        for given in (labels, lambda data: data.obs["cell_type"].to_numpy())
+    )
+    assert same(one, other)
+
+
+def test_cells_without_a_label_are_left_out_and_counted(reference):
+    labels = reference.obs["cell_type"].astype("category")
+    labels.iloc[:25] = None
+    one = quick(epochs=1).set_reference(reference, labels).train(progress=False)
+    told = one.manifest["training"]
+    assert (told["n_unlabelled"], told["n_cells"]) == (25, 215)
+
+
+def test_a_new_reference_forgets_the_model(reference):
+    ds = quick(epochs=1).set_reference(reference, "cell_type").train(progress=False)
+    ds.set_reference(reference, "batch")
+    with pytest.raises(InputError) as caught:
+        ds.annotate(reference)
+    assert caught.value.code == "not_trained"
+    assert ds.train(progress=False).manifest["labels"] == ["even", "odd"]
+
+
+@pytest.mark.parametrize("value", [-0.1, 1, "half", None])
+def test_a_proportion_that_is_none_is_refused(reference, value):
+    with pytest.raises(ConfigError, match="test_prop"):
+        quick().set_reference(reference, "cell_type", test_prop=value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("threshold", 1.1), ("threshold", "0.5"), ("min_overlap", -1), ("refine", "yes")]
+)
+def test_arguments_of_annotate_are_checked(trained, query, name, value):
+    with pytest.raises(ConfigError, match=name):
+        trained.annotate(query, **{name: value})
+
+
+def test_no_labels_is_an_error_of_its_own(reference):
+    with pytest.raises(InputError) as caught:
+        quick().set_reference(reference, None)
+    assert caught.value.code == "no_labels"
+
+
+# -------------------------------------------------------------------------------------------------- the state
+
+
+def test_what_an_object_says_of_itself(reference):
+    ds = quick(epochs=1, common_features=["GENE001", "GENE002"])
+    assert repr(ds) == "<DeepScore: not trained, without a reference>"
+    assert ds.common_features == ("GENE001", "GENE002")
+    ds.set_reference(reference, "cell_type")
+    assert repr(ds) == "<DeepScore: not trained, with a reference>"
+    ds.train(progress=False)
+    assert re.fullmatch(r"<DeepScore: 3 labels, 2 features, held-out accuracy \d\.\d{3}>", repr(ds))
+    assert ds.common_features == ("GENE001", "GENE002")
+
+
+def test_common_features_are_known_before_training(reference):
+    ds = quick()
+    assert ds.common_features is None
+    assert set(ds.set_reference(reference, "cell_type").common_features) == set(reference.var_names)
+
+
+def test_a_loaded_model_keeps_its_arguments(trained, tmp_path):
+    trained.save(tmp_path / "m")
+    again = deepscore.load(str(tmp_path / "m"))
+    assert repr(again) == repr(trained)
+    assert again.common_features == trained.common_features
+    assert again.config.hidden_nodes == trained.config.hidden_nodes
+    with pytest.raises(InputError) as caught:
+        again.train()
+    assert caught.value.code == "no_reference"
+
+
+def test_a_manifest_is_a_copy(trained):
+    trained.manifest["labels"].clear()
+    assert trained.manifest["labels"] == ["B cell", "NK cell", "T cell"]
+
+
+def test_the_film_shows_the_query(reference, query, tmp_path):
+    ds = quick().set_reference(reference, "cell_type")
+    before = digest(query)
+    ds.train(progress=False, gif=tmp_path / "film.gif", query=query)
+    with Image.open(tmp_path / "film.gif") as film:
+        assert film.n_frames == 4
+    assert digest(query) == before
+
+
+def test_tensorboard_writes_into_the_asked_folder(reference, tmp_path):
+    quick().set_reference(reference, "cell_type").train(progress=False, tensorboard=tmp_path / "board")
+    assert [path.name.startswith("events.out.tfevents") for path in (tmp_path / "board").iterdir()] == [True]
+
+
+def test_peaks_are_trained_and_annotated(query):
+    def as_peaks(data, separator):
+        data.var_names = [f"chr1{separator}{1000 * i}-{1000 * i + 500}" for i in range(data.n_vars)]
+        return data
+
+    ds = quick(epochs=30, lr=0.01).set_reference(as_peaks(dataset(1, n_cells=400), ":"), "cell_type")
+    ds.train(progress=False)
+    assert ds.manifest["modality"] == "peaks"
+    assert ds.manifest["normalization"]["method"] == "tfidf"
+    found = ds.annotate(as_peaks(query, "-"))
+    assert (found.obs["deepscore"] == found.obs["cell_type"]).mean() > 0.8
+
+
+@pytest.fixture(scope="module")
+def of_rna():
+    """Return a model of the RNA of a tissue; tests must not change it."""
+    reference = multiome(1)[0]
+    ds = deepscore.DeepScore((16,), list(reference.var_names), epochs=10, batch_size=32, lr=0.01)
+    return ds.set_reference(reference, "cell_type").train(progress=False)
+
+
+def peaks_in_mudata(atac, folder):
+    return mudata.MuData({"rna": dataset(1, n_cells=atac.n_obs), "atac": atac})
+
+
+def peaks_in_file(atac, folder):
+    atac.write_h5ad(folder / "atac.h5ad")
+    return folder / "atac.h5ad"
+
+
+def peaks_in_h5mu(atac, folder):
+    peaks_in_mudata(atac, folder).write(folder / "multiome.h5mu")
+    return str(folder / "multiome.h5mu")
+
+
+@pytest.mark.parametrize("form", [peaks_in_mudata, peaks_in_file, peaks_in_h5mu])
+def test_the_raw_peaks_of_a_query_may_come_in_any_form(form, of_rna, tmp_path):
+    atac = multiome(2, 200, depth=0.1, distal=3)[1]
+    before = digest(atac)
+    activity = deepscore.gene_activity(atac, gene_table())
+    alone = of_rna.annotate(activity.copy()).obs["deepscore_score"]
+    expected = of_rna.annotate(activity.copy(), peaks=atac)
+    assert expected.obs["deepscore_score"].tolist() != alone.tolist()
+    found = of_rna.annotate(activity.copy(), peaks=form(atac, tmp_path))
+    assert found.obs["deepscore_score"].tolist() == expected.obs["deepscore_score"].tolist()
+    assert digest(atac) == before
+    assert list(found.obs.columns) == list(expected.obs.columns)
+
+
+def test_peaks_of_other_cells_are_refused(of_rna):
+    rna, atac = multiome(2, 60)
+    with pytest.raises(InputError) as caught:
+        of_rna.annotate(rna, peaks=atac[:50].copy())
+    assert caught.value.code == "different_cells"
+    assert "deepscore" not in rna.obs
+
+
+def test_genes_of_a_model_may_be_chosen_by_a_multiome():
+    pair = multiome(2)
+    features = deepscore.find_linked_genes(pair, 40, annotation=gene_table())
+    ds = deepscore.DeepScore((16,), features, epochs=10, batch_size=32, lr=0.01)
+    ds.set_reference(multiome(1)[0], "cell_type").train(progress=False)
+    query = deepscore.gene_activity(multiome(3, 120)[1], gene_table())
+    found = ds.annotate(query)
+    assert (found.obs["deepscore"] == found.obs["cell_type"]).mean() > 0.95
+
+
+def test_a_model_of_peaks_annotates_another_study_from_its_file(tmp_path):
+    ds = deepscore.DeepScore((16,), epochs=10, batch_size=32, lr=0.01).set_reference(multiome(1)[1], "cell_type")
+    ds.train(progress=False).save(tmp_path / "peaks.deepscore")
+    query = multiome(3, 120)[1]
+    query.var_names = [name.removeprefix("chr") for name in sites(shift=120)]
+    found = deepscore.load(tmp_path / "peaks.deepscore").annotate(query)
+    assert found is query
+    assert (found.obs["deepscore"] == found.obs["cell_type"]).mean() > 0.95
+    assert found.n_vars == 240
+
+
+def test_a_loaded_model_trains_as_it_was_trained(reference, tmp_path):
+    options = {"hidden_nodes": (7,), "epochs": 2, "activation": "tanh", "lr": 0.01, "seed": 5, "batchnorm": False}
+    ds = deepscore.DeepScore(**options).set_reference(reference, "cell_type").train(progress=False)
+    ds.save(tmp_path / "model")
+    again = deepscore.load(tmp_path / "model").set_reference(reference, "cell_type").train(progress=False)
+    assert again.manifest == ds.manifest

@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+import deepscore
+from deepscore.model import file as modelfile
+from deepscore.interfaces import r as rbridge
+from deepscore.version import __version__
+
+CONFIG = {"hidden_nodes": [16.0, 8.0], "epochs": 3.0, "batch_size": 32.0, "seed": 4.0}
+
+
+def handle(data, source="assay 'RNA', slot 'counts'"):
+    """Return a data set the way R hands it over: columns of a features x cells matrix as bytes."""
+    csr = data.X.tocsr()
+
+    def read(start, stop):
+        assert type(start) is type(stop) is int
+        part = csr[start:stop]
+        return {
+            "p": bytearray(part.indptr.astype(np.int32).tobytes()),
+            "i": bytearray(part.indices.astype(np.int32).tobytes()),
+            "x": bytearray(part.data.astype(np.float32).tobytes()),
+        }
+
+    answer = rbridge.blocks(list(data.var_names), list(data.obs_names), float(csr.nnz), read, source)
+    return answer["value"]
+
+
+def value(answer):
+    assert "error" not in answer, answer["error"]
+    return answer["value"]
+
+
+def error(answer):
+    assert "value" not in answer
+    return answer["error"]
+
+
+def labels(data):
+    return data.obs["cell_type"].tolist()
+
+
+def is_plain(answer):
+    """Tell whether an answer holds nothing but what R can take."""
+    if isinstance(answer, dict):
+        return all(type(name) is str and is_plain(part) for name, part in answer.items())
+    if isinstance(answer, list):
+        return all(map(is_plain, answer))
+    return type(answer) in (str, bytes, int, float, bool, type(None))
+
+
+@pytest.fixture
+def model(reference):
+    prepared = value(rbridge.set_reference(CONFIG, handle(reference), labels(reference), None, {}))
+    return value(rbridge.train(CONFIG, prepared, {"progress": False}))
+
+
+def test_the_handshake_tells_versions():
+    found = rbridge.handshake()
+    assert is_plain(found)
+    assert found["version"] == __version__
+    assert found["numpy"] == np.__version__
+    assert found["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    assert found["python"] == sys.version.split()[0]
+    assert found["bridge"] == rbridge.BRIDGE
+
+
+def test_blocks_read_what_r_holds(reference):
+    data = handle(reference)
+    assert data.source == "assay 'RNA', slot 'counts'"
+    assert (data.read(10, 35) != reference.X[10:35]).nnz == 0
+    assert data.feature_names.tolist() == reference.var_names.tolist()
+
+
+def test_a_check_equals_that_of_python(reference, query):
+    options = {"folds": 2.0, "seed": 3.0}
+    found = value(
+        rbridge.check_reference(
+            handle(reference), labels(reference), handle(query), list(reference.obs["batch"]), options
+        )
+    )
+    assert is_plain(found)
+    expected = deepscore.check_reference(reference, "cell_type", query, batch="batch", folds=2, seed=3)
+    assert found["words"] == list(expected.words)
+    assert found["labels"] == expected.labels.to_dict("list")
+    assert found["confusable"] == expected.confusable.to_dict("list")
+    assert (found["overlap"], found["design"]) == (expected.overlap, expected.design)
+    plain = value(
+        rbridge.check_reference(
+            handle(reference), labels(reference), None, None, {"common_features": ["GENE000"], **options}
+        )
+    )
+    assert is_plain(plain)
+    assert plain["overlap"] is None
+    assert error(rbridge.check_reference(handle(reference), None, None, None, {}))["code"] == "no_labels"
+    assert (
+        error(rbridge.check_reference(handle(reference), labels(reference), None, None, {"x": 1}))["code"]
+        == "bad_argument"
+    )
+
+
+def test_training_and_annotation_equal_those_of_python(reference, query, model):
+    ds = deepscore.DeepScore((16, 8), epochs=3, batch_size=32, seed=4).set_reference(reference, "cell_type")
+    ds.train(progress=False)
+    assert model == modelfile.to_bytes(ds._model)
+    groups = [*query.obs["batch"][:-1], None]
+    options = {"probabilities": True, "threshold": 0.4}
+    found = value(rbridge.annotate(model, handle(query), None, groups, options))
+    assert is_plain(found)
+    expected = ds.annotate(query, threshold=0.4, probabilities=True, groups=groups)
+    assert found["label"] == expected.obs["deepscore"].tolist()
+    for name in ("raw", "reason", "group"):
+        assert found[name] == expected.obs[f"deepscore_{name}"].tolist()
+    for name in ("score", "group_share"):
+        np.testing.assert_allclose(np.frombuffer(found[name]), expected.obs[f"deepscore_{name}"], atol=1e-5)
+    table = np.frombuffer(found["probabilities"]).reshape(query.n_obs, -1)
+    np.testing.assert_allclose(table, expected.obsm["deepscore_probabilities"], atol=1e-5)
+    assert (found["labels"], found["overlap"]) == (["B cell", "NK cell", "T cell"], 1.0)
+
+
+def test_batches_cross_the_bridge(reference, query):
+    batches = [data.obs["batch"].tolist() for data in (reference, query)]
+    prepared = value(
+        rbridge.set_reference(CONFIG, handle(reference), labels(reference), batches[0], {"test_prop": 0.2})
+    )
+    model = value(rbridge.train(CONFIG, prepared, {"progress": False}))
+    found = value(rbridge.annotate(bytearray(model), handle(query), batches[1], None, {}))
+    ds = deepscore.DeepScore((16, 8), epochs=3, batch_size=32, seed=4)
+    ds.set_reference(reference, "cell_type", batch="batch", test_prop=0.2).train(progress=False)
+    assert found["label"] == ds.annotate(query, batch="batch").obs["deepscore"].tolist()
+    for name in ("probabilities", "group", "group_share"):
+        assert found[name] is None
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"n_features": 20.0}, {"n_features": 12.0, "strategy": "markers"}])
+def test_common_features_equal_those_of_python(reference, query, kwargs):
+    kwargs = {"n_features": 30.0} | kwargs
+    found = value(rbridge.find_common_features(handle(reference), [handle(query)], labels(reference), kwargs))
+    arguments = kwargs | {"n_features": int(kwargs["n_features"])}
+    assert found == deepscore.find_common_features(reference, query, labels="cell_type", **arguments)
+    assert is_plain(found)
+
+
+def test_missing_labels_are_none(reference):
+    some = labels(reference)
+    some[:20] = [None] * 20
+    answer = rbridge.set_reference(CONFIG, handle(reference), some, None, {})
+    model = value(rbridge.train(CONFIG, value(answer), {"progress": False}))
+    assert modelfile.from_bytes(model).training["n_unlabelled"] == 20
+    assert any("20 of 240 cells" in note["text"] for note in answer["notes"])
+
+
+def test_a_model_is_checked_in_full(model):
+    assert rbridge.check_model(model) == {"value": None, "notes": []}
+    damaged = bytearray(model)
+    damaged[-1] ^= 1
+    assert error(rbridge.check_model(damaged))["code"] == "edited"
+
+
+def test_that_torch_came_first_is_told_once(model, query, monkeypatch):
+    monkeypatch.setattr(rbridge, "_torch_came_first", None)
+    assert rbridge.torch_came_first()  # these tests have loaded it
+    told = [
+        [note["text"] for note in rbridge.annotate(model, handle(query), None, None, {})["notes"]] for _ in range(2)
+    ]
+    assert [sum(text.startswith("torch was loaded before deepscore") for text in texts) for texts in told] == [1, 0]
+    monkeypatch.setattr(rbridge, "_torch_came_first", False)
+    assert not rbridge.torch_came_first()
+
+
+def test_log_lines_and_warnings_are_handed_over_as_notes(model, query):
+    answer = rbridge.annotate(model, handle(query[:, :30].copy()), None, None, {})
+    levels = [note["level"] for note in answer["notes"]]
+    assert set(levels) == {"info", "warning"}
+    assert any(note["text"].startswith("assay 'RNA', slot 'counts': counts") for note in answer["notes"])
+    assert [note["text"][:31] for note in answer["notes"] if note["level"] == "warning"] == [
+        "The query has only 30 of the mod"[:31]
+    ]
+
+
+def test_errors_are_values(model, query, reference):
+    short = error(rbridge.set_reference(CONFIG, handle(reference), labels(reference)[:-1], None, {}))
+    assert (short["class"], short["code"]) == ("InputError", "labels_length")
+    assert "239" in short["message"]
+    assert "240" in short["message"]
+    assert error(rbridge.set_reference(CONFIG, handle(reference), None, None, {}))["code"] == "no_labels"
+    assert error(rbridge.annotate(model, handle(query), None, ["x"], {}))["code"] == "groups_length"
+    assert error(rbridge.annotate(model, handle(query), None, None, {"refine": "yes"}))["code"] == "bad_argument"
+    assert error(rbridge.check_config({"epochs": 0.0}))["class"] == "ConfigError"
+    assert error(rbridge.check_config({"epoch": 1.0}))["code"] == "bad_argument"
+    assert error(rbridge.check_model(b"no model"))["class"] == "ModelFileError"
+    assert error(rbridge.annotate(model, handle(query), None, None, {"threshold": 2.0}))["code"] == "bad_argument"
+    copies = rbridge.blocks(["a", "a"], ["x"], 1.0, None, "matrix")
+    assert error(copies)["code"] == "duplicate_features"
+
+
+@pytest.mark.parametrize("verb", ["set_reference", "train", "annotate", "find_common_features"])
+def test_an_argument_that_is_not_there_is_refused(verb, model, reference):
+    data = handle(reference)
+    prepared = value(rbridge.set_reference(CONFIG, data, labels(reference), None, {}))
+    answer = {
+        "set_reference": lambda: rbridge.set_reference(CONFIG, data, labels(reference), None, {"tests": 1.0}),
+        "train": lambda: rbridge.train(CONFIG, prepared, {"epochs": 3.0}),
+        "annotate": lambda: rbridge.annotate(model, data, None, None, {"treshold": 0.5}),
+        "find_common_features": lambda: rbridge.find_common_features(data, [data], None, {"n": 5.0}),
+    }[verb]()
+    assert error(answer)["code"] == "bad_argument"
+
+
+def test_configurations_are_checked_without_data():
+    assert rbridge.check_config(CONFIG) == {"value": None, "notes": []}
+    assert rbridge.check_config({"hidden_nodes": 64.0, "common_features": ["a", "b"]})["value"] is None
+
+
+def test_the_logger_and_warnings_are_left_as_they_were(model, query):
+    logger = logging.getLogger("deepscore")
+    before = logger.level, list(logger.handlers), list(warnings.filters)
+    rbridge.annotate(model, handle(query), None, None, {})
+    rbridge.check_model(b"")
+    assert (logger.level, list(logger.handlers), list(warnings.filters)) == before
+
+
+def test_the_film_of_a_query(reference, query, tmp_path):
+    prepared = value(rbridge.set_reference(CONFIG, handle(reference), labels(reference), None, {}))
+    value(rbridge.train(CONFIG, prepared, {"progress": False, "gif": str(tmp_path / "film.gif")}, handle(query)))
+    assert (tmp_path / "film.gif").read_bytes()[:3] == b"GIF"
+
+
+def heavy_after(code):
+    """Return which of the heavy libraries a new Python has loaded after some code."""
+    code = f"import sys; {code}; print(*sorted({{'torch', 'anndata'}} & set(sys.modules)))"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_the_handshake_needs_neither_torch_nor_anndata():
+    code = "from deepscore.interfaces import r as rbridge; rbridge.handshake(); rbridge.check_config({'epochs': 3.0})"
+    assert heavy_after(code) == []

@@ -1,0 +1,94 @@
+"""A file is replaced as a whole or not at all."""
+
+from __future__ import annotations
+
+import gzip
+import os
+
+import pytest
+
+from deepscore.errors import InputError
+from deepscore.support.files import opened, replacing, require_file, require_writable
+
+
+def test_the_old_file_is_there_until_the_new_one_is_complete(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def fail():
+        with replacing(str(path)) as temporary:
+            temporary.write_text("ha")
+            raise ValueError("half way")
+
+    with pytest.raises(ValueError, match="half way"):
+        fail()
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_permissions_and_links_stay(tmp_path):
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "file").chmod(0o600)
+    (tmp_path / "link").symlink_to("file")
+    with replacing(tmp_path / "link") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_text() == "new"
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_no_regular_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for path in (tmp_path / "pipe", tmp_path / "link", tmp_path, "a\0b"):
+        with pytest.raises((OSError, ValueError)), replacing(path):
+            pass
+        with pytest.raises(InputError) as caught:
+            require_writable(path)
+        assert caught.value.code == "path_not_writable"
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_file_that_cannot_be_read_is_told_with_the_reason(tmp_path, monkeypatch):
+    def refused(*args):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("pathlib.Path.open", refused)
+    for name, why in (("none", "There is no file"), ("a" * 300, "name too long"), ("file", "Permission denied")):
+        with pytest.raises(InputError, match=why) as caught:
+            require_file(tmp_path / name)
+        assert caught.value.code == "file_not_found"
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    (tmp_path / "cells.gz").write_bytes(gzip.compress(b"AAA-1\n" * 99)[:-9])
+    with pytest.raises(OSError, match="cells.gz is damaged"), opened(tmp_path / "cells.gz") as file:
+        file.read()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_text_is_read_whatever_the_name(tmp_path, packed):
+    text = "chr1\t\u03b2\n"
+    content = text.encode("utf-8-sig")  # with a mark in front, as Windows writes it
+    (tmp_path / "file.gz").write_bytes(gzip.compress(content) if packed else content)
+    with opened(tmp_path / "file.gz") as file:
+        assert file.read() == text
+
+
+def test_two_writers_do_not_meet(tmp_path):
+    path = tmp_path / "file"
+    with replacing(path) as one, replacing(path) as other:
+        one.write_text("one")
+        other.write_text("other")
+    assert path.read_text() == "one"

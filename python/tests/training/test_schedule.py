@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deepscore.model.network import Network
+from deepscore.training.schedule import EarlyStop, batch_slices, default_batch_size, default_epochs, scheduled_lr
+
+
+@settings(max_examples=200)
+@given(st.integers(2, 5000), st.integers(2, 600))
+def test_batches_cover_all_cells_and_none_has_one_cell(n_cells, batch_size):
+    parts = list(batch_slices(n_cells, batch_size))
+    lengths = [part.stop - part.start for part in parts]
+    assert [i for part in parts for i in range(part.start, part.stop)] == list(range(n_cells))
+    assert min(lengths) >= 2
+    assert max(lengths) - min(lengths) <= 1
+    assert max(lengths) <= max(1.5 * batch_size, 3)
+
+
+@pytest.mark.parametrize(
+    ("n_cells", "batch_size", "epochs"),
+    [(10, 32, 30), (1024, 64, 30), (5000, 256, 20), (10_000, 512, 10), (50_000, 1024, 2), (10**6, 1024, 2)],
+)
+def test_batch_size_and_epochs_follow_the_number_of_cells(n_cells, batch_size, epochs):
+    assert default_batch_size(n_cells) == batch_size
+    assert default_epochs(n_cells) == epochs
+
+
+def rates(losses, name="loss"):
+    """Return the rate of each epoch under the plateau schedule, given the loss of the epochs before it."""
+    history = []
+    for i, loss in enumerate(losses):
+        lr = scheduled_lr("plateau", 1.0, i + 1, len(losses), history)
+        history.append({"epoch": i + 1, "lr": lr, "loss": 1 / (i + 1), name: loss})
+    return [record["lr"] for record in history]
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ([5, 4, 3, 2, 1, 0], [1, 1, 1, 1, 1, 1]),
+        ([5, 4, 3, 3, 3, 3], [1, 1, 1, 1, 1, 0.5]),  # two epochs without an improvement
+        ([5, 4, 4, 3, 4, 3], [1, 1, 1, 1, 1, 1]),  # one of the two was better
+        ([1, 2, 2, 2, 2, 2, 2], [1, 1, 1, 0.5, 0.5, 0.25, 0.25]),  # an epoch of grace after each halving
+    ],
+)
+@pytest.mark.parametrize("name", ["loss", "val_loss"])
+def test_plateau_halves_the_rate_when_the_loss_stalls(losses, expected, name):
+    assert rates([float(loss) for loss in losses], name) == expected
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "step", "plateau"])
+def test_one_epoch_has_the_given_rate(schedule):
+    assert scheduled_lr(schedule, 0.3, 1, 1, []) == 0.3
+
+
+def test_step_halves_after_each_third():
+    found = [scheduled_lr("step", 0.4, epoch, 6, []) for epoch in range(1, 7)]
+    assert found == pytest.approx([0.4, 0.4, 0.2, 0.2, 0.1, 0.1])
+
+
+def test_cosine_ends_at_a_twentieth():
+    found = [scheduled_lr("cosine", 1.0, epoch, 5, []) for epoch in range(1, 6)]
+    assert found[0] == 1
+    assert found[2] == pytest.approx((1 + 0.05) / 2)
+    assert found[-1] == pytest.approx(0.05)
+    assert found == sorted(found, reverse=True)
+
+
+def network(value):
+    module = Network(3, (2,), 2, activation="relu", dropout_rate=0, batchnorm=True)
+    for parameter in module.parameters():
+        torch.nn.init.constant_(parameter, value)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("losses", "stops_after", "best"),
+    [([3, 2, 1, 2, 2], 5, 3), ([3, 2, 2, 1], None, 0), ([1, 1, 1], 3, 1), ([3, float("nan"), 2, 1], None, 0)],
+)
+def test_early_stop_waits_and_keeps_the_best(losses, stops_after, best):
+    stop, module, stopped = EarlyStop(patience=2), network(0), None
+    for epoch, loss in enumerate(losses, 1):
+        torch.nn.init.constant_(module.weights[0], epoch)
+        if stop.after({"epoch": epoch, "val_loss": float(loss)}, module):
+            stopped = epoch
+            break
+    assert stopped == stops_after
+    if stops_after:
+        assert stop.restore(module) == best
+        assert module.weights[0].unique().tolist() == [best]
+
+
+def test_without_patience_or_watched_cells_nothing_is_kept():
+    module = network(1)
+    assert not EarlyStop(None).after({"epoch": 1, "val_loss": 1.0}, module)
+    stop = EarlyStop(1)
+    assert not any(stop.after({"epoch": epoch, "loss": 1.0}, module) for epoch in range(1, 9))
+    assert stop.restore(module) == 0
+    assert module.weights[0].unique().tolist() == [1]
