@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepscore.errors import InputError
 from deepscore.data.labels import check_labels, evenly, require_length
+from deepscore.errors import InputError
 from synthetic import blocks_of
 
 DATA = blocks_of(np.ones((4, 7)))

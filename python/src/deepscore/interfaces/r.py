@@ -12,29 +12,36 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from ..model import file as modelfile
-from ..workflows.annotate import annotate_blocks, embed_blocks
 from ..data.blocks import CellBlocks, Names, rows_per_block
-from ..workflows.check_reference import check_blocks
-from ..support.config import NetworkConfig, TrainConfig
-from ..errors import ConfigError, DeepScoreError, InputError
-from ..features.select import find_features
-from ..training.reference import Reference, prepare
+from ..errors import DeepScoreError, InputError
+from ..model import file as modelfile
+from ..model.config import NetworkConfig
+from ..output.columns import columns_of
+from ..support.checks import made
+from ..support.notices import logger, warn
+from ..training.config import TrainConfig
+from ..training.reference import Reference
 from ..version import __version__
+from ..workflows import annotate as annotating
+from ..workflows import check_reference as checking
+from ..workflows import embed as embedding
+from ..workflows import find_common_features as choosing
+from ..workflows import set_reference as referencing
+from ..workflows import train as training
+
+__all__ = ["Answer", "Kwargs", "answering", "given_labels", "load_torch", "optional_strings", "strings"]
 
 BRIDGE = 3
 # While R reads, it holds the lock of Python: between short reads the other threads get on with their work.
 VALUES_PER_READ = 250_000
 Answer = dict[str, Any]
 Kwargs = Mapping[str, Any]
-Config = TypeVar("Config", NetworkConfig, TrainConfig)
 
 
 class _Notes(logging.Handler):
@@ -48,12 +55,12 @@ class _Notes(logging.Handler):
         self.notes.append({"level": "info", "text": record.getMessage()})
 
 
-def _answers(function: Callable[..., Any]) -> Callable[..., Answer]:
+def answering(function: Callable[..., Any]) -> Callable[..., Answer]:
     """Return errors and notes as plain values."""
 
     @functools.wraps(function)
     def answer(*args: Any, **kwargs: Any) -> Answer:
-        logger, handler = logging.getLogger("deepscore"), _Notes()
+        handler = _Notes()
         level = logger.level
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
@@ -117,11 +124,9 @@ def load_torch() -> None:
     if _torch_came_first is None:
         _torch_came_first = "torch" in sys.modules
         if _torch_came_first:
-            warnings.warn(
+            warn(
                 "torch was loaded before deepscore: with R's own BLAS, training is slow. Start a new R session, and "
-                "use deepscore before anything else that loads torch.",
-                UserWarning,
-                stacklevel=2,
+                "use deepscore before anything else that loads torch."
             )
     if "torch" in sys.modules or not hasattr(os, "RTLD_DEEPBIND"):
         import torch
@@ -135,7 +140,7 @@ def load_torch() -> None:
         sys.setdlopenflags(flags)
 
 
-@_answers
+@answering
 def blocks(
     features: Sequence[str],
     cells: Sequence[str],
@@ -166,50 +171,42 @@ def blocks(
         return sp.csr_matrix((values, indices, indptr), shape=(stop - start, len(features)))
 
     rows = rows_per_block(len(cells), nnz, VALUES_PER_READ)
-    return CellBlocks(_strings(features), _strings(cells), read_rows, rows, source)
+    return CellBlocks(strings(features), strings(cells), read_rows, rows, source)
 
 
-def _strings(values: Sequence[str | None]) -> Names:
+def strings(values: Sequence[str | None]) -> Names:
+    """Return text from R as an array, None where it is missing."""
     return np.array(list(values), dtype=object)
 
 
-def _optional(values: Sequence[str | None] | None) -> Names | None:
-    return None if values is None else _strings(values)
+def optional_strings(values: Sequence[str | None] | None) -> Names | None:
+    """Return text as an array, or None where nothing was given."""
+    return None if values is None else strings(values)
 
 
-def _labels(values: Sequence[str | None] | None) -> Names:
+def given_labels(values: Sequence[str | None] | None) -> Names:
+    """Return labels as an array; ``no_labels`` where none were given."""
     if values is None:
         raise InputError("no_labels", "There are no labels: name a column, or give one label per cell.")
-    return _strings(values)
+    return strings(values)
 
 
-@_answers
+@answering
 def check_config(config: Kwargs) -> None:
     """Refuse arguments of DeepScore() that make no sense."""
-    _made(NetworkConfig, config)
+    made(NetworkConfig, config)
 
 
-def _made(kind: type[Config], values: Kwargs) -> Config:
-    return kind(**_only(values, *(field.name for field in fields(kind))))
-
-
-def _only(kwargs: Kwargs, *known: str) -> dict[str, Any]:
-    for name in kwargs:
-        if name not in known:
-            raise ConfigError("bad_argument", f"There is no argument {name!r}.")
-    return dict(kwargs)
-
-
-@_answers
+@answering
 def find_common_features(
     reference: CellBlocks, query: Sequence[CellBlocks], labels: Sequence[str | None] | None, kwargs: Kwargs
 ) -> list[str]:
     """Twin of :func:`deepscore.find_common_features`."""
-    options = _only(kwargs, "n_features", "strategy", "modality", "test")
-    return find_features(reference, query, labels=_optional(labels), **options)
+    request = made(choosing.FeaturesRequest, kwargs)
+    return choosing.find_common_features(reference, query, request, optional_strings(labels))
 
 
-@_answers
+@answering
 def check_reference(
     reference: CellBlocks,
     labels: Sequence[str | None] | None,
@@ -219,8 +216,10 @@ def check_reference(
 ) -> Answer:
     """Twin of :func:`deepscore.check_reference`; returns the tables as lists, one per column."""
     load_torch()
-    options = _only(kwargs, "common_features", "modality", "folds", "seed")
-    found = check_blocks(reference, _labels(labels), query, batch=_optional(batch), **options)
+    request = made(checking.CheckRequest, kwargs)
+    found = checking.check_reference(
+        reference, given_labels(labels), request, query=query, batch=optional_strings(batch)
+    )
     return {
         "words": list(found.words),
         "labels": found.labels.to_dict("list"),
@@ -230,7 +229,7 @@ def check_reference(
     }
 
 
-@_answers
+@answering
 def set_reference(
     config: Kwargs,
     reference: CellBlocks,
@@ -239,25 +238,20 @@ def set_reference(
     kwargs: Kwargs,
 ) -> bytes:
     """Twin of :meth:`deepscore.DeepScore.set_reference`; returns the prepared reference and configuration."""
-    network = _made(NetworkConfig, config)
-    options = _only(kwargs, "modality", "test_prop")
-    return prepare(reference, _labels(labels), network, batch=_optional(batch), **options).to_bytes()
+    network, request = made(NetworkConfig, config), made(referencing.ReferenceRequest, kwargs)
+    found = referencing.set_reference(reference, given_labels(labels), network, request, optional_strings(batch))
+    return found.to_bytes()
 
 
-@_answers
+@answering
 def train(config: Kwargs, prepared: bytes, kwargs: Kwargs, query: CellBlocks | None = None) -> bytes:
     """Twin of :meth:`deepscore.DeepScore.train`; returns the model file."""
     load_torch()
-    from ..output.plots import watching
-    from ..training.fit import fit
-
-    network, reference = _made(NetworkConfig, config), Reference.from_bytes(bytes(prepared))
-    options = _made(TrainConfig, kwargs)
-    with watching(options.gif, reference, query, network.seed) as on_epoch:
-        return modelfile.to_bytes(fit(reference, network, options, on_epoch))
+    network, reference = made(NetworkConfig, config), Reference.from_bytes(bytes(prepared))
+    return modelfile.to_bytes(training.train(reference, network, made(TrainConfig, kwargs), query))
 
 
-@_answers
+@answering
 def annotate(
     model: bytes,
     query: CellBlocks,
@@ -269,34 +263,38 @@ def annotate(
 ) -> Answer:
     """Twin of :meth:`deepscore.DeepScore.annotate`; returns what is known of each cell."""
     load_torch()
-    options = _only(kwargs, "threshold", "modality", "probabilities", "min_overlap", "refine")
-    options |= {"batch": _optional(batch), "groups": _optional(groups), "peaks": peaks}
-    if peaks_model is not None:
-        options["peaks_model"] = modelfile.from_bytes(bytes(peaks_model))
-    found = annotate_blocks(modelfile.from_bytes(bytes(model)), query, **options)
+    request = made(annotating.AnnotateRequest, kwargs)
+    found = annotating.annotate(
+        modelfile.from_bytes(bytes(model)),
+        query,
+        request,
+        batch=optional_strings(batch),
+        groups=optional_strings(groups),
+        peaks=peaks,
+        peaks_model=None if peaks_model is None else modelfile.from_bytes(bytes(peaks_model)),
+    )
     table = found.probabilities
+    columns = {
+        name: values.tobytes() if values.dtype == np.float64 else values.tolist()
+        for name, values in columns_of(found).items()
+    }
     return {
-        "label": found.calls.tolist(),
-        "score": found.scores.tobytes(),
-        "raw": found.raw.tolist(),
-        "reason": found.reasons.tolist(),
-        "group": None if found.group_calls is None else found.group_calls.tolist(),
-        "group_share": None if found.group_shares is None else found.group_shares.tobytes(),
+        "columns": columns,
         "labels": list(found.labels),
         "probabilities": None if table is None else table.tobytes(),
-        "overlap": found.overlap,
     }
 
 
-@_answers
+@answering
 def embed(model: bytes, query: CellBlocks, kwargs: Kwargs) -> Answer:
     """Twin of :meth:`deepscore.DeepScore.embed`; returns the bytes of cells x components (float64)."""
     load_torch()
-    found = embed_blocks(modelfile.from_bytes(bytes(model)), query, **_only(kwargs, "modality", "min_overlap"))
+    request = made(embedding.EmbedRequest, kwargs)
+    found = embedding.embed(modelfile.from_bytes(bytes(model)), query, request)
     return {"components": found.shape[1], "values": found.tobytes()}
 
 
-@_answers
+@answering
 def check_model(model: bytes) -> None:
     """Check the content of a model file in every way."""
     load_torch()
