@@ -25,7 +25,8 @@ setup: .venv/.system .venv/.python .venv/.r-package ## R, its packages, one virt
 	.ci/setup-system
 	mkdir -p .venv && touch $@
 
-.venv/.python: pyproject.toml python/constraints.txt .venv/.system
+# The version is read from version.py when the package is installed.
+.venv/.python: pyproject.toml python/src/deepscore/version.py python/constraints.txt .venv/.system
 	test -x $(PYTHON) || python3 -m venv .venv
 	$(PYTHON) -m pip install --quiet --upgrade pip
 	grep -E '^torch==' python/constraints.txt | xargs $(PYTHON) -m pip install --quiet
