@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from scipy.optimize import nnls
 from sklearn.metrics import roc_auc_score
 
+from deepscore.data.linalg import clusters_of
 from deepscore.query import novelty
 from deepscore.query.neighbours import Space
 from deepscore.query.novelty import chance_known
@@ -87,6 +89,105 @@ def test_what_is_unexplained_is_allowed_for_by_settings(of_study):
     assert (known(of_study, counts, settings=strict) < 1e-3).all()
     assert (known(of_study, counts, settings=replace(SETTINGS, novelty=NoveltySettings(least=461))) == 1).all()
     assert len(codes) == 460
+
+
+# ------------------------------------------------------------------------------------ all of it, step by step
+
+
+def logistic(value):
+    return 1 / (1 + np.exp(-value))
+
+
+def slow_shares(means, variances, sizes, mass, labels, profiles, within):
+    """Rebuild the mean of each cluster from the profiles, twice; return what is left of its signal at least."""
+    out = np.eye(len(within)) - within @ np.linalg.pinv(within)  # what is outside of the free directions
+    pooled = np.average(variances, axis=0, weights=sizes)
+    noise = [
+        (np.maximum(variance, pooled) if n < 5 else variance) / max(n - 1, 1)
+        for n, variance in zip(sizes, variances, strict=True)
+    ]
+    known, low = np.ones(len(sizes)), []
+    for _ in range(2):
+        total = [sum(mass[c, label] * known[c] for c in range(len(sizes))) for label in range(len(labels))]
+        mix = np.sqrt(total) / sum(np.sqrt(total))
+        centre = [
+            sum(mix[label] * mass[c, label] * known[c] / total[label] for label in range(len(labels)))
+            for c in range(len(sizes))
+        ]
+        basis = (profiles - mix @ labels) @ out
+        shares, low = [], []
+        for c in range(len(sizes)):
+            y = (means[c] - np.average(means, axis=0, weights=centre)) @ out
+            fitted = nnls(basis.T, y)[0]
+            residual = y - fitted @ basis
+            sampling = np.sum(noise[c] * np.diag(out))
+            signal = max(y @ y - sampling, 0.15 * (y @ y)) + 1e-12
+            left = residual @ residual - sampling * (1 - (fitted > 0).sum() / len(y))
+            error = np.sqrt(2 * np.sum(noise[c] ** 2) + 4 * np.sum(noise[c] * residual**2))
+            shares.append(max(left, 0) / signal)
+            low.append(max(left - 2 * error, 0) / signal)
+        typical = np.sort(np.repeat(shares, sizes))[(sum(sizes) - 1) // 2]
+        known = np.array([max(logistic((max(0.6, typical + 0.15) - share) / 0.08), 1e-3) for share in shares])
+    return low
+
+
+def slow_known(sample, scores, probabilities):
+    """Judge all cells of a query on dense arrays, cluster by cluster."""
+    reference, groups, n = sample.model.profiles, sample.batches, len(sample.rows)
+    x, average = sample.x.toarray().astype(float), reference.label_means()
+    z, offset = np.zeros_like(x), np.zeros((sample.n_batches, x.shape[1]))
+    labels, profiles = np.zeros_like(average), np.zeros(reference.mean.shape)
+    for group in range(sample.n_batches):
+        cells = groups == group
+        z[cells] = np.minimum(x[cells] / np.sqrt(x[cells].var(axis=0) + 0.01), 8)
+        offset[group] = z[cells].mean(axis=0)
+        mixture = probabilities[cells].mean(axis=0)
+        centre = mixture @ average
+        variance = mixture @ (reference.variance + (average - centre) ** 2)
+        scale = sample.present / np.sqrt(variance + 0.01)
+        labels += cells.mean() * (average - centre) * scale
+        profiles += cells.mean() * (reference.mean - centre) * scale
+    within = np.column_stack([reference.within, offset[groups].sum(axis=0)]) * sample.present[:, None]
+    found = []
+    for size in (20, 35, 70):
+        for seed in (0, 1):
+            clusters = clusters_of(scores, min(max(n // size, min(8, n // 5)), 120), seed)
+            members = [clusters == c for c in range(clusters.max() + 1)]
+            low = slow_shares(
+                np.array([(z - offset[groups])[cells].mean(axis=0) for cells in members]),
+                np.array([z[cells].var(axis=0) for cells in members]),
+                np.array([cells.sum() for cells in members]),
+                np.array([probabilities[cells].sum(axis=0) for cells in members]),
+                labels,
+                profiles,
+                within,
+            )
+            found.append(np.array(low)[clusters])
+    share = np.mean(found, axis=0)
+    middle = 0.32 + 0.65 * np.median(share) + 10 / n
+    return np.minimum(logistic((middle - share) / 0.04) / 0.9, 1)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shift", "n_batches", "missing"),
+    [
+        ([10, 10, 10, 10, 10, 60], 0.8, 1, 0),
+        ([25, 5, 25, 0, 20, 35], 0.8, 1, 0),
+        ([80, 80, 5, 80, 30, 90, 20, 5], 0.0, 2, 30),
+        ([600, 600, 300, 300, 300, 500], 1.0, 2, 10),
+    ],
+    ids=["unknown", "small", "two", "large"],
+)
+def test_chances_are_those_of_dense_arrays_cluster_by_cluster(of_study, sizes, shift, n_batches, missing):
+    present = np.arange(150) >= missing
+    x = normalised(of_study, study(7, sizes, shift)[0] @ sp.diags(present.astype(np.float32)))
+    batches = np.arange(sum(sizes)) % 3 % n_batches
+    sample = Sample(of_study, x, batches, n_batches, present, np.arange(sum(sizes)), True)
+    space = Space.of(x, batches, n_batches, whole=True)
+    probabilities = of_study.predict_proba(x, present=present)
+    found = chance_known(sample, space, probabilities)
+    np.testing.assert_allclose(found, slow_known(sample, space.scores, probabilities), atol=1e-5)
+    assert 0.5 < (found > 0.5).mean() < 0.9
 
 
 # --------------------------------------------------------------------------------------------------- its parts

@@ -44,6 +44,8 @@ class Modality:
         Whether the structure of a query tells that the type of a cell is none of the reference's.
     only_counts
         Whether values that are no whole numbers are refused.
+    ranks_hold
+        Whether the order of a cell's values is the same in another laboratory.
     overlapping
         Whether features of two data sets can be the same without having one name: those that overlap then count.
     """
@@ -59,6 +61,7 @@ class Modality:
     neighbours: Literal["components", "lsi"]
     shows_unknown_types: bool
     only_counts: bool
+    ranks_hold: bool
     overlapping: bool
     former_recipes: tuple[type[Normalization], ...] = ()
 

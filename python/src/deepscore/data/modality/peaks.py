@@ -84,5 +84,6 @@ PEAKS = Modality(
     neighbours="lsi",
     shows_unknown_types=False,  # a shallow cell has too few of its peaks
     only_counts=True,
+    ranks_hold=True,
     overlapping=True,
 )

@@ -62,6 +62,7 @@ PROTEIN = Modality(
     neighbours="components",
     shows_unknown_types=True,
     only_counts=False,
+    ranks_hold=False,  # the scales of antibodies differ up to 30-fold between laboratories
     overlapping=False,
     former_recipes=(LogNorm,),
 )

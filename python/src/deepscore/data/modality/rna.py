@@ -17,5 +17,6 @@ RNA = Modality(
     neighbours="components",
     shows_unknown_types=True,
     only_counts=False,
+    ranks_hold=True,
     overlapping=False,
 )
