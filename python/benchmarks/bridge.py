@@ -148,7 +148,7 @@ def run_recipe() -> dict:
     import torch
     from torch import nn
 
-    from deepscore.training.fit import stratified_split
+    from deepscore.training.held_out import stratified_split
 
     data = ad.read_h5ad(OUT / "recipe.h5ad")
     x = data.X.toarray()

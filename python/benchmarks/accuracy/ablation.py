@@ -1,16 +1,15 @@
 """What each part of DeepScore is worth: every task with the part left out.
 
-`python ablation.py TASKS OUT.md` trains DeepScore five times per task (one seed) and annotates with parts switched off.
+`python ablation.py TASKS OUT.md` trains DeepScore four times per task (one seed) and annotates with parts switched off,
+by the settings and options of the engine.
 """
 
 import sys
 import warnings
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from unittest.mock import patch
 
 import anndata as ad
 import numpy as np
@@ -18,92 +17,82 @@ from score import score
 from tasks import Task, read_tasks
 
 import deepscore
-from deepscore.query import neighbours, scales as queryscale, view as refine
-from deepscore.data import normalize
-from deepscore.training import reference, fit as training
+from deepscore.data.modality import MODALITIES
+from deepscore.data.normalize import LogNorm
+from deepscore.interfaces.readers import labels_of, open_source
+from deepscore.model.config import NetworkConfig
 from deepscore.model.model import Model
-
-
-def share_of_own(share: float) -> Callable:
-    """Take so much of the query's own scale, whatever its neighbours say."""
-    return lambda sample, *rest: np.full(sample.n_groups, share)
-
-
-def by_neighbours(sample, own, shifted, space, share: Callable = queryscale._share_of_own) -> np.ndarray:
-    """Choose between the scales by the neighbours alone, as if the paths agreed as often on both."""
-    return share(sample, own, replace(shifted, doubt=own.doubt), space)
-
-
-def counted_by_network(sample, by_ranks, space, shifted: Callable = queryscale.own_and_shifted) -> tuple:
-    """Count a batch's composition from the network's labels on the reference's scale."""
-    labels = sample.model.predict_proba(sample.x, present=sample.present).argmax(axis=1)
-    return shifted(sample, labels, space)
-
-
-def without_held_out(model: Model, *rest: object, expected: Callable = refine._expected_accuracy) -> float:
-    return expected(replace(model, training={}), *rest)
-
-
-def first_tfidf(data, counts: np.ndarray) -> normalize.Normalization:
-    """Weigh peaks as Signac's first method does."""
-    return normalize.Normalization("tfidf", (data.n_cells / np.maximum(counts, 1)).astype(np.float32))
-
+from deepscore.query.annotation import Annotation
+from deepscore.query.settings import SETTINGS
+from deepscore.training.config import TrainConfig
+from deepscore.training.fit import fit
+from deepscore.training.reference import prepare
+from deepscore.training.settings import SETTINGS as TRAINING_SETTINGS
+from deepscore.workflows.annotate import AnnotateRequest, annotate
 
 TRAINING = {
     "all parts": {},
-    "TF-IDF by Signac's first method": {
-        (normalize.Normalization, "of_peaks"): first_tfidf,
-        (training, "_lsi"): lambda *reference: None,  # annotation needs none
-    },
-    "counts scaled to 10,000 per cell": {(reference, "typical_total"): lambda data, values: 10_000.0},
-    "linear path alone": {(training, "HIDDEN_SHARE"): 1e-6},
-    "hidden layers alone": {(training, "HIDDEN_SHARE"): 1 - 1e-6},
+    "counts scaled to 10,000 per cell": {"recipe": LogNorm(10_000)},
+    "linear path alone": {"hidden_weight": 0.0},
+    "hidden layers alone": {"hidden_weight": 1.0},
 }
 ANNOTATION = {
     "no query: each cell by itself": {"refine": False, "batch": None},
     "the query's samples as one": {"batch": None},
-    "own scale alone": {"refine": False},
-    "own scale without composition": {(queryscale, "_share_of_own"): share_of_own(1.0)},
-    "composition without own scale": {(queryscale, "_share_of_own"): share_of_own(0.0)},
-    "both scales alike": {(queryscale, "_share_of_own"): share_of_own(0.5)},
-    "scales chosen by neighbours alone": {(queryscale, "_share_of_own"): by_neighbours},
-    "composition by the network, on the reference's scale": {(refine, "own_and_shifted"): counted_by_network},
-    "composition by ranks, however torn": {(queryscale, "TORN"): 0},
+    "own scale, each cell by itself": {"refine": False},
+    "own scale alone": {"own_weight": 1.0, "trust": 0.0},
+    "shifted scale alone": {"own_weight": 0.0, "trust": 0.0},
+    "both scales alike": {"trust": 0.0},
     "no second round on raw peaks": {"peaks": None},
-    "no neighbours": {(neighbours, "LIFT"): 0.0},
-    "neighbours of peaks in principal components": {(neighbours, "_latent"): lambda x: None},
-    "no expected accuracy": {(refine, "_sharpness"): lambda probabilities, expected: 1.0},
-    "expected accuracy without held-out cells": {(refine, "_expected_accuracy"): without_held_out},
-    "no novelty": {(refine, "p_known"): lambda space, groups, *rest: np.ones(len(groups))},
+    "no neighbours": {"neighbour_power": 0.0},
+    "neighbours of peaks in principal components": {"lsi_components": 0},
+    "no novelty": {"novelty": replace(SETTINGS.novelty, least=sys.maxsize)},
 }
-COLUMNS = ("rna", "activity", "peaks", "spatial", "closed", "redrawn", "one_type", "ece", "auroc", "unknown_below")
+COLUMNS = (
+    "rna",
+    "activity",
+    "peaks",
+    "spatial",
+    "protein",
+    "closed",
+    "redrawn",
+    "one_type",
+    "ece",
+    "auroc",
+    "unknown_below",
+)
 FEWEST = 30  # cells of a query of one type
 DRAWS, MOST = 3, 400  # queries of another composition, and cells in each
 
 
-def patched(parts: dict) -> ExitStack:
-    stack = ExitStack()
-    for (module, name), value in parts.items():
-        stack.enter_context(patch.object(module, name, value))
-    return stack
-
-
-def trained(data: ad.AnnData, query: ad.AnnData, modality: str) -> deepscore.DeepScore:
+def trained(data: ad.AnnData, query: ad.AnnData, modality: str, recipe=None, **settings: float) -> Model:
+    """Train with a recipe in place of the one that the reference teaches, and with other settings."""
+    kind = modality if modality in MODALITIES else None
     features = None
     if modality != "peaks":
         n_features = min(2000, data.var_names.isin(query.var_names).sum())
-        features = deepscore.find_common_features(data, query, n_features=n_features)
-    return deepscore.DeepScore(common_features=features).set_reference(data, "label").train(progress=False)
+        features = deepscore.find_common_features(data, query, n_features=n_features, modality=kind)
+    opened, network = open_source(data, modality=kind), NetworkConfig(common_features=features)
+    recipe = None if modality == "peaks" or modality == "protein" else recipe  # they have recipes of their own
+    labels = labels_of(opened, "label", "labels")
+    reference = prepare(opened.blocks, labels, network, modality=kind, recipe=recipe)
+    return fit(reference, network, TrainConfig(progress=False), settings=replace(TRAINING_SETTINGS, **settings))
 
 
-def annotated(model: deepscore.DeepScore, query: ad.AnnData, **options: object) -> ad.AnnData:
-    batch = "batch" if "batch" in query.obs else np.repeat("query", query.n_obs)
-    return model.annotate(query.copy(), **({"batch": batch, "probabilities": True} | options))
+def annotated(model: Model, query: ad.AnnData, peaks: ad.AnnData | None = None, **changed: object) -> Annotation:
+    """Annotate with options of the request, other samples, or other settings."""
+    source = open_source(query)
+    sample = query.obs["batch"].to_numpy(object) if "batch" in query.obs else np.repeat("query", query.n_obs)
+    batch = changed.pop("batch", np.asarray(sample, dtype=object))
+    request = AnnotateRequest(probabilities=True, refine=changed.pop("refine", True))
+    beside = None if peaks is None else open_source(peaks).blocks
+    settings = replace(SETTINGS, **changed)
+    return annotate(model, source.blocks, request, batch=batch, peaks=beside, settings=settings)
 
 
-def figures(task: Task, labels: list[str], truth: list[str], found: ad.AnnData) -> dict[str, float]:
-    best = found.obsm["deepscore_probabilities"].idxmax(axis=1).astype(str)
-    result = {"calls": found.obs["deepscore"], "confidence": found.obs["deepscore_score"], "best": best}
+def figures(task: Task, labels: list[str], truth: list[str], found: Annotation) -> dict[str, float]:
+    best = np.array(found.labels, dtype=object)[found.probabilities.argmax(axis=1)]
+    result = {"calls": found.calls, "confidence": found.scores, "best": best}
     return score(result | {"truth": truth, "labels": labels}, task.open_set)
 
 
@@ -128,32 +117,28 @@ def one_task(task: Task, add: Callable[[str, dict[str, float]], None]) -> None:
     peaks = task.query_peaks(query) if "query_peaks" in task.entry else None
     parts = parts_of(task, truth)
 
-    def all_figures(model: deepscore.DeepScore, **options: object) -> dict[str, float]:
-        def on(cells: np.ndarray | slice) -> ad.AnnData:
-            beside = {} if peaks is None else {"peaks": peaks[cells]}
-            return annotated(model, query[cells], **(beside | options))
+    def all_figures(model: Model, **changed: object) -> dict[str, float]:
+        def on(cells: np.ndarray | slice) -> Annotation:
+            beside = {} if peaks is None else {"peaks": peaks[cells].copy()}
+            return annotated(model, query[cells].copy(), **(beside | changed))
 
         result = figures(task, labels, truth, on(slice(None)))
         for column, queries in parts.items():
-            result[column] = np.mean([(on(cells).obs["deepscore"] == truth[cells]).mean() for cells in queries])
+            result[column] = np.mean([(on(cells).calls == truth[cells]).mean() for cells in queries])
         return result
 
     for name, changed in TRAINING.items():
-        with patched(changed):
-            known = data
-            if bridge:
-                rna, atac = bridge
-                calls = annotated(trained(data, rna, "rna"), rna).obs["deepscore"].to_numpy()
-                known = atac[calls != "Unclassified"].copy()
-                known.obs["label"] = calls[calls != "Unclassified"]
-            model = trained(known, query, task.modality)
+        known = data
+        if bridge:
+            rna, atac = bridge
+            calls = annotated(trained(data, rna, "rna", **changed), rna).calls
+            known = atac[calls != "Unclassified"].copy()
+            known.obs["label"] = calls[calls != "Unclassified"].astype(str)
+        model = trained(known, query, task.modality, **changed)
         add(name, all_figures(model))
-        if name != "all parts":
-            continue
-        for part, change in ANNOTATION.items():
-            options = {key: value for key, value in change.items() if isinstance(key, str)}
-            with patched({key: value for key, value in change.items() if not isinstance(key, str)}):
-                add(part, all_figures(model, **options))
+        if name == "all parts":
+            for part, change in ANNOTATION.items():
+                add(part, all_figures(model, **change))
 
 
 def main(tasks: str, out: str) -> None:

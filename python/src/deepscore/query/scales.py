@@ -24,8 +24,8 @@ def choose_scale(sample: Sample, space: Space | None, settings: Settings = SETTI
     neighbours are found without the reference, and where the batch's composition is not the reference's, its own scale
     tears them apart. That the shifted scale does so says less, as values that are standardised by themselves keep their
     structure, whatever they are then called. With ``n`` cells in the batch and agreements ``a``, the weight of its own
-    scale is ``1/2 - trust * n / (n + prior_cells) * (a_shifted - a_own)``, between 0 and 1/2; up to 1 where the order of
-    a cell's values does not hold between laboratories, so that the shift is measured badly.
+    scale is ``own_weight - trust * n / (n + prior_cells) * (a_shifted - a_own)``, between 0 and `own_weight`; up to 1
+    where the order of a cell's values does not hold between laboratories, so that the shift is measured badly.
 
     Parameters
     ----------
@@ -35,14 +35,14 @@ def choose_scale(sample: Sample, space: Space | None, settings: Settings = SETTI
     rank_calls = call_by_ranks(sample, settings)
     filled = np.flatnonzero(sample.x.sum(axis=1))  # cells without counts have no label, and take no part
     own, shifted = own_scale(sample, filled), shifted_scale(sample, rank_calls, filled, settings)
-    weight = np.full(sample.n_batches, 0.5)
+    weight = np.full(sample.n_batches, settings.own_weight)
     if space is not None:
         n = np.bincount(sample.batches, minlength=sample.n_batches)
         more_alike = neighbour_agreement(sample, sample.calls(shifted), space) - neighbour_agreement(
             sample, sample.calls(own), space
         )
-        most = 0.5 if sample.model.kind.ranks_hold else 1.0
-        weight = np.clip(0.5 - settings.trust * n / (n + settings.prior_cells) * more_alike, 0, most)
+        moved = settings.trust * n / (n + settings.prior_cells) * more_alike
+        weight = np.clip(weight - moved, 0, settings.own_weight if sample.model.kind.ranks_hold else 1)
     return mean_scale(own, shifted, weight)
 
 

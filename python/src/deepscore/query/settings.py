@@ -77,9 +77,12 @@ class Settings:
         Cells: so many of each batch are looked at at least.
     unshifted
         Cells of the reference, without a shift, that count beside those of a batch when its shift is measured.
+    own_weight
+        Weight of a batch's own scale beside the shifted one where neighbours tell nothing: the mean of both. Rows "own
+        scale alone" and "shifted scale alone".
     trust
         Weight that moves from the own to the shifted scale for each unit by which labels on the shifted one are more
-        often shared by neighbours. Rows "both scales alike", "own scale without composition".
+        often shared by neighbours. Row "both scales alike".
     prior_cells
         Cells: a batch's own evidence counts a half with so many.
     rank_markers
@@ -114,6 +117,7 @@ class Settings:
     sample: int = 5_000
     cells_per_batch: int = 50
     unshifted: int = 20
+    own_weight: float = 0.5
     trust: float = 20.0
     prior_cells: int = 50
     rank_markers: int = 50
