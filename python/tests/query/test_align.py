@@ -256,3 +256,10 @@ def test_numbers_may_be_others(counts):
     assert not told_by(lambda: align(full_model(), query))
     told = told_by(lambda: align(full_model(), query, settings=replace(SETTINGS, good_overlap=0.7)))
     assert "only 20 of the model's 30 features" in told[0]
+
+
+def test_the_number_that_tells_another_set_of_peaks_may_be_another():
+    features = np.concatenate([sites()[:70], sites(shift=9)[70:200]])
+    query, some = blocks_of(np.ones((9, 200)), features), replace(SETTINGS, good_overlap=0.3)
+    for settings, n in ((SETTINGS, 200), (some, 70)):
+        assert (locate(query, sites()[:200], PEAKS, settings=settings)[1] >= 0).sum() == n

@@ -249,6 +249,15 @@ def test_a_power_of_0_leaves_the_regression_out(lesson):
     np.testing.assert_allclose(view.reweigh(probabilities, None, 0), expected, atol=1e-9)
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_powers_of_0_leave_all_out_that_peaks_say(lesson, rng, whole):
+    paired, probabilities, _ = lesson
+    peaks, nothing = paired.cells(np.arange(200)), replace(SETTINGS, neighbour_power=0.0, peaks_power=0.0)
+    for calls in (None, rng.dirichlet(np.ones(3), 200)):
+        view = learn_peaks(sample_of(np.arange(200), whole), replace(paired, model_calls=calls), probabilities, nothing)
+        np.testing.assert_allclose(view.reweigh(probabilities, peaks, 0), probabilities, atol=1e-12)
+
+
 # --------------------------------------------------------------------------------------------------- annotation
 
 

@@ -11,6 +11,7 @@ from deepscore.query.neighbours import Space
 from deepscore.query.rank_calls import call_by_ranks
 from deepscore.query.sample import Sample
 from deepscore.query.scales import choose_scale, mean_scale, neighbour_agreement, own_scale, shifted_scale
+from deepscore.query.settings import SETTINGS
 from synthetic import normalised, study
 
 OTHER = [200, 5, 60, 30, 5]  # another composition than the reference's, with two rare types
@@ -162,6 +163,21 @@ def pairs_of(sample, more_on, batch):
     return found
 
 
+def where_pairs_agree(model, more_on, pairs):
+    """Return a sample of two batches, in which each cell agrees with itself but for some pairs, by one scale."""
+    counts = sp.vstack([study(3, [180, 5, 5, 5, 5], 0.8)[0], study(4, [4, 4, 4, 4, 24], 0.8)[0]], format="csr")
+    sample, space = looked_at(model, counts, np.repeat([0, 1], [200, 40]), 2)
+    neighbour = np.arange(240)
+    for batch, n in enumerate(pairs):
+        found = pairs_of(sample, more_on, batch)
+        assert len(found) >= n
+        for first, second in found[:n]:
+            neighbour[first] = second
+    of_cells = sp.csr_array((np.ones(240), (np.arange(240), neighbour)), shape=(240, 240))
+    return sample, replace(space, weights=of_cells)
+
+
+@pytest.mark.parametrize("modality", ["rna", "peaks"])
 @pytest.mark.parametrize(
     ("more_on", "pairs", "weights"),
     [
@@ -174,19 +190,36 @@ def pairs_of(sample, more_on, batch):
     ],
 )
 def test_the_own_scale_counts_less_the_more_neighbours_share_labels_on_the_shifted_one(
-    of_study, more_on, pairs, weights
+    of_study, modality, more_on, pairs, weights
 ):
-    counts = sp.vstack([study(3, [180, 5, 5, 5, 5], 0.8)[0], study(4, [4, 4, 4, 4, 24], 0.8)[0]], format="csr")
-    sample, space = looked_at(of_study, counts, np.repeat([0, 1], [200, 40]), 2)
-    neighbour = np.arange(240)  # each cell agrees with itself, some with another one
-    for batch, n in enumerate(pairs):
-        found = pairs_of(sample, more_on, batch)
-        assert len(found) >= n
-        for first, second in found[:n]:
-            neighbour[first] = second
-    of_cells = sp.csr_array((np.ones(240), (np.arange(240), neighbour)), shape=(240, 240))
-    scale = choose_scale(sample, replace(space, weights=of_cells))
-    np.testing.assert_allclose(weight_of_own(sample, scale), weights, atol=1e-3)
+    sample, space = where_pairs_agree(replace(of_study, modality=modality), more_on, pairs)
+    np.testing.assert_allclose(weight_of_own(sample, choose_scale(sample, space)), weights, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("more_on", "pairs", "weights"),
+    [
+        ("shifted", [3, 1], [0.5 - 20 * 3 / 250, 0.5 - 20 * 1 / 90]),
+        ("shifted", [7, 3], [0.0, 0.0]),
+        ("own", [3, 1], [0.5 + 20 * 3 / 250, 0.5 + 20 * 1 / 90]),
+        ("own", [6, 3], [0.5 + 20 * 6 / 250, 1.0]),
+        ("own", [7, 2], [1.0, 0.5 + 20 * 2 / 90]),
+    ],
+)
+def test_of_antibodies_the_own_scale_counts_more_too(of_study, more_on, pairs, weights):
+    sample, space = where_pairs_agree(replace(of_study, modality="protein"), more_on, pairs)
+    np.testing.assert_allclose(weight_of_own(sample, choose_scale(sample, space)), weights, atol=1e-3)
+
+
+@pytest.mark.parametrize("own", [0.0, 0.3, 0.8, 1.0])
+def test_the_weight_of_the_own_scale_may_be_another(of_study, own):
+    some = replace(SETTINGS, own_weight=own)
+    for more_on, moved in (("own", 0.0), ("shifted", 20 * 2 / 250)):
+        sample, space = where_pairs_agree(of_study, more_on, [2, 0])
+        found = weight_of_own(sample, choose_scale(sample, space, some))
+        np.testing.assert_allclose(found, [max(own - moved, 0), own], atol=1e-3)
+        for by in (choose_scale(sample, None, some), choose_scale(sample, space, replace(some, trust=0.0))):
+            np.testing.assert_allclose(weight_of_own(sample, by), [own, own], atol=1e-3)
 
 
 def test_without_neighbours_both_scales_count_alike(of_study):

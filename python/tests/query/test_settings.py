@@ -85,6 +85,7 @@ OF_SAMPLES = replace(SETTINGS, whole=0, sample=200)
         ({"sample": 300}, OF_SAMPLES, {}),
         ({"cells_per_batch": 2}, OF_SAMPLES, {}),
         ({"unshifted": 200}, SETTINGS, {}),
+        ({"own_weight": 0.9}, SETTINGS, {}),
         ({"trust": 0.0}, SETTINGS, {}),
         ({"prior_cells": 2000}, SETTINGS, {}),
         ({"rank_markers": 2}, SETTINGS, {}),
@@ -139,13 +140,14 @@ def test_a_power_of_0_is_without_neighbours(sample, whole):
         assert np.allclose(alone, in_view, atol=1e-12) == same
 
 
-def test_a_trust_of_0_takes_both_scales_alike(sample):
+@pytest.mark.parametrize("own", [0.0, 0.5, 1.0])
+def test_a_trust_of_0_takes_so_much_of_the_own_scale_whatever_neighbours_say(sample, own):
     space = Space.of(sample.x, sample.batches, 1, whole=True)
     shifted = shifted_scale(sample, call_by_ranks(sample), np.arange(300))
-    for trust, half in ((0.0, True), (20.0, False)):
-        scale = choose_scale(sample, space, replace(SETTINGS, trust=trust))
-        z, own, other = ((1 - s.centre) / s.deviation for s in (scale, own_scale(sample), shifted))
-        assert np.allclose(z, (own + other) / 2, atol=1e-3) == half
+    for trust, fixed in ((0.0, True), (20.0, own == 0)):
+        scale = choose_scale(sample, space, replace(SETTINGS, trust=trust, own_weight=own))
+        z, one, other = ((1 - s.centre) / s.deviation for s in (scale, own_scale(sample), shifted))
+        assert np.allclose(z, own * one + (1 - own) * other, atol=1e-3) == fixed
 
 
 def test_without_components_of_lsi_there_are_principal_components(rng):
