@@ -22,6 +22,8 @@ import scipy.sparse as sp
 from ..model import file as modelfile
 from ..workflows.annotate import annotate_blocks, embed_blocks
 from ..data.blocks import CellBlocks, Names, rows_per_block
+from ..data.labels import as_texts, positions_of
+from ..data.names import is_peak, select_modality
 from ..workflows.check_reference import check_blocks
 from ..support.config import NetworkConfig, TrainConfig
 from ..errors import ConfigError, DeepScoreError, InputError
@@ -29,11 +31,13 @@ from ..features.select import find_features
 from ..training.reference import Reference, prepare
 from ..version import __version__
 
-BRIDGE = 3
+BRIDGE = 4
 # While R reads, it holds the lock of Python: between short reads the other threads get on with their work.
 VALUES_PER_READ = 250_000
 Answer = dict[str, Any]
 Kwargs = Mapping[str, Any]
+# One value per cell in their order, or "values" beside the "names" of their cells.
+Values = Sequence[str | None] | Mapping[str, Sequence[str | None]]
 Config = TypeVar("Config", NetworkConfig, TrainConfig)
 
 
@@ -142,6 +146,7 @@ def blocks(
     nnz: float,
     read: Callable[[int, int], Mapping[str, Any]],
     source: str,
+    modality: str | None = None,
 ) -> CellBlocks:
     """Make a data set of an R matrix that is read block by block.
 
@@ -157,6 +162,8 @@ def blocks(
         features CSR matrix.
     source
         Where the values come from, for messages.
+    modality
+        Keep only the features of this modality.
     """
 
     def read_rows(start: int, stop: int) -> sp.csr_matrix:
@@ -166,21 +173,35 @@ def blocks(
         return sp.csr_matrix((values, indices, indptr), shape=(stop - start, len(features)))
 
     rows = rows_per_block(len(cells), nnz, VALUES_PER_READ)
-    return CellBlocks(_strings(features), _strings(cells), read_rows, rows, source)
+    data = CellBlocks(_strings(features), _strings(cells), read_rows, rows, source)
+    return data if modality is None else select_modality(data, modality)[0]
+
+
+@_answers
+def are_peaks(names: Sequence[str | None]) -> list[bool]:
+    """Tell which names are those of peaks."""
+    return [name is not None and is_peak(name) for name in names]
 
 
 def _strings(values: Sequence[str | None]) -> Names:
     return np.array(list(values), dtype=object)
 
 
-def _optional(values: Sequence[str | None] | None) -> Names | None:
-    return None if values is None else _strings(values)
-
-
-def _labels(values: Sequence[str | None] | None) -> Names:
+def optional_values(values: Values | None, data: CellBlocks, what: str) -> Names | None:
+    """Return the labels, batches or groups that R sends: one text per cell, in the order of the cells."""
     if values is None:
+        return None
+    if not isinstance(values, Mapping):
+        return as_texts(values)
+    return as_texts(values["values"])[positions_of(data.cell_names, _strings(values["names"]), what)]
+
+
+def labels_of(values: Values | None, data: CellBlocks) -> Names:
+    """Return the labels that R sends; refuse it where there are none."""
+    labels = optional_values(values, data, "labels")
+    if labels is None:
         raise InputError("no_labels", "There are no labels: name a column, or give one label per cell.")
-    return _strings(values)
+    return labels
 
 
 @_answers
@@ -202,25 +223,26 @@ def _only(kwargs: Kwargs, *known: str) -> dict[str, Any]:
 
 @_answers
 def find_common_features(
-    reference: CellBlocks, query: Sequence[CellBlocks], labels: Sequence[str | None] | None, kwargs: Kwargs
+    reference: CellBlocks, query: Sequence[CellBlocks], labels: Values | None, kwargs: Kwargs
 ) -> list[str]:
     """Twin of :func:`deepscore.find_common_features`."""
     options = _only(kwargs, "n_features", "strategy", "modality", "test")
-    return find_features(reference, query, labels=_optional(labels), **options)
+    return find_features(reference, query, labels=optional_values(labels, reference, "labels"), **options)
 
 
 @_answers
 def check_reference(
     reference: CellBlocks,
-    labels: Sequence[str | None] | None,
+    labels: Values | None,
     query: CellBlocks | None,
-    batch: Sequence[str | None] | None,
+    batch: Values | None,
     kwargs: Kwargs,
 ) -> Answer:
     """Twin of :func:`deepscore.check_reference`; returns the tables as lists, one per column."""
     load_torch()
     options = _only(kwargs, "common_features", "modality", "folds", "seed")
-    found = check_blocks(reference, _labels(labels), query, batch=_optional(batch), **options)
+    options["batch"] = optional_values(batch, reference, "batch")
+    found = check_blocks(reference, labels_of(labels, reference), query, **options)
     return {
         "words": list(found.words),
         "labels": found.labels.to_dict("list"),
@@ -234,14 +256,14 @@ def check_reference(
 def set_reference(
     config: Kwargs,
     reference: CellBlocks,
-    labels: Sequence[str | None] | None,
-    batch: Sequence[str | None] | None,
+    labels: Values | None,
+    batch: Values | None,
     kwargs: Kwargs,
 ) -> bytes:
     """Twin of :meth:`deepscore.DeepScore.set_reference`; returns the prepared reference and configuration."""
     network = _made(NetworkConfig, config)
-    options = _only(kwargs, "modality", "test_prop")
-    return prepare(reference, _labels(labels), network, batch=_optional(batch), **options).to_bytes()
+    options = _only(kwargs, "modality", "test_prop") | {"batch": optional_values(batch, reference, "batch")}
+    return prepare(reference, labels_of(labels, reference), network, **options).to_bytes()
 
 
 @_answers
@@ -261,8 +283,8 @@ def train(config: Kwargs, prepared: bytes, kwargs: Kwargs, query: CellBlocks | N
 def annotate(
     model: bytes,
     query: CellBlocks,
-    batch: Sequence[str | None] | None,
-    groups: Sequence[str | None] | None,
+    batch: Values | None,
+    groups: Values | None,
     kwargs: Kwargs,
     peaks: CellBlocks | None = None,
     peaks_model: bytes | None = None,
@@ -270,7 +292,8 @@ def annotate(
     """Twin of :meth:`deepscore.DeepScore.annotate`; returns what is known of each cell."""
     load_torch()
     options = _only(kwargs, "threshold", "modality", "probabilities", "min_overlap", "refine")
-    options |= {"batch": _optional(batch), "groups": _optional(groups), "peaks": peaks}
+    given = {"batch": batch, "groups": groups}
+    options |= {what: optional_values(values, query, what) for what, values in given.items()} | {"peaks": peaks}
     if peaks_model is not None:
         options["peaks_model"] = modelfile.from_bytes(bytes(peaks_model))
     found = annotate_blocks(modelfile.from_bytes(bytes(model)), query, **options)
@@ -301,3 +324,11 @@ def check_model(model: bytes) -> None:
     """Check the content of a model file in every way."""
     load_torch()
     modelfile.from_bytes(bytes(model))
+
+
+@_answers
+def save_model(model: bytes, path: str) -> None:
+    """Twin of :meth:`deepscore.DeepScore.save`: what was cut or edited does not take the place of a whole model."""
+    load_torch()
+    modelfile.from_bytes(bytes(model))
+    modelfile.save(bytes(model), path)

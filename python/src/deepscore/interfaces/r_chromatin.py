@@ -20,13 +20,13 @@ from ..chromatin.activity import activity_blocks, activity_from_fragments
 from ..workflows.train_bridge import Bridge, rna_model_of, train_through
 from ..chromatin.fragments import COUNTING, count_over
 from ..chromatin.fragments import count_fragments as count
-from ..chromatin.genes import read_annotation
+from ..chromatin.genes import TABLE_COLUMNS, gene_types, read_annotation
 from ..chromatin.intervals import peak_names, read_bed
 from ..chromatin.linked import best_linked
 from ..chromatin.peaks import common_peaks, peaks_among, wanted_intervals
 from ..support.config import NetworkConfig, TrainConfig, choice
 from ..errors import InputError
-from .r import Answer, Kwargs, _answers, _labels, _only, _optional, _strings, load_torch
+from .r import Answer, Kwargs, Values, _answers, _only, _strings, labels_of, load_torch, optional_values
 
 # Of a matrix of R.
 MOST_VALUES = 2**31 - 1
@@ -34,6 +34,12 @@ VALUES_PER_PART = 2**24
 
 Peaks = str | Sequence[str] | CellBlocks
 Table = str | Mapping[str, Any]
+
+
+@_answers
+def read_of_table(types: Sequence[str | None]) -> Answer:
+    """Tell which columns of a table of genes are read and, of the types of features that it has, which rows."""
+    return {"columns": list(TABLE_COLUMNS), "types": list(gene_types(kind for kind in types if kind is not None))}
 
 
 @_answers
@@ -81,11 +87,11 @@ def find_linked_genes(rna: CellBlocks, atac: CellBlocks, annotation: Table | Non
 @_answers
 def train_bridge(
     rna_model: bytes | CellBlocks,
-    labels: Sequence[str | None] | None,
+    labels: Values | None,
     rna: CellBlocks,
     atac: CellBlocks,
     annotation: Table | None,
-    batch: Sequence[str | None] | None,
+    batch: Values | None,
     kwargs: Kwargs,
 ) -> bytes:
     """Twin of :func:`deepscore.train_bridge`; `rna_model` is a model file or a reference, `batch` is of `rna`."""
@@ -94,9 +100,10 @@ def train_bridge(
     network = NetworkConfig(**_given(options, "common_features", "seed"))
     train = TrainConfig(**_given(options, "progress"))
     what = _given(options, "modality", "upstream")
-    halves = Bridge.of(rna, atac, genes=_optional_genes(annotation), batch=_optional(batch), **what)
+    what["batch"] = optional_values(batch, rna, "batch")
+    halves = Bridge.of(rna, atac, genes=_optional_genes(annotation), **what)
     if isinstance(rna_model, CellBlocks):
-        first = rna_model_of(rna_model, _labels(labels), rna, train, network.seed)
+        first = rna_model_of(rna_model, labels_of(labels, rna_model), rna, train, network.seed)
     else:
         first = modelfile.from_bytes(bytes(rna_model))
     return modelfile.to_bytes(train_through(halves, first, network, train, **_given(options, "threshold")))
