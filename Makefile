@@ -14,7 +14,8 @@ export MPLBACKEND := Agg
 
 R_SOURCES := $(shell find r-package -type f -not -path '*/vignettes/*.html')
 
-.PHONY: help setup demo test lint test-python test-shared check-r docs-r bench-bridge bench-accuracy bench-chromatin clean
+.PHONY: help setup demo test lint lint-ruff lint-format lint-types lint-r test-python test-pythons test-shared check-r docs-r \
+  bench-bridge bench-accuracy bench-chromatin clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,7 +26,8 @@ setup: .venv/.system .venv/.python .venv/.r-package ## R, its packages, one virt
 	.ci/setup-system
 	mkdir -p .venv && touch $@
 
-.venv/.python: pyproject.toml python/constraints.txt .venv/.system
+# The version is read from version.py when the package is installed.
+.venv/.python: pyproject.toml python/src/deepscore/version.py python/constraints.txt .venv/.system
 	test -x $(PYTHON) || python3 -m venv .venv
 	$(PYTHON) -m pip install --quiet --upgrade pip
 	grep -E '^torch==' python/constraints.txt | xargs $(PYTHON) -m pip install --quiet
@@ -45,16 +47,27 @@ demo: setup ## train, annotate and compare in Python and R on real cells; result
 test: setup lint test-python test-shared check-r ## everything: lint, types, tests of both languages, R CMD check
 
 # Tests are many small jobs: two threads wait for each other longer than they work.
-test-python test-shared check-r: export OMP_NUM_THREADS := 1
+test-python test-pythons test-shared check-r: export OMP_NUM_THREADS := 1
 
-lint: setup ## ruff, mypy (strict) and lintr
+lint: lint-ruff lint-format lint-types lint-r ## ruff, mypy (strict) and lintr
+
+lint-ruff: .venv/.python
 	$(PYTHON) -m ruff check .
+
+lint-format: .venv/.python
 	$(PYTHON) -m ruff format --check .
+
+lint-types: .venv/.python
 	$(PYTHON) -m mypy
+
+lint-r: .venv/.system
 	Rscript -e 'found <- lintr::lint_package("r-package"); print(found); quit(status = length(found) > 0)'
 
 test-python: setup ## tests of the Python package
 	$(PYTHON) -m pytest python/tests -q
+
+test-pythons: ## tests of the Python package on each of python3.11, 3.12, 3.13 on the PATH; PINNED=1: with the pins of 3.11
+	.ci/test-pythons
 
 test-shared: setup ## the cases that both languages must pass, and models going both ways
 	$(PYTHON) -m pytest shared-tests -q
@@ -77,4 +90,4 @@ bench-chromatin: setup ## speed and memory of peaks, fragments and activity; acc
 	TASKS=.bench/chromatin/tasks.toml OUT=bench-output/chromatin $(PYTHON) python/benchmarks/accuracy/run.py
 
 clean: ## remove what the targets above have made in this folder
-	rm -rf .venv .bench demo-output bench-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-pythons .bench demo-output bench-output .pytest_cache .mypy_cache .ruff_cache .hypothesis

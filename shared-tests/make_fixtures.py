@@ -110,6 +110,21 @@ def make_peaks(rng):
     write("peaks_query", [names[i] for i in order], cell_table(rng, "q", types), counts=x[order])
 
 
+def make_antibodies(rng):
+    """18 antibodies from two laboratories, in which each of them has another scale."""
+    names = [f"CD{n}" for n in (3, 4, 8, 11, 14, 16, 19, 20, 25, 27, 28, 33, 38, 45, 56, 57, 64, 69)]
+    means = np.tile(rng.gamma(2, 4, len(names)), (4, 1))
+    for row, special in zip(means, rng.permutation(len(names))[:16].reshape(4, 4), strict=True):
+        row[special] *= 8
+    for name, prefix, types in (
+        ("protein_reference", "r", rng.permutation(np.repeat(np.arange(4), [45, 45, 35, 5]))),
+        ("protein_query", "q", rng.choice(4, 60, p=[0.35, 0.35, 0.24, 0.06])),
+    ):
+        laboratory = rng.lognormal(0, 1.0, len(names))
+        x = counts(rng, means * laboratory, types, size=4)
+        write(name, names, cell_table(rng, prefix, types), counts=x)
+
+
 def placed_genes(rng, x, labels):
     """Place 36 genes that differ most between the large labels on chr1 to chr3, 20,000 bases apart."""
     expression = np.log1p(x / x.sum(axis=0) * 1e4)
@@ -178,3 +193,4 @@ if __name__ == "__main__":
     make_genes(np.random.default_rng(20240501))
     make_peaks(np.random.default_rng(20240502))
     make_chromatin(np.random.default_rng(20240503))
+    make_antibodies(np.random.default_rng(20240504))

@@ -15,17 +15,17 @@ from shared_data import HERE, read_fixture, to_anndata
 TOLERANCE = 0.005
 
 
-def archive(name, reference, n_features, without=(), **settings):
+def archive(name, reference, n_features, without=(), modality=None, **settings):
     """Train on a fixture without some of its labels, where the model is not there yet."""
     path = HERE / "models" / f"{name}.deepscore"
     if path.exists():
         print(f"{path.name} is there and stays as it is")
         return
     data = to_anndata(read_fixture({"fixture": reference}))
-    features = deepscore.find_common_features(data, data, n_features)
+    features = deepscore.find_common_features(data, data, n_features, modality=modality)
     ds = deepscore.DeepScore(hidden_nodes=(16, 8), common_features=features, seed=1, **settings)
     labels = data.obs["label"].where(~data.obs["label"].isin(without))
-    ds.set_reference(data, labels).train(progress=False).save(path)
+    ds.set_reference(data, labels, modality=modality).train(progress=False).save(path)
     print(f"{path.name}: {path.stat().st_size} bytes, {ds}")
 
 
@@ -61,8 +61,11 @@ def rounded(values):
 
 
 SETTINGS = {"epochs": 30, "batch_size": 32, "lr": 5e-3}
-GENES, REFERENCE_GENES, PEAKS = ({"fixture": name} for name in ("query", "reference", "peaks_query"))
-SOME_CELLS = {**GENES, "mutate": [{"do": "take_cells", "start": 12, "stop": 90}]}
+GENES, REFERENCE_GENES = {"fixture": "query"}, {"fixture": "reference"}
+OTHERS = {"v3/toy_peaks": {"fixture": "peaks_query"}, "v4/toy_protein": {"fixture": "protein_query"}}
+# Cells among which no one is too close to call.
+SOME_CELLS = {**GENES, "mutate": [{"do": "take_cells", "start": 14, "stop": 90}]}
+SOME_OF_REFERENCE = {**REFERENCE_GENES, "mutate": [{"do": "take_cells", "start": 4, "stop": 220}]}
 
 
 def cases_of(name):
@@ -72,13 +75,14 @@ def cases_of(name):
             worked_out(name, GENES, refine=False),
             recorded(name, "the query as a whole", GENES, groups="cluster"),
             recorded(name, "batches of the query", SOME_CELLS, batch="batch"),
-            recorded(name, "a type that it does not know", REFERENCE_GENES, groups="cluster", batch="batch"),
+            recorded(name, "a type that it does not know", SOME_OF_REFERENCE, groups="cluster", batch="batch"),
         ]
-    return [worked_out(name, PEAKS, refine=False), recorded(name, "the query as a whole", PEAKS)]
+    return [worked_out(name, OTHERS[name], refine=False), recorded(name, "the query as a whole", OTHERS[name])]
 
 
 if __name__ == "__main__":
     archive("v2/toy_rna", "reference", 200, without=["Mono"], **SETTINGS)
     archive("v3/toy_peaks", "peaks_reference", 120, **SETTINGS)
-    for model in ("v2/toy_rna", "v3/toy_peaks"):
+    archive("v4/toy_protein", "protein_reference", 18, modality="protein", **SETTINGS)
+    for model in ("v2/toy_rna", *OTHERS):
         write(HERE / "models" / f"{model}.json", cases_of(model))

@@ -152,9 +152,12 @@ def annotate(
     counts = data.x.toarray().T
     linear = np.expm1(counts) if lognorm else counts
     x = np.where(present, linear[:, at], 0.0)
-    total = linear.sum(axis=1, keepdims=True)
-    total = total.mean() if lognorm else np.maximum(total, 1e-12)
-    x = np.log1p(x / total * manifest["normalization"]["scale"] * tensors.get("feature_idf", 1.0))
+    if manifest["normalization"]["method"] == "clr":
+        x = np.log1p(x / np.exp(np.log1p(x[:, present]).mean(axis=1, keepdims=True)))
+    else:
+        total = linear.sum(axis=1, keepdims=True)
+        total = total.mean() if lognorm else np.maximum(total, 1e-12)
+        x = np.log1p(x / total * manifest["normalization"]["scale"] * tensors.get("feature_idf", 1.0))
     mean, deviation = (np.tile(tensors[name], (len(x), 1)) for name in ("feature_mean", "feature_scale"))
     for sample in [] if batch is None else batch.unique():
         # The sample's own moments (0.1 squared is added to its variance), shrunk as if 50 cells were the reference's.

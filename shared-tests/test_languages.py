@@ -27,7 +27,7 @@ TOLERANCE = 1e-5
 
 
 def rscript(*arguments):
-    environment = os.environ | {"RETICULATE_PYTHON": sys.executable, "GOMP_SPINCOUNT": "0"}
+    environment = os.environ | {"RETICULATE_PYTHON": sys.executable, "GOMP_SPINCOUNT": "0", "DEEPSCORE_CASE": ""}
     command = ["Rscript", "--vanilla", *map(str, arguments)]
     return subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True)
 

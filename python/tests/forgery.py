@@ -11,8 +11,8 @@ import pytest
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from deepscore.model import file as modelfile
 from deepscore.errors import ModelFileError
+from deepscore.model import file as modelfile
 from synthetic import full_model, peak_model, random_model
 
 CONTENT = modelfile.to_bytes(full_model(n_features=12, hidden=(5,)))

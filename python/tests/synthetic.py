@@ -13,12 +13,17 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from deepscore.data.blocks import CellBlocks
 from deepscore.chromatin.lsi import LSI
-from deepscore.support.config import NetworkConfig, TrainConfig
+from deepscore.data.blocks import CellBlocks
+from deepscore.data.modality import TfIdf
+from deepscore.data.normalize import LogNorm
+from deepscore.model.config import NetworkConfig
 from deepscore.model.model import Model
-from deepscore.data.normalize import Normalization
-from deepscore.query.novelty import WITHIN, Profiles
+from deepscore.model.profiles import WITHIN, Profiles
+from deepscore.query.annotation import Annotation
+from deepscore.query.settings import SETTINGS, Settings
+from deepscore.training.config import TrainConfig
+from deepscore.workflows.annotate import AnnotateRequest, annotate
 
 LABELS = ("B cell", "NK cell", "T cell")
 MARKERS = 6  # features that only one label has much of
@@ -72,7 +77,7 @@ def log_cp10k(matrix: object, scale: float = 1e4) -> np.ndarray:
 
 def normalised(model: Model, counts: object) -> sp.csr_matrix:
     """Return counts of all of a model's features as the model reads them."""
-    return sp.csr_matrix(log_cp10k(counts, model.normalization.scale), dtype=np.float32)
+    return sp.csr_matrix(log_cp10k(counts, model.normalization.target_total), dtype=np.float32)
 
 
 def random_model(seed: int = 3, n_features: int = 30, hidden: Sequence[int] = (9, 7), **changes: object) -> Model:
@@ -95,7 +100,7 @@ def random_model(seed: int = 3, n_features: int = 30, hidden: Sequence[int] = (9
         "features": tuple(names("GENE", n_features)),
         "labels": LABELS,
         "modality": "rna",
-        "normalization": Normalization("lognorm"),
+        "normalization": LogNorm(),
         "mean": rng.uniform(0.1, 2, n_features).astype(np.float32),
         "deviation": rng.uniform(0.5, 1.5, n_features).astype(np.float32),
         "layers": tuple(layers),
@@ -125,7 +130,7 @@ def full_model(seed: int = 3, n_features: int = 30, scale: float = 1200.0, **cha
     weight, bias = rng.normal(0, 0.5, (n_features, len(LABELS))), rng.normal(0, 0.3, len(LABELS))
     return replace(
         plain,
-        normalization=replace(plain.normalization, scale=scale),
+        normalization=replace(plain.normalization, target_total=scale),
         linear=(weight.astype(np.float32), bias.astype(np.float32)),
         profiles=random_profiles(rng, n_features),
     )
@@ -139,7 +144,7 @@ def peak_model(seed: int = 3, n_features: int = 30, components: int = 4) -> Mode
         n_features,
         modality="peaks",
         features=tuple(peak_names(n_features)),
-        normalization=Normalization("tfidf", rng.uniform(0.5, 4, n_features).astype(np.float32)),
+        normalization=TfIdf(rng.uniform(0.5, 4, n_features).astype(np.float32)),
     )
     parts = (rng.uniform(2, 9, components), rng.normal(0, 0.1, components), rng.uniform(0.1, 1, components))
     loadings = rng.normal(0, 0.3, (n_features, components)).astype(np.float32)
@@ -251,3 +256,21 @@ def multiome(
         return ad.AnnData(sp.csr_matrix(values, dtype=np.float32), obs.copy(), pd.DataFrame(index=pd.Index(features)))
 
     return half(expression, names("GENE", n_genes)), half(counted, sites(n_genes))
+
+
+def annotate_blocks(
+    model: Model,
+    query: CellBlocks,
+    threshold: float = 0.5,
+    batch: np.ndarray | None = None,
+    *,
+    groups: np.ndarray | None = None,
+    peaks: CellBlocks | None = None,
+    peaks_model: Model | None = None,
+    settings: Settings = SETTINGS,
+    **options: object,
+) -> Annotation:
+    """Annotate blocks of cells with options by name."""
+    request = AnnotateRequest(threshold=threshold, **options)
+    beside = {"batch": batch, "groups": groups, "peaks": peaks, "peaks_model": peaks_model}
+    return annotate(model, query, request, settings=settings, **beside)

@@ -1,19 +1,11 @@
 # The result of an annotation: a table of calls, and the ways it is added to a data set.
 
-# One row per cell: the label, its probability, the cell's own best label and why it has none; on
-# request also the call of its group and the probability of every label.
+# One row per cell, in the columns that the engine names; on request also the probability of every
+# label.
 as_calls <- function(answer, cells) {
-  calls <- data.frame(
-    deepscore = as.character(answer$label),
-    deepscore_score = as_doubles(answer$score),
-    deepscore_raw = as.character(answer$raw),
-    deepscore_reason = as.character(answer$reason),
-    row.names = cells
-  )
-  if (!is.null(answer$group)) {
-    calls$deepscore_group <- as.character(answer$group)
-    calls$deepscore_group_share <- as_doubles(answer$group_share)
-  }
+  is_text <- function(x) is.list(x) || is.character(x)
+  columns <- lapply(answer$columns, function(x) if (is_text(x)) as.character(x) else as_doubles(x))
+  calls <- data.frame(columns, row.names = cells)
   if (is.null(answer$probabilities)) return(calls)
   labels <- as.character(answer$labels)
   table <- matrix(

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from deepscore.chromatin.activity import activity_blocks, activity_from_fragments, gene_regions, region_weights
 from deepscore.chromatin.genes import read_annotation
 from deepscore.chromatin.intervals import parse_peaks
+from deepscore.data.values import Values, detect
 from deepscore.errors import ConfigError, InputError
-from deepscore.data.normalize import Values, detect
 from synthetic import blocks_of, names
 
 DATA = Path(os.environ.get("DEEPSCORE_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
@@ -141,7 +141,7 @@ def test_activity_is_the_sum_of_the_peaks_of_a_gene(genes, counts):
     assert start == 0
     assert block.has_sorted_indices
     assert (block.shape, block.dtype) == ((counts.rows, 2), np.float32)
-    assert detect(found, "rna") == Values("counts")
+    assert detect(found) == Values("counts")
 
 
 def test_activity_with_distances_is_in_whole_hundredths(genes, counts):
@@ -155,7 +155,7 @@ def test_activity_with_distances_is_in_whole_hundredths(genes, counts):
     assert not (whole(found) % 1).any()
     assert not whole(found)[:, 2].any()  # too far for a hundredth
     assert all(block.data.all() for _, block in found)
-    assert detect(found, "rna") == Values("counts")
+    assert detect(found) == Values("counts")
 
 
 @given(PEAKS, GENES, st.integers(0, 40), st.integers(0, 40))

@@ -7,8 +7,9 @@ import scipy.sparse as sp
 import deepscore
 from deepscore.chromatin import lsi
 from deepscore.chromatin.lsi import LSI, fit_lsi
+from deepscore.data.modality import TfIdf
+from deepscore.data.values import Values
 from deepscore.errors import InputError
-from deepscore.data.normalize import Normalization, Values
 from synthetic import blocks_of, dataset, peak_names
 
 
@@ -122,7 +123,7 @@ def of_peaks(reference):
 def test_signacs_tfidf_is_recovered_from_the_recipe_of_a_model(rng):
     counts = peaks(rng)
     data, columns = blocks_of(counts, peak_names(130)), np.arange(3, 120)
-    recipe = Normalization.of_peaks(data, counts.sum(axis=0)[columns].astype(np.float64))
+    recipe = TfIdf.of_counts(data, counts.sum(axis=0)[columns].astype(np.float64))
     x = recipe.matrix(data, columns, Values("counts"))
     np.testing.assert_allclose(lsi.signac_tfidf(x, recipe).toarray(), signac_tfidf(counts)[:, columns], rtol=1e-4)
 
@@ -145,7 +146,7 @@ def test_a_query_is_embedded_with_the_terms_of_the_reference(of_peaks, reference
     in_order = [list(peak_names(80)).index(name) for name in of_peaks.common_features]
     tf = (counts / counts.sum(axis=1, keepdims=True))[:, in_order]
     idf = reference.n_obs / reference.X.toarray().sum(axis=0)[in_order]
-    of = of_peaks._model.lsi
+    of = of_peaks.model.lsi
     expected = (np.log1p(1e4 * tf * idf) @ of.loadings / of.singular_values - of.mean) / of.deviation
     np.testing.assert_allclose(found, expected, atol=1e-3)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepscore.errors import InputError
 from deepscore.data.labels import as_texts, check_labels, evenly, positions_of, require_length
+from deepscore.errors import InputError
 from synthetic import blocks_of
 
 DATA = blocks_of(np.ones((4, 7)))

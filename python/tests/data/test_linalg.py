@@ -6,15 +6,7 @@ import scipy.sparse as sp
 from sklearn.metrics import adjusted_rand_score
 
 from deepscore.data import linalg as structure
-from deepscore.data.linalg import (
-    clusters_of,
-    components,
-    group_moments,
-    lifted,
-    nearest,
-    own_standardised,
-    shared_neighbours,
-)
+from deepscore.data.linalg import clusters_of, components, group_moments, nearest, own_standardised, shared_neighbours
 
 
 def sparse(rng, n, m, share=0.3):
@@ -159,25 +151,3 @@ def test_shared_neighbours_equal_a_double_loop(rng):
 def test_a_cell_that_shares_no_neighbour_has_no_weights():
     ring = np.array([[1], [2], [3], [0]])  # each the neighbour of the one before it
     assert shared_neighbours(ring).toarray().sum() == 0
-
-
-# ------------------------------------------------------------------------------------------------------ lifted
-
-
-@pytest.mark.parametrize("power", [0.5, 1, 2])
-def test_labels_are_weighed_by_how_much_more_frequent_they_are(rng, power):
-    probabilities, votes = (rng.dirichlet([1, 1, 1, 1], 9) for _ in range(2))
-    overall = np.array([0.5, 0.3, 0.19, 0.01])
-    found = lifted(probabilities, votes, overall, power)
-    for cell in range(9):
-        weighed = [
-            p * ((vote + 0.02) / (share + 0.02)) ** power
-            for p, vote, share in zip(probabilities[cell], votes[cell], overall, strict=True)
-        ]
-        np.testing.assert_allclose(found[cell], np.array(weighed) / sum(weighed))
-
-
-def test_a_rare_label_needs_few_votes():
-    probabilities, overall = np.array([[0.5, 0.5]]), np.array([0.95, 0.05])
-    assert lifted(probabilities, np.array([[0.6, 0.4]]), overall, 1).argmax() == 1
-    np.testing.assert_allclose(lifted(probabilities, overall[None], overall, 1), probabilities)

@@ -3,9 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepscore.errors import ConfigError, InputError
-from deepscore.data.names import canonical, is_peak, match_names, select_modality
-from synthetic import blocks_of
+from deepscore.data.names import canonical, is_peak, match_names
 
 
 def array(*values):
@@ -102,53 +100,3 @@ def test_equal_names_need_no_line_in_the_log(caplog):
     with caplog.at_level("INFO", logger="deepscore"):
         match_names(array("TP53"), array("TP53"))
     assert not caplog.records
-
-
-GENES, PEAKS = ["CD3D", "MS4A1", "NKG7"], ["chr1:10-20", "chr1:30-40"]
-
-
-@pytest.mark.parametrize(
-    ("features", "asked", "kind", "kept"),
-    [
-        (GENES, None, "rna", GENES),
-        (PEAKS, None, "peaks", PEAKS),
-        (GENES, "protein", "protein", GENES),
-        ([*GENES, *PEAKS], "rna", "rna", GENES),
-        ([*PEAKS, *GENES], "peaks", "peaks", PEAKS),
-    ],
-)
-def test_modality_is_told_or_chosen(features, asked, kind, kept):
-    matrix = np.arange(2.0 * len(features)).reshape(2, -1)
-    part, found = select_modality(blocks_of(matrix, array(*features)), asked)
-    assert found == kind
-    assert part.feature_names.tolist() == kept
-    np.testing.assert_array_equal(part.read(0, 2).toarray(), matrix[:, [features.index(name) for name in kept]])
-
-
-@pytest.mark.parametrize(
-    ("features", "asked", "kind", "code"),
-    [
-        ([*GENES, *PEAKS], None, InputError, "modality_required"),
-        (GENES, "peaks", InputError, "modality_mismatch"),
-        (PEAKS, "rna", InputError, "modality_mismatch"),
-        (GENES, "atac", ConfigError, "bad_argument"),
-    ],
-)
-def test_a_modality_that_cannot_be_is_refused(features, asked, kind, code):
-    with pytest.raises(kind) as caught:
-        select_modality(blocks_of(np.ones((2, len(features))), array(*features)), asked)
-    assert caught.value.code == code
-
-
-def test_a_gene_named_like_a_peak_does_not_make_a_data_set_mixed():
-    features = array(*[f"GENE{i}" for i in range(99)], "TRNA-1-2")
-    part, kind = select_modality(blocks_of(np.ones((2, 100)), features), None)
-    assert (kind, part.n_features) == ("rna", 100)
-
-
-@pytest.mark.parametrize("modality", [None, "rna"])
-def test_a_gene_that_is_named_like_a_peak_stays_among_genes(modality):
-    names = np.array(["TRNA-1-2", *(f"GENE{i}" for i in range(30))], object)
-    kept, kind = select_modality(blocks_of(np.ones((2, 31)), names), modality)
-    assert kept.feature_names.tolist() == names.tolist()
-    assert kind == "rna"

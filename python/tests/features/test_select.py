@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deepscore.data.modality import MODALITIES, RNA
 from deepscore.errors import ConfigError
-from deepscore.features.select import common_features
 from deepscore.features.markers import marker_scores
+from deepscore.features.select import common_features
 from deepscore.features.variable import variability
 from synthetic import blocks_of, counts, names, peak_names
 
@@ -22,7 +23,7 @@ class Task:
     def __init__(self, seed, n_queries=2, modality="rna", n_features=24, n_cells=60):
         rng = np.random.default_rng(seed)
         everything = names("GENE", n_features + 6) if modality == "rna" else peak_names(n_features + 6)
-        self.modality = modality
+        self.kind = MODALITIES[modality]
         self.codes = rng.permutation(np.arange(n_cells) % 3)
         held = [np.arange(n_features)]
         held += [rng.permutation(n_features + 6)[: n_features - 2] for _ in range(n_queries)]
@@ -37,18 +38,18 @@ class Task:
     def search(self, n, strategy, test="t-test"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            return common_features(self.sets[0], self.sets[1:], n, strategy, self.modality, self.labels, test)
+            return common_features(self.sets[0], self.sets[1:], n, strategy, self.kind, self.labels, test)
 
     def rankings(self):
         """Return the names of each data set, the most variable first."""
         return [
-            [name for _, name in sorted(zip(-variability(data, self.modality), data.feature_names, strict=True))]
+            [name for _, name in sorted(zip(-variability(data, self.kind), data.feature_names, strict=True))]
             for data in self.sets
         ]
 
     def markers(self, test="t-test"):
         """Return the features that are higher in each label, the best first."""
-        scores, _ = marker_scores(self.sets[0], self.labels, self.modality, test)
+        scores, _ = marker_scores(self.sets[0], self.labels, self.kind, test)
         return [
             [name for score, name in sorted(zip(-row, self.sets[0].feature_names, strict=True)) if score < 0]
             for row in scores
@@ -119,7 +120,7 @@ def test_exactly_so_many_are_found(strategy, n):
     task = Task(1, n_queries=1, n_features=40)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = common_features(task.sets[0], task.sets[1:], n, strategy, "rna", task.labels)
+        found = common_features(task.sets[0], task.sets[1:], n, strategy, RNA, task.labels)
     assert len(set(found)) == len(found) == n
     assert set(found) <= task.shared
 
@@ -167,7 +168,7 @@ def test_every_label_is_served(strategy):
 def test_where_fewer_exist_all_come_back_with_a_warning(strategy, reason):
     task = Task(3, n_queries=1)
     with pytest.warns(UserWarning, match=rf"Only \d+ features .* of the 500 asked for: .*{reason}") as told:
-        found = common_features(task.sets[0], task.sets[1:], 500, strategy, "rna", task.labels)
+        found = common_features(task.sets[0], task.sets[1:], 500, strategy, RNA, task.labels)
     assert f"Only {len(found)} " in str(told[0].message)
     assert set(found) == (task.shared if strategy == "variable" else task.shared & set().union(*task.markers()))
 
@@ -188,5 +189,5 @@ def test_without_a_query_the_reference_alone_is_ranked():
 def test_variable_features_of_no_query_have_no_markers(reference):
     labels = reference.obs["cell_type"].to_numpy(object)
     with pytest.raises(ConfigError) as caught:
-        common_features(blocks_of(reference.X), [], 10, "markers_in_variable", "rna", labels)
+        common_features(blocks_of(reference.X), [], 10, "markers_in_variable", RNA, labels)
     assert caught.value.code == "bad_argument"

@@ -12,8 +12,9 @@ import scanpy as sc
 from PIL import Image
 
 import deepscore
-from deepscore.support import config
 from deepscore.errors import ConfigError, InputError
+from deepscore.model.config import NetworkConfig
+from deepscore.training.config import TrainConfig
 from synthetic import dataset, digest, gene_table, log_cp10k, multiome, sites
 
 mudata.set_options(pull_on_update=False)  # else it warns
@@ -26,7 +27,7 @@ def quick(**changes):
 
 
 def weights(ds):
-    return [weight for weight, _ in ds._model.layers]
+    return [weight for weight, _ in ds.model.layers]
 
 
 def same(one, other):
@@ -78,9 +79,9 @@ def test_real_blood_cells():
 
 def test_defaults_of_the_class_are_those_of_the_configuration():
     given = {name: p.default for name, p in inspect.signature(deepscore.DeepScore).parameters.items()}
-    assert given == {name: field.default for name, field in config.NetworkConfig.__dataclass_fields__.items()}
+    assert given == {name: field.default for name, field in NetworkConfig.__dataclass_fields__.items()}
     options = {name: p.default for name, p in inspect.signature(deepscore.DeepScore.train).parameters.items()}
-    assert {name: options[name] for name in config.TrainConfig.__dataclass_fields__} == config.TrainConfig().__dict__
+    assert {name: options[name] for name in TrainConfig.__dataclass_fields__} == TrainConfig().__dict__
 
 
 @pytest.mark.parametrize("strategy", ["variable", "markers_in_variable", "markers"])

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import deepscore
-from deepscore.model import file as modelfile
 from deepscore.interfaces import r as rbridge
+from deepscore.model import file as modelfile
 from deepscore.version import __version__
 
 CONFIG = {"hidden_nodes": [16.0, 8.0], "epochs": 3.0, "batch_size": 32.0, "seed": 4.0}
@@ -150,14 +150,16 @@ def test_training_and_annotation_equal_those_of_python(reference, query, model):
     found = value(rbridge.annotate(model, handle(query), None, groups, options))
     assert is_plain(found)
     expected = ds.annotate(query, threshold=0.4, probabilities=True, groups=groups)
-    assert found["label"] == expected.obs["deepscore"].tolist()
-    for name in ("raw", "reason", "group"):
-        assert found[name] == expected.obs[f"deepscore_{name}"].tolist()
-    for name in ("score", "group_share"):
-        np.testing.assert_allclose(np.frombuffer(found[name]), expected.obs[f"deepscore_{name}"], atol=1e-5)
+    columns = found["columns"]
+    assert list(columns) == [name for name in expected.obs if name.startswith("deepscore")]
+    for name, values in columns.items():
+        if isinstance(values, bytes):
+            np.testing.assert_allclose(np.frombuffer(values), expected.obs[name], atol=1e-5)
+        else:
+            assert values == expected.obs[name].tolist()
     table = np.frombuffer(found["probabilities"]).reshape(query.n_obs, -1)
     np.testing.assert_allclose(table, expected.obsm["deepscore_probabilities"], atol=1e-5)
-    assert (found["labels"], found["overlap"]) == (["B cell", "NK cell", "T cell"], 1.0)
+    assert found["labels"] == ["B cell", "NK cell", "T cell"]
 
 
 def test_batches_cross_the_bridge(reference, query):
@@ -169,9 +171,9 @@ def test_batches_cross_the_bridge(reference, query):
     found = value(rbridge.annotate(bytearray(model), handle(query), batches[1], None, {}))
     ds = deepscore.DeepScore((16, 8), epochs=3, batch_size=32, seed=4)
     ds.set_reference(reference, "cell_type", batch="batch", test_prop=0.2).train(progress=False)
-    assert found["label"] == ds.annotate(query, batch="batch").obs["deepscore"].tolist()
-    for name in ("probabilities", "group", "group_share"):
-        assert found[name] is None
+    assert found["columns"]["deepscore"] == ds.annotate(query, batch="batch").obs["deepscore"].tolist()
+    assert found["probabilities"] is None
+    assert "deepscore_group" not in found["columns"]
 
 
 @pytest.mark.parametrize("kwargs", [{}, {"n_features": 20.0}, {"n_features": 12.0, "strategy": "markers"}])

@@ -8,9 +8,9 @@ import scipy.sparse as sp
 
 import deepscore
 import synthetic
-from deepscore.model import file as modelfile
 from deepscore.interfaces import r as rbridge
 from deepscore.interfaces import r_chromatin as bridge
+from deepscore.model import file as modelfile
 from interfaces.test_r import error, handle, heavy_after, is_plain, labels, value
 
 PEAKS = ["chr1:100-600", "chr1:1100-1900", "chr2:50-90", "chr2:5000-5600"]
@@ -175,8 +175,9 @@ def test_raw_peaks_go_with_a_query(trained, query):
     peaks = ad.AnnData(x, pd.DataFrame(index=query.obs_names), pd.DataFrame(index=synthetic.peak_names(90)))
     found = value(rbridge.annotate(model, handle(query), None, None, {}, handle(peaks)))
     expected = trained.annotate(query.copy(), peaks=peaks)
-    assert found["label"] == expected.obs["deepscore"].tolist()
-    np.testing.assert_allclose(np.frombuffer(found["score"]), expected.obs["deepscore_score"], atol=1e-5)
+    assert found["columns"]["deepscore"] == expected.obs["deepscore"].tolist()
+    scores = np.frombuffer(found["columns"]["deepscore_score"])
+    np.testing.assert_allclose(scores, expected.obs["deepscore_score"], atol=1e-5)
     some = handle(peaks[:-1].copy())
     assert error(rbridge.annotate(model, handle(query), None, None, {}, some))["code"] == "different_cells"
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from deepscore.interfaces.readers import labels_of, open_source
 from deepscore.errors import InputError
+from deepscore.interfaces.readers import labels_of, open_source
 
 CELLS = ["c1", "c2", "c3", "c4"]
 

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.resources import files
 
 import numpy as np
@@ -14,12 +15,13 @@ from jsonschema import Draft202012Validator
 from safetensors.numpy import load as load_tensors
 
 import deepscore
-from deepscore.model import file as modelfile
 from deepscore.chromatin.lsi import LSI
-from deepscore.support.config import ACTIVATIONS
+from deepscore.data.modality import TfIdf
+from deepscore.data.modality.protein import CentredLogRatio
 from deepscore.errors import ModelFileError
-from deepscore.data.normalize import Normalization
-from deepscore.query.novelty import Profiles
+from deepscore.model import file as modelfile
+from deepscore.model.config import ACTIVATIONS
+from deepscore.model.profiles import Profiles
 from forgery import CONTENT, PEAKS, VERSION_1, VERSION_3, digest, inspected, manifest_in, repacked
 from synthetic import full_model, random_model
 
@@ -35,7 +37,7 @@ from synthetic import full_model, random_model
         {"hidden": (9, 8, 7)},
         {"labels": ("Zelle \u00e4", 'quote " and \\', "\u7d30\u80de")},
         {"created_with": "deepscore 0.9.1", "modality": "protein"},
-        {"modality": "peaks", "normalization": Normalization("tfidf", np.linspace(1, 99, 30, dtype=np.float32))},
+        {"modality": "peaks", "normalization": TfIdf(np.linspace(1, 99, 30, dtype=np.float32))},
         {"temperature": 0.05},
         *({"network": {"hidden_nodes": [9, 7], "activation": name}} for name in ACTIVATIONS),
     ],
@@ -43,7 +45,17 @@ from synthetic import full_model, random_model
 )
 @pytest.mark.parametrize("make", [random_model, full_model])
 def test_a_model_comes_back_bit_by_bit(make, changes):
-    before = make(**changes)
+    comes_back(make(**changes))
+
+
+def test_a_model_of_antibodies_comes_back_as_version_4():
+    model = replace(full_model(), modality="protein", normalization=CentredLogRatio())
+    comes_back(model)
+    manifest = modelfile.manifest_of(model)
+    assert (manifest["format_version"], manifest["normalization"]) == (4, {"method": "clr"})
+
+
+def comes_back(before):
     content = modelfile.to_bytes(before)
     assert modelfile.manifest_of(before) == inspected(content)
     after = modelfile.from_bytes(content)
@@ -53,8 +65,8 @@ def test_a_model_comes_back_bit_by_bit(make, changes):
             assert len(a) == len(b)
             pairs = [pair for x, y in zip(a, b, strict=True) for pair in zip(x, y, strict=True)]
         elif field.name == "normalization":
-            assert (a.method, a.scale) == (b.method, b.scale)
-            pairs = [(a.idf, b.idf)]
+            assert (a.method, a.facts()) == (b.method, b.facts())
+            pairs = list(zip(a.arrays().values(), b.arrays().values(), strict=True))
         elif field.name == "linear":
             pairs = list(zip(a or (), b or (), strict=True))
         elif isinstance(a, Profiles):
@@ -72,7 +84,7 @@ def test_a_trained_model_predicts_the_same_after_a_round_trip(trained, tmp_path,
     trained.save(tmp_path / "model.deepscore")
     after = modelfile.from_bytes(modelfile.load(tmp_path / "model.deepscore"))
     rows = sp.csr_matrix(prepared.matrix[:20])
-    np.testing.assert_array_equal(after.predict_proba(rows), trained._model.predict_proba(rows))
+    np.testing.assert_array_equal(after.predict_proba(rows), trained.model.predict_proba(rows))
 
 
 def test_the_schema_is_a_schema_and_every_manifest_follows_it(trained):
@@ -88,7 +100,7 @@ def test_the_schema_is_a_schema_and_every_manifest_follows_it(trained):
 def test_a_file_of_version_1_is_read_and_written_back_as_such():
     model = modelfile.from_bytes(VERSION_1)
     assert (model.linear, model.profiles) == (None, None)
-    assert (model.normalization.method, model.normalization.scale) == ("lognorm", 10_000)
+    assert (model.normalization.method, model.normalization.target_total) == ("lognorm", 10_000)
     manifest = manifest_in(modelfile.to_bytes(model))
     assert (manifest["format_version"], manifest["normalization"]) == (1, {"method": "log_cp10k", "scale": 10_000})
     assert modelfile.to_bytes(model) == VERSION_1

@@ -11,8 +11,8 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 import deepscore
-from deepscore.model import file as modelfile
 from deepscore.errors import ModelFileError
+from deepscore.model import file as modelfile
 from forgery import (
     CONTENT,
     VERSION_1,
@@ -89,7 +89,7 @@ def test_bytes_after_the_end_are_refused():
 
 def test_a_newer_version_says_what_to_do():
     def newer(manifest):
-        manifest |= {"format_version": 4, "created_with": "deepscore 4.1", "features": {"other": "schema"}}
+        manifest |= {"format_version": 5, "created_with": "deepscore 4.1", "features": {"other": "schema"}}
 
     for read in (modelfile.from_bytes, inspected):
         with pytest.raises(ModelFileError, match="deepscore 4.1.*Upgrade") as caught:

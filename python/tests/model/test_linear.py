@@ -6,9 +6,9 @@ import scipy.sparse as sp
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
+from deepscore.data.standardise import GroupSums, Scale, scaled
 from deepscore.model import linear
 from deepscore.model.linear import fit_linear
-from deepscore.data.standardise import GroupSums, Scale, scaled
 from synthetic import counts, log_cp10k
 
 N_CELLS, N_FEATURES = 300, 40

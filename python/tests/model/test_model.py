@@ -7,8 +7,8 @@ import pytest
 import scipy.sparse as sp
 from scipy import special
 
-from deepscore.support.config import ACTIVATIONS
 from deepscore.data.standardise import Scale
+from deepscore.model.config import ACTIVATIONS
 from synthetic import full_model, random_model
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772

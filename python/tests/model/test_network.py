@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from deepscore.support.config import ACTIVATIONS
+from deepscore.model.config import ACTIVATIONS
 from deepscore.model.network import Network, SparseBatch, activation_function, sparse_rows
 
 N_CELLS, N_FEATURES, HIDDEN, N_LABELS = 40, 15, (9, 6), 4

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from deepscore.model import file as modelfile
-from deepscore.workflows.annotate import Annotation
 from deepscore.output.report import annotation_report
+from deepscore.query.annotation import Annotation
 from synthetic import random_model
 
 MANIFEST = modelfile.manifest_of(random_model())

@@ -1,70 +1,31 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from scipy.optimize import nnls
 from sklearn.metrics import roc_auc_score
 
+from deepscore.data.linalg import clusters_of
 from deepscore.query import novelty
 from deepscore.query.neighbours import Space
-from deepscore.query.novelty import WITHIN, p_known, profiles_of
-from synthetic import log_cp10k, normalised, study
+from deepscore.query.novelty import chance_known
+from deepscore.query.sample import Sample
+from deepscore.query.settings import SETTINGS, NoveltySettings
+from synthetic import normalised, study
 
 
-def known(model, counts, groups=None, present=None):
+def known(model, counts, groups=None, present=None, settings=SETTINGS):
     """Return P(known) of a query, standardised by itself as :mod:`deepscore.query.view` does it."""
     x = normalised(model, counts)
     groups = np.zeros(x.shape[0], np.intp) if groups is None else groups
     present = np.ones(x.shape[1], bool) if present is None else present
-    space = Space.of(x, groups, int(groups.max()) + 1, whole=True)
-    return p_known(space, groups, present, model.predict_proba(x, present=present), model.profiles)
-
-
-# ------------------------------------------------------------------------------------------------ profiles
-
-
-@pytest.fixture(scope="module")
-def reference():
-    counts, codes = study(1, [400, 130, 60, 3, 1])
-    return sp.csr_matrix(log_cp10k(counts), dtype=np.float32), codes
-
-
-def test_profiles_hold_means_numbers_and_variances(reference):
-    matrix, codes = reference
-    found, dense = profiles_of(matrix, codes), matrix.toarray().astype(float)
-    assert np.bincount(found.owner).tolist() == [6, 2, 1, 1, 1]
-    assert np.bincount(found.owner, found.cells).tolist() == [400, 130, 60, 3, 1]
-    for label in range(5):
-        cells = dense[codes == label]
-        np.testing.assert_allclose(found.label_means()[label], cells.mean(axis=0), atol=1e-5)
-        np.testing.assert_allclose(found.variance[label], cells.var(axis=0), atol=1e-4)
-    assert found.within.shape == (matrix.shape[1], WITHIN)
-    np.testing.assert_allclose(found.within.T @ found.within, np.eye(WITHIN), atol=1e-5)
-    for part in (found.mean, found.variance, found.within):
-        assert part.dtype == np.float32
-    again = profiles_of(matrix, codes)
-    np.testing.assert_array_equal(found.mean, again.mean)
-
-
-def test_of_a_large_reference_some_cells_stand_for_all(reference, monkeypatch):
-    matrix, codes = reference
-    whole = profiles_of(matrix, codes)
-    monkeypatch.setattr(novelty, "MOST_CELLS", 260)
-    some = profiles_of(matrix, codes)
-    cells = (np.bincount(profiles.owner, profiles.cells) for profiles in (some, whole))
-    np.testing.assert_allclose(*cells, atol=0.005 * len(codes))
-    np.testing.assert_allclose(some.label_means(), whole.label_means(), atol=0.7)
-    np.testing.assert_allclose(some.label_means()[2:], whole.label_means()[2:], atol=1e-5)  # small labels stay whole
-
-
-def test_a_reference_of_two_cells_has_profiles():
-    found = profiles_of(sp.csr_matrix([[1.0, 0, 2], [0, 3, 1]], dtype=np.float32), np.array([0, 1]))
-    np.testing.assert_array_equal(found.mean, [[1, 0, 2], [0, 3, 1]])
-    assert not found.variance.any()
-    assert not found.within.any()
-
-
-# ------------------------------------------------------------------------------------------- unknown types
+    n_groups = int(groups.max()) + 1
+    sample = Sample(model, x, groups, n_groups, present, np.arange(len(groups)), True)
+    space = Space.of(x, groups, n_groups, whole=True)
+    return chance_known(sample, space, model.predict_proba(x, present=present), settings)
 
 
 @pytest.mark.parametrize("shift", [0.0, 1.0])
@@ -99,13 +60,18 @@ def test_an_empty_batch_changes_nothing(of_study):
     np.testing.assert_allclose(known(of_study, counts, 2 * groups), known(of_study, counts, groups), atol=1e-9)
 
 
-@pytest.mark.parametrize(("n_cells", "n_features", "judged"), [(99, 150, False), (400, 99, False), (400, 100, True)])
-def test_small_queries_are_not_judged(of_study, n_cells, n_features, judged):
+@pytest.mark.parametrize(
+    ("n_cells", "n_features", "judged"), [(99, 150, False), (100, 150, True), (400, 99, False), (400, 100, True)]
+)
+def test_small_queries_are_not_judged(of_study, caplog, n_cells, n_features, judged):
     counts, _ = study(5, [80, 80, 80, 80, 20, 60])
     present = np.arange(150) < n_features
+    caplog.set_level("INFO", "deepscore")
     found = known(of_study, (counts @ sp.diags(present.astype(np.float32)))[:n_cells], present=present)
     assert len(found) == n_cells
     assert (found == 1).all() != judged
+    told = "Unknown types are not looked for: that takes 100 cells and 100 of the model's genes" in caplog.text
+    assert told != judged
 
 
 def test_cells_without_counts_can_be_judged(of_study):
@@ -115,20 +81,158 @@ def test_cells_without_counts_can_be_judged(of_study):
     assert np.isfinite(known(of_study, 0 * counts)).all()
 
 
+def test_what_is_unexplained_is_allowed_for_by_settings(of_study):
+    counts, codes = study(5, [80, 80, 80, 80, 80, 60])
+    generous = replace(SETTINGS, novelty=NoveltySettings(base=1e9))
+    assert (known(of_study, counts, settings=generous) == 1).all()
+    strict = replace(SETTINGS, novelty=NoveltySettings(base=-1.0, slope=0.0))
+    assert (known(of_study, counts, settings=strict) < 1e-3).all()
+    assert (known(of_study, counts, settings=replace(SETTINGS, novelty=NoveltySettings(least=461))) == 1).all()
+    assert len(codes) == 460
+
+
+# ------------------------------------------------------------------------------------ all of it, step by step
+
+
+def logistic(value):
+    return 1 / (1 + np.exp(-value))
+
+
+def slow_shares(means, variances, sizes, mass, labels, profiles, within):
+    """Rebuild the mean of each cluster from the profiles, twice; return what is left of its signal at least."""
+    out = np.eye(len(within)) - within @ np.linalg.pinv(within)  # what is outside of the free directions
+    pooled = np.average(variances, axis=0, weights=sizes)
+    noise = [
+        (np.maximum(variance, pooled) if n < 5 else variance) / max(n - 1, 1)
+        for n, variance in zip(sizes, variances, strict=True)
+    ]
+    known, low = np.ones(len(sizes)), []
+    for _ in range(2):
+        total = [sum(mass[c, label] * known[c] for c in range(len(sizes))) for label in range(len(labels))]
+        mix = np.sqrt(total) / sum(np.sqrt(total))
+        centre = [
+            sum(mix[label] * mass[c, label] * known[c] / total[label] for label in range(len(labels)))
+            for c in range(len(sizes))
+        ]
+        basis = (profiles - mix @ labels) @ out
+        shares, low = [], []
+        for c in range(len(sizes)):
+            y = (means[c] - np.average(means, axis=0, weights=centre)) @ out
+            fitted = nnls(basis.T, y)[0]
+            residual = y - fitted @ basis
+            sampling = np.sum(noise[c] * np.diag(out))
+            signal = max(y @ y - sampling, 0.15 * (y @ y)) + 1e-12
+            left = residual @ residual - sampling * (1 - (fitted > 0).sum() / len(y))
+            error = np.sqrt(2 * np.sum(noise[c] ** 2) + 4 * np.sum(noise[c] * residual**2))
+            shares.append(max(left, 0) / signal)
+            low.append(max(left - 2 * error, 0) / signal)
+        typical = np.sort(np.repeat(shares, sizes))[(sum(sizes) - 1) // 2]
+        known = np.array([max(logistic((max(0.6, typical + 0.15) - share) / 0.08), 1e-3) for share in shares])
+    return low
+
+
+def slow_known(sample, scores, probabilities):
+    """Judge all cells of a query on dense arrays, cluster by cluster."""
+    reference, groups, n = sample.model.profiles, sample.batches, len(sample.rows)
+    x, average = sample.x.toarray().astype(float), reference.label_means()
+    z, offset = np.zeros_like(x), np.zeros((sample.n_batches, x.shape[1]))
+    labels, profiles = np.zeros_like(average), np.zeros(reference.mean.shape)
+    for group in range(sample.n_batches):
+        cells = groups == group
+        z[cells] = np.minimum(x[cells] / np.sqrt(x[cells].var(axis=0) + 0.01), 8)
+        offset[group] = z[cells].mean(axis=0)
+        mixture = probabilities[cells].mean(axis=0)
+        centre = mixture @ average
+        variance = mixture @ (reference.variance + (average - centre) ** 2)
+        scale = sample.present / np.sqrt(variance + 0.01)
+        labels += cells.mean() * (average - centre) * scale
+        profiles += cells.mean() * (reference.mean - centre) * scale
+    within = np.column_stack([reference.within, offset[groups].sum(axis=0)]) * sample.present[:, None]
+    found = []
+    for size in (20, 35, 70):
+        for seed in (0, 1):
+            clusters = clusters_of(scores, min(max(n // size, min(8, n // 5)), 120), seed)
+            members = [clusters == c for c in range(clusters.max() + 1)]
+            low = slow_shares(
+                np.array([(z - offset[groups])[cells].mean(axis=0) for cells in members]),
+                np.array([z[cells].var(axis=0) for cells in members]),
+                np.array([cells.sum() for cells in members]),
+                np.array([probabilities[cells].sum(axis=0) for cells in members]),
+                labels,
+                profiles,
+                within,
+            )
+            found.append(np.array(low)[clusters])
+    share = np.mean(found, axis=0)
+    middle = 0.32 + 0.65 * np.median(share) + 10 / n
+    return np.minimum(logistic((middle - share) / 0.04) / 0.9, 1)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shift", "n_batches", "missing"),
+    [
+        ([10, 10, 10, 10, 10, 60], 0.8, 1, 0),
+        ([25, 5, 25, 0, 20, 35], 0.8, 1, 0),
+        ([80, 80, 5, 80, 30, 90, 20, 5], 0.0, 2, 30),
+        ([600, 600, 300, 300, 300, 500], 1.0, 2, 10),
+    ],
+    ids=["unknown", "small", "two", "large"],
+)
+def test_chances_are_those_of_dense_arrays_cluster_by_cluster(of_study, sizes, shift, n_batches, missing):
+    present = np.arange(150) >= missing
+    x = normalised(of_study, study(7, sizes, shift)[0] @ sp.diags(present.astype(np.float32)))
+    batches = np.arange(sum(sizes)) % 3 % n_batches
+    sample = Sample(of_study, x, batches, n_batches, present, np.arange(sum(sizes)), True)
+    space = Space.of(x, batches, n_batches, whole=True)
+    probabilities = of_study.predict_proba(x, present=present)
+    found = chance_known(sample, space, probabilities)
+    np.testing.assert_allclose(found, slow_known(sample, space.scores, probabilities), atol=1e-5)
+    assert 0.5 < (found > 0.5).mean() < 0.9
+
+
+# --------------------------------------------------------------------------------------------------- its parts
+
+
 def test_what_profiles_explain_is_not_left(rng):
     profiles, within = rng.normal(0, 1, (6, 40)), np.linalg.qr(rng.normal(0, 1, (40, 4)))[0]
     explained = rng.gamma(1, 1, (3, 6)) @ profiles + rng.normal(0, 3, (3, 4)) @ within.T
     outside = rng.normal(0, 1, (3, 40))
     outside -= outside @ np.linalg.pinv(np.vstack([profiles, within.T])) @ np.vstack([profiles, within.T])
     share, low = novelty._rebuilt(
-        np.vstack([explained, outside, explained + outside]), profiles, np.zeros((9, 40)), within
+        np.vstack([explained, outside, explained + outside]), profiles, np.zeros((9, 40)), within, 0.15
     )
     np.testing.assert_allclose(share[:3], 0, atol=1e-9)
     np.testing.assert_allclose(share[3:6], 1, atol=1e-9)
     assert ((share[6:] > 0) & (share[6:] < 1)).all()
     np.testing.assert_allclose(low, share)  # without noise there is no doubt
-    noisy = novelty._rebuilt(explained + outside, profiles, np.full((3, 40), 0.05), within)
+    noisy = novelty._rebuilt(explained + outside, profiles, np.full((3, 40), 0.05), within, 0.15)
     assert (noisy[1] < noisy[0]).all()
+
+
+@pytest.mark.parametrize("least", [0.15, 0.4])
+def test_a_part_of_what_a_cluster_shows_is_signal_however_noisy_it_seems(rng, least):
+    y, profiles, within = rng.normal(0, 1, (3, 40)), rng.normal(0, 1, (2, 40)), np.zeros((40, 1))
+    residual = y - np.array([fitted @ profiles for fitted in nonnegative(y, profiles)])
+    free = np.array([(fitted > 0).sum() / 40 for fitted in nonnegative(y, profiles)])
+    for noise in (0.1, 10.0):
+        energy, sampling = (y**2).sum(axis=1), 40 * noise
+        left = np.maximum((residual**2).sum(axis=1) - sampling * (1 - free), 0)
+        expected = left / np.maximum(energy - sampling, least * energy)
+        found = novelty._rebuilt(y, profiles, np.full((3, 40), noise), within, least)[0]
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def nonnegative(y, profiles):
+    """Fit two profiles without negative weights: the best of both, each alone, and none."""
+    for row in y:
+        best = (row @ row, np.zeros(2))
+        for some in ([0], [1], [0, 1]):
+            weights = np.zeros(2)
+            weights[some] = np.linalg.lstsq(profiles[some].T, row, rcond=None)[0]
+            left = row - weights @ profiles
+            if (weights >= 0).all() and left @ left < best[0]:
+                best = (left @ left, weights)
+        yield best[1]
 
 
 def test_the_weighted_median(rng):

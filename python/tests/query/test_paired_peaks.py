@@ -1,24 +1,29 @@
-"""The second round on a query's raw peaks, against plain refitting."""
+"""What a query's raw peaks say, against plain refitting."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from scipy.special import softmax
 
-import deepscore
-from deepscore.workflows import annotate
-from deepscore.query import paired_peaks as taught
-from deepscore.workflows.annotate import annotate_blocks
-from deepscore.model.calibrate import fit_temperature
-from deepscore.errors import InputError
-from deepscore.model.linear import fit_linear
-from deepscore.query.neighbours import Neighbourhoods, Space
-from deepscore.data.normalize import Values
 from deepscore.data.standardise import GroupSums
-from deepscore.query.paired_peaks import Peaks, teach
-from synthetic import blocks_of, gene_table, multiome, peak_names, sites
+from deepscore.data.values import Values
+from deepscore.errors import InputError
+from deepscore.model.calibrate import fit_temperature
+from deepscore.model.linear import fit_linear
+from deepscore.query import paired_peaks
+from deepscore.query.neighbours import Neighbourhoods, Space
+from deepscore.query.paired_peaks import PairedPeaks, learn_peaks
+from deepscore.query.sample import Sample
+from deepscore.query.settings import SETTINGS
+from deepscore.training.fit import fit
+from deepscore.training.reference import prepare
+from deepscore.workflows import annotate as workflow
+from deepscore.workflows.annotate import AnnotateRequest, annotate
+from synthetic import blocks_of, full_model, gene_table, multiome, names, peak_names, quick, silent, sites
 
 FOLDS = 5
 
@@ -40,59 +45,67 @@ def tf_idf(raw, columns):
     return np.log1p(scale * raw / np.maximum(totals, 1)[:, None] * idf)[:, columns]
 
 
-# ------------------------------------------------------------------------------------------------------- Peaks
+# ------------------------------------------------------------------------------------------------- PairedPeaks
 
 
 def test_peaks_of_a_query_are_normalised_by_themselves(raw):
     counts, _ = raw
     counts[17] = 0
-    found = Peaks.of(blocks_of(counts, peak_names(50), rows=13))
+    found = PairedPeaks.of(blocks_of(counts, peak_names(50), rows=13))
     seen = np.flatnonzero(counts.any(axis=0))
     assert found.columns.tolist() == seen.tolist()
     rows = np.array([3, 4, 5, 17, 60, 199])
-    np.testing.assert_allclose(found.rows(rows).toarray(), tf_idf(counts, seen)[rows], rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(found.cells(rows).toarray(), tf_idf(counts, seen)[rows], rtol=1e-4, atol=1e-7)
+    assert found.model_calls is None
 
 
-def test_some_rows_are_those_of_all_rows(raw):
+def test_some_cells_are_those_of_all_cells(raw):
     counts, _ = raw
     data = blocks_of(counts, peak_names(50), rows=13)
-    found = Peaks.of(data)
+    found = PairedPeaks.of(data)
     every = found.recipe.matrix(data, found.columns, Values("counts")).toarray()
-    np.testing.assert_array_equal(found.rows(np.arange(200)).toarray(), every)
+    np.testing.assert_array_equal(found.cells(np.arange(200)).toarray(), every)
     for rows in (np.array([7]), np.arange(50, 140), np.array([0, 2, 3, 150])):
-        np.testing.assert_array_equal(found.rows(rows).toarray(), every[rows])
+        np.testing.assert_array_equal(found.cells(rows).toarray(), every[rows])
 
 
 def test_peaks_without_counts_are_refused():
     with pytest.raises(InputError) as caught:
-        Peaks.of(blocks_of(np.zeros((20, 50)), peak_names(50)))
+        PairedPeaks.of(blocks_of(np.zeros((20, 50)), peak_names(50)))
     assert caught.value.code == "empty_data"
 
 
-def test_the_peaks_that_most_cells_have_are_used(raw, monkeypatch):
-    counts, _ = raw
-    monkeypatch.setitem(taught.DEFAULT_FEATURES, "peaks", 20)
-    found = Peaks.of(blocks_of(counts, peak_names(50)))
-    detected = (counts > 0).sum(axis=0)
-    assert len(found.columns) == 20
-    assert detected[found.columns].min() >= np.delete(detected, found.columns).max()
-    assert (np.diff(found.columns) > 0).all()
-    np.testing.assert_allclose(
-        found.rows(np.arange(200)).toarray(), tf_idf(counts, found.columns), rtol=1e-4, atol=1e-7
-    )
+def test_peaks_that_are_no_counts_are_refused(raw):
+    with pytest.raises(InputError) as caught:
+        PairedPeaks.of(blocks_of(raw[0] * 0.37, peak_names(50)))
+    assert caught.value.code == "scaled_data"
 
 
-# ------------------------------------------------------------------------------------------------------- teach
+def test_the_10000_peaks_that_most_cells_have_are_used():
+    cells_with = 1 + np.arange(10_050) % 7  # 7 cells; in 1,435 of the peaks there is one
+    counts = (np.arange(7)[:, None] < cells_with).astype(np.float32)
+    found = PairedPeaks.of(blocks_of(counts, peak_names(10_050)))
+    few = np.flatnonzero(cells_with == 1)
+    assert found.columns.tolist() == sorted({*range(10_050)} - {*few[-50:].tolist()})  # of equal ones the first
+    np.testing.assert_allclose(found.cells(np.arange(7)).toarray(), tf_idf(counts, found.columns), rtol=1e-4, atol=1e-7)
+
+
+# ------------------------------------------------------------------------------------------------- learn_peaks
 
 
 @pytest.fixture
 def lesson(raw, rng):
-    """Return normalised peaks, and probabilities that are right for four cells of five."""
+    """Return the peaks of a query, and probabilities that are right for four cells of five."""
     counts, types = raw
-    peaks = sp.csr_matrix(tf_idf(counts, np.arange(49)), dtype=np.float32)
+    paired = PairedPeaks.of(blocks_of(counts, peak_names(50)))
     said = np.where(rng.random(200) < 0.2, rng.integers(0, 3, 200), types)
-    probabilities = np.eye(3)[said] * 0.7 + 0.1
-    return peaks, probabilities, types
+    return paired, np.eye(3)[said] * 0.7 + 0.1, types
+
+
+def sample_of(rows, whole):
+    """Return a sample of so many cells of a query; of their gene activity nothing counts here."""
+    x = sp.csr_matrix((len(rows), 30), dtype=np.float32)
+    return Sample(full_model(), x, np.zeros(len(rows), np.intp), 1, np.ones(30, bool), rows, whole)
 
 
 def refitted(peaks, codes, fold):
@@ -108,67 +121,91 @@ def refitted(peaks, codes, fold):
     return logits, by_all
 
 
-def near(peaks, probabilities, whole):
-    """Weigh probabilities by the neighbours in the LSI of the peaks; test_neighbours.py has these."""
-    one = np.zeros(peaks.shape[0], np.intp)
-    space = Space.of(peaks, one, 1, whole=whole, chromatin=True)
-    votes = Neighbourhoods.of(space, probabilities, np.ones(len(one))).votes(peaks, one, 0)[0]
-    return normalised(probabilities * np.sqrt((votes + 0.02) / (probabilities.mean(axis=0) + 0.02)))
-
-
-def normalised(rows):
+def summed_to_one(rows):
     return rows / rows.sum(axis=1, keepdims=True)
 
 
+def near(peaks, probabilities, whole):
+    """Weigh probabilities by the neighbours in the LSI of the peaks; test_neighbours.py has these."""
+    one = np.zeros(peaks.shape[0], np.intp)
+    space = Space.of(peaks, one, 1, whole=whole, latent=True)
+    return Neighbourhoods.of(space, probabilities, np.ones(len(one))).reweigh(probabilities, peaks, one)[0]
+
+
+def by_neighbours(peaks, probabilities):
+    """Return what the neighbours in the LSI of the peaks say, from plain means."""
+    one = np.zeros(peaks.shape[0], np.intp)
+    votes = Space.of(peaks, one, 1, whole=True, latent=True).average(probabilities)
+    return summed_to_one(probabilities * np.sqrt((votes + 0.02) / (probabilities.mean(axis=0) + 0.02)))
+
+
+def test_neighbours_by_peaks_are_asked_first(lesson):
+    paired, probabilities, _ = lesson
+    certain = replace(paired, model_calls=np.full((200, 3), 1 / 3))  # says nothing
+    view = learn_peaks(sample_of(np.arange(200), True), certain, probabilities)
+    found = view.reweigh(probabilities, None, 0)
+    expected = by_neighbours(paired.cells(np.arange(200)), probabilities)
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+    assert np.abs(found - probabilities).max() > 0.1
+
+
 @pytest.mark.parametrize("whole", [True, False])
-def test_teaching_equals_refitting_by_hand(lesson, whole):
-    peaks, probabilities, types = lesson
+def test_learning_from_calls_equals_refitting_by_hand(lesson, whole):
+    paired, probabilities, types = lesson
+    peaks = paired.cells(np.arange(200))
     fold = np.random.default_rng(0).permutation(200) % FOLDS
     first = result = near(peaks, probabilities, whole)
+    rounds = []
     for _ in range(2):
         codes = result.argmax(axis=1)
         logits, by_all = refitted(peaks, codes, fold)
         temperature = fit_temperature(logits.astype(np.float32), codes)
         votes = softmax(logits / temperature, axis=1)
         overall = votes.mean(axis=0)
-        result = normalised(first * (votes + 0.02) / (overall + 0.02))
-    view, found, agreement = teach(peaks, probabilities, whole=whole)
-    np.testing.assert_allclose(found, result, atol=1e-4)
+        result = summed_to_one(first * (votes + 0.02) / (overall + 0.02))
+        rounds.append(codes)
+    assert (rounds[0] != rounds[1]).any()  # the second round learns from what the first has said
+    view = learn_peaks(sample_of(np.arange(200), whole), paired, probabilities)
     np.testing.assert_allclose(view.overall, overall, atol=1e-4)
-    expected = [(votes.argmax(1) == some.argmax(1)).mean() for some in (first, result)]
-    assert agreement == pytest.approx(np.mean(expected), abs=0.006)
-    if not whole:
+    if whole:
+        np.testing.assert_allclose(view.votes, votes, atol=1e-4)
+    else:
         assert view.votes is None
         votes = softmax(by_all / temperature, axis=1)
-    some = normalised(first * (votes + 0.02) / (overall + 0.02))[30:50]
-    np.testing.assert_allclose(view.lift(probabilities[30:50], peaks[30:50], 30), some, atol=2e-4)
-    assert (found.argmax(axis=1) == types).mean() > (probabilities.argmax(axis=1) == types).mean() + 0.05
+    expected = summed_to_one(first * (votes + 0.02) / (overall + 0.02))
+    np.testing.assert_allclose(view.reweigh(probabilities, peaks, 0), expected, atol=2e-4)
+    np.testing.assert_allclose(view.reweigh(probabilities[30:50], peaks[30:50], 30), expected[30:50], atol=2e-4)
+    assert (expected.argmax(axis=1) == types).mean() > (probabilities.argmax(axis=1) == types).mean() + 0.05
 
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_model_of_peaks_takes_the_place_of_the_regression(lesson, rng, whole):
-    peaks, probabilities, _ = lesson
-    table, rows = rng.dirichlet(np.ones(3), 300), np.sort(rng.permutation(300)[:200])
-    view, found, agreement = teach(peaks, probabilities, whole=whole, told=(table, rows))
-    votes = table[rows]
-    first = near(peaks, probabilities, whole)
-    expected = normalised(first * (votes + 0.02) / (votes.mean(axis=0) + 0.02))
-    np.testing.assert_allclose(found, expected, atol=1e-9)
-    agree = [(votes.argmax(1) == some.argmax(1)).mean() for some in (first, expected)]
-    assert agreement == pytest.approx(np.mean(agree))
+    paired, probabilities, _ = lesson
+    rows = np.arange(200) if whole else np.sort(rng.permutation(200)[:120])
+    told, probabilities = rng.dirichlet(np.ones(3), 200), probabilities[rows]
+    view = learn_peaks(sample_of(rows, whole), replace(paired, model_calls=told), probabilities)
     assert view.regression is None
-    np.testing.assert_array_equal(view.votes, table)
+    np.testing.assert_array_equal(view.votes, told)
+    peaks = paired.cells(rows)
+    first = near(peaks, probabilities, whole)[20:30]
+    overall = told[rows].mean(axis=0)
+    np.testing.assert_allclose(view.overall, overall)
+    start = 20 if whole else 100  # where the cells are in the query
+    expected = summed_to_one(first * (told[start : start + 10] + 0.02) / (overall + 0.02))
+    found = view.reweigh(probabilities[20:30], peaks[20:30], start)
+    np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("part", range(FOLDS))
 def test_no_cell_is_called_by_what_its_own_fold_has_taught(lesson, part):
-    peaks, probabilities, _ = lesson
+    paired, probabilities, _ = lesson
+    peaks = paired.cells(np.arange(200))
     fold = np.random.default_rng(3).permutation(200) % FOLDS
     codes = probabilities.argmax(axis=1)
     scale = GroupSums(1, peaks.shape[1]).add(peaks, np.zeros(200, np.intp)).pooled()
 
     def logits(codes):
-        return taught._cross_fitted(peaks, codes, 3, fold, scale, np.random.default_rng(0))[0]
+        return paired_peaks._cross_fitted(peaks, codes, 3, fold, scale, np.random.default_rng(0))[0]
 
     wrong = np.where(fold == part, (codes + 1) % 3, codes)
     one, other = logits(codes), logits(wrong)
@@ -177,9 +214,10 @@ def test_no_cell_is_called_by_what_its_own_fold_has_taught(lesson, part):
 
 
 def test_a_label_that_no_cell_has_stays_possible(lesson):
-    peaks, probabilities, _ = lesson
+    paired, probabilities, _ = lesson
     wide = np.column_stack([probabilities * 0.9, np.full(200, 0.1)])
-    view, found, _ = teach(peaks, wide, whole=True)
+    view = learn_peaks(sample_of(np.arange(200), True), paired, wide)
+    found = view.reweigh(wide, None, 0)
     assert found.shape == (200, 4)
     assert np.isfinite(found).all()
     np.testing.assert_allclose(found.sum(axis=1), 1)
@@ -188,18 +226,27 @@ def test_a_label_that_no_cell_has_stays_possible(lesson):
 
 
 def test_one_label_for_all_cells_stays_one_label(lesson):
-    peaks, _, _ = lesson
+    paired, _, _ = lesson
     certain = np.tile([0.8, 0.1, 0.1], (200, 1))
-    _, found, agreement = teach(peaks, certain, whole=True)
+    found = learn_peaks(sample_of(np.arange(200), True), paired, certain).reweigh(certain, None, 0)
     assert (found.argmax(axis=1) == 0).all()
-    assert agreement == 1
 
 
-def test_teaching_twice_gives_the_same(lesson):
-    peaks, probabilities, _ = lesson
-    one, other = (teach(peaks, probabilities, whole=True) for _ in range(2))
-    np.testing.assert_array_equal(one[1], other[1])
-    assert one[2] == other[2]
+def test_learning_twice_gives_the_same(lesson):
+    paired, probabilities, _ = lesson
+    one, other = (
+        learn_peaks(sample_of(np.arange(200), True), paired, probabilities).reweigh(probabilities, None, 0)
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(one, other)
+
+
+def test_a_power_of_0_leaves_the_regression_out(lesson):
+    paired, probabilities, _ = lesson
+    alone = replace(SETTINGS, peaks_power=0.0)
+    view = learn_peaks(sample_of(np.arange(200), True), paired, probabilities, alone)
+    expected = by_neighbours(paired.cells(np.arange(200)), probabilities)
+    np.testing.assert_allclose(view.reweigh(probabilities, None, 0), expected, atol=1e-9)
 
 
 # --------------------------------------------------------------------------------------------------- annotation
@@ -208,55 +255,57 @@ def test_teaching_twice_gives_the_same(lesson):
 @pytest.fixture(scope="module")
 def of_rna():
     """Return a model of RNA; tests must not change it."""
-    reference, _ = multiome(1)
-    ds = deepscore.DeepScore((16,), list(reference.var_names), epochs=10, batch_size=32, lr=0.01)
-    return ds.set_reference(reference, "cell_type").train(progress=False)._trained()
+    data = multiome(1)[0]
+    config = quick(common_features=tuple(data.var_names), hidden_nodes=(16,), epochs=10, lr=0.01)
+    return fit(prepare(blocks_of(data.X), data.obs["cell_type"].to_numpy(object), config), config, silent())
 
 
 @pytest.fixture(scope="module")
 def noisy():
     """Return gene activity that says little, peaks that say more, and the truth."""
     atac = multiome(3, 600, depth=0.1, distal=3.0)[1]
-    activity = deepscore.gene_activity(atac, gene_table())
     cells = atac.obs_names.to_numpy(object)
-    halves = (blocks_of(activity.X, activity.var_names.to_numpy(object), cells), blocks_of(atac.X, sites(), cells))
+    genes = gene_table()
+    activity = np.zeros((600, len(genes)))  # counts of the promoter and of the peak in the body
+    activity += atac.X[:, : len(genes)].toarray() + atac.X[:, len(genes) : 2 * len(genes)].toarray()
+    halves = (blocks_of(activity, names("GENE", len(genes)), cells), blocks_of(atac.X, sites(), cells))
     return *halves, atac.obs["cell_type"].to_numpy(object)
 
 
-def sampled(monkeypatch, sample):
-    if sample:
-        monkeypatch.setattr(annotate, "WHOLE", 0)
-        monkeypatch.setattr(annotate, "SAMPLE", sample)
+def annotated(model, query, threshold=0.5, settings=SETTINGS, *, peaks=None, **options):
+    return annotate(model, query, AnnotateRequest(threshold=threshold, **options), peaks=peaks, settings=settings)
 
 
-@pytest.mark.parametrize(("sample", "gain"), [(0, 0.05), (400, 0.04)], ids=["whole", "sample"])
-def test_peaks_improve_calls_by_noisy_activity(of_rna, noisy, sample, gain, monkeypatch):
+SAMPLE = replace(SETTINGS, whole=0, sample=400)
+WHOLE_OR_SAMPLE = pytest.mark.parametrize("settings", [SETTINGS, SAMPLE], ids=["whole", "sample"])
+
+
+@pytest.mark.parametrize(("settings", "gain"), [(SETTINGS, 0.05), (SAMPLE, 0.04)], ids=["whole", "sample"])
+def test_peaks_improve_calls_by_noisy_activity(of_rna, noisy, settings, gain):
     activity, peaks, truth = noisy
-    sampled(monkeypatch, sample)
-    alone = annotate_blocks(of_rna, activity, 0.0, probabilities=True)
-    both = annotate_blocks(of_rna, activity, 0.0, peaks=peaks, probabilities=True)
+    alone = annotated(of_rna, activity, 0.0, settings, probabilities=True)
+    both = annotated(of_rna, activity, 0.0, settings, peaks=peaks, probabilities=True)
     assert (both.calls == truth).mean() > (alone.calls == truth).mean() + gain
     np.testing.assert_allclose(both.probabilities.sum(axis=1), 1)
     assert both.raw.tolist() == alone.raw.tolist()  # the network has no peaks
 
 
-@pytest.mark.parametrize("sample", [0, 400], ids=["whole", "sample"])
+@WHOLE_OR_SAMPLE
 @pytest.mark.parametrize("rows", [50, 600])
-def test_the_size_of_blocks_of_peaks_does_not_matter(of_rna, noisy, sample, rows, monkeypatch):
+def test_the_size_of_blocks_of_peaks_does_not_matter(of_rna, noisy, settings, rows):
     activity, peaks, _ = noisy
-    sampled(monkeypatch, sample)
-    one = annotate_blocks(of_rna, activity, peaks=peaks)
-    other = annotate_blocks(of_rna, activity, peaks=blocks_of(peaks.to_csr(), sites(), peaks.cell_names, rows=rows))
+    one = annotated(of_rna, activity, settings=settings, peaks=peaks)
+    in_blocks = blocks_of(peaks.to_csr(), sites(), peaks.cell_names, rows=rows)
+    other = annotated(of_rna, activity, settings=settings, peaks=in_blocks)
     assert one.calls.tolist() == other.calls.tolist()
     np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
 
 
 def test_cells_stream_by_with_their_peaks(of_rna, noisy, monkeypatch):
     activity, peaks, _ = noisy
-    sampled(monkeypatch, 400)
-    one = annotate_blocks(of_rna, activity, peaks=peaks)
-    monkeypatch.setattr(annotate, "CELLS_PER_CALL", 64)
-    other = annotate_blocks(of_rna, activity, peaks=peaks)
+    one = annotated(of_rna, activity, settings=SAMPLE, peaks=peaks)
+    monkeypatch.setattr(workflow, "CELLS_PER_CALL", 64)
+    other = annotated(of_rna, activity, settings=SAMPLE, peaks=peaks)
     np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
     assert one.calls.tolist() == other.calls.tolist()
 
@@ -264,8 +313,8 @@ def test_cells_stream_by_with_their_peaks(of_rna, noisy, monkeypatch):
 def test_few_cells_are_called_without_their_peaks(of_rna, noisy):
     activity, peaks, _ = noisy
     some = np.arange(19)
-    one = annotate_blocks(of_rna, activity.take(some), peaks=peaks.take(some))
-    np.testing.assert_array_equal(one.scores, annotate_blocks(of_rna, activity.take(some)).scores)
+    one = annotated(of_rna, activity.take(some), peaks=peaks.take(some))
+    np.testing.assert_array_equal(one.scores, annotated(of_rna, activity.take(some)).scores)
     more = np.arange(25)
-    found = annotate_blocks(of_rna, activity.take(more), peaks=peaks.take(more))
+    found = annotated(of_rna, activity.take(more), peaks=peaks.take(more))
     assert np.isfinite(found.scores).all()

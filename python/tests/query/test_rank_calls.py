@@ -7,11 +7,18 @@ import pytest
 import scipy.sparse as sp
 from scipy.stats import spearmanr
 
-from deepscore.query import rank_calls as ranks
-from deepscore.query.rank_calls import called_by_ranks
-from synthetic import normalised, study
+from deepscore.query.rank_calls import call_by_ranks
+from deepscore.query.sample import Sample
+from deepscore.query.settings import SETTINGS
+from synthetic import full_model, normalised, study
 
 MIXED = [60, 10, 40, 30, 10]
+
+
+def sample_of(model, x, present=None):
+    n, n_features = x.shape
+    present = np.ones(n_features, bool) if present is None else present
+    return Sample(model, x, np.zeros(n, np.intp), 1, present, np.arange(n), True)
 
 
 def slow_correlations(x, profiles, present, n_markers):
@@ -31,22 +38,32 @@ def slow_correlations(x, profiles, present, n_markers):
 
 @pytest.mark.parametrize("n_markers", [2, 10, 1000])
 @pytest.mark.parametrize("missing", [0, 90])
-def test_a_cell_has_the_label_of_the_profile_of_highest_rank_correlation(of_study, monkeypatch, n_markers, missing):
-    monkeypatch.setattr(ranks, "MARKERS", n_markers)
+def test_a_cell_has_the_label_of_the_profile_of_highest_rank_correlation(of_study, n_markers, missing):
     x, present = normalised(of_study, study(3, MIXED, 0.5)[0]), np.arange(150) >= missing
-    found = called_by_ranks(x, of_study.profiles, present)
+    found = call_by_ranks(sample_of(of_study, x, present), replace(SETTINGS, rank_markers=n_markers))
     correlations = slow_correlations(x, of_study.profiles, present, n_markers)
     np.testing.assert_allclose(correlations[np.arange(len(found)), found], correlations.max(axis=1), atol=1e-9)
     assert len(set(found)) == 5
 
 
+def test_the_50_most_raised_features_of_each_label_against_each_other_are_ranked(rng):
+    model = full_model(n_features=500)
+    x = sp.csr_matrix(rng.gamma(1, 1, (120, 500)) * (rng.random((120, 500)) < 0.7))  # like no label: each feature tells
+    found = call_by_ranks(sample_of(model, x))
+    correlations = slow_correlations(x, model.profiles, np.ones(500, bool), 50)
+    np.testing.assert_allclose(correlations[np.arange(120), found], correlations.max(axis=1), atol=1e-9)
+    for other in (49, 51):
+        fewer = slow_correlations(x, model.profiles, np.ones(500, bool), other)
+        assert (fewer.argmax(axis=1) != correlations.argmax(axis=1)).any()
+
+
 def test_only_the_order_of_a_cells_values_counts(of_study):
     counts, codes = study(3, MIXED, 0.8)
-    x, everywhere = normalised(of_study, counts), np.ones(150, bool)
-    found = called_by_ranks(x, of_study.profiles, everywhere)
+    x = normalised(of_study, counts)
+    found = call_by_ranks(sample_of(of_study, x))
     assert (found == codes).mean() > 0.9
-    bent = sp.diags(np.linspace(0.1, 9, len(codes))) @ x.power(3)  # each cell by another factor
-    np.testing.assert_array_equal(called_by_ranks(sp.csr_matrix(bent), of_study.profiles, everywhere), found)
+    bent = sp.csr_matrix(sp.diags(np.linspace(0.1, 9, len(codes))) @ x.power(3))  # each cell by another factor
+    np.testing.assert_array_equal(call_by_ranks(sample_of(of_study, bent)), found)
 
 
 def test_stored_zeros_and_empty_cells_are_zeros_like_any_other(of_study):
@@ -56,14 +73,14 @@ def test_stored_zeros_and_empty_cells_are_zeros_like_any_other(of_study):
     cell, feature = np.indices(dense.shape)
     stored = sp.csr_matrix((dense.ravel(), (cell.ravel(), feature.ravel())), shape=dense.shape)
     assert stored.nnz > x.nnz
-    found, plain = (called_by_ranks(values, of_study.profiles, np.ones(150, bool)) for values in (stored, x))
+    found, plain = (call_by_ranks(sample_of(of_study, values)) for values in (stored, x))
     np.testing.assert_array_equal(found, plain)
     assert stored.nnz == dense.size  # what is given stays as it is
 
 
 def test_without_any_marker_there_still_is_a_call(of_study):
     x = normalised(of_study, study(3, MIXED, 0.8)[0])
-    flat = replace(of_study.profiles, mean=np.ones_like(of_study.profiles.mean))
-    for profiles, present in ((flat, np.ones(150, bool)), (of_study.profiles, np.zeros(150, bool))):
-        found = called_by_ranks(x, profiles, present)
+    flat = replace(of_study, profiles=replace(of_study.profiles, mean=np.ones_like(of_study.profiles.mean)))
+    for model, present in ((flat, np.ones(150, bool)), (of_study, np.zeros(150, bool))):
+        found = call_by_ranks(sample_of(model, x, present))
         assert found.shape == (x.shape[0],)

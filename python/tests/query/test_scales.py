@@ -1,154 +1,234 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from deepscore.query import scales as queryscale
+from deepscore.data.standardise import Scale
 from deepscore.query.neighbours import Space
-from deepscore.query.scales import Reading, Sample, own_and_shifted, settled
-from deepscore.data.standardise import GroupSums, Scale
+from deepscore.query.rank_calls import call_by_ranks
+from deepscore.query.sample import Sample
+from deepscore.query.scales import choose_scale, mean_scale, neighbour_agreement, own_scale, shifted_scale
 from synthetic import normalised, study
 
 OTHER = [200, 5, 60, 30, 5]  # another composition than the reference's, with two rare types
 
 
-def looked_at(model, counts, groups=None, n_groups=1):
+def looked_at(model, counts, batches=None, n_batches=1):
     """Return the sample and its neighbourhoods."""
     x = normalised(model, counts)
-    groups = np.zeros(x.shape[0], np.intp) if groups is None else groups
-    return Sample(model, x, groups, n_groups, np.ones(150, bool)), Space.of(x, groups, n_groups, whole=True)
+    batches = np.zeros(x.shape[0], np.intp) if batches is None else batches
+    sample = Sample(model, x, batches, n_batches, np.ones(150, bool), np.arange(x.shape[0]), True)
+    return sample, Space.of(x, batches, n_batches, whole=True)
 
 
-def slow_alike(weights, calls, groups, n_groups):
-    """Count, cell by cell, how often neighbours have its label."""
-    alike = np.zeros(n_groups)
-    for cell, group in enumerate(groups):
-        same = sum(w for w, label in zip(weights[cell], calls, strict=True) if label == calls[cell])
-        alike[group] += same if weights[cell].any() else 1
-    return alike / np.maximum(np.bincount(groups, minlength=n_groups), 1)
+def with_empty_cells(seed, shift):
+    """Return counts of a composition other than the reference's, of which the last 40 cells are empty."""
+    counts, codes = study(seed, OTHER, shift)
+    return sp.vstack([counts[:-40], sp.csr_matrix((40, 150))], format="csr"), codes
 
 
-def slow_shift(model, x, groups, n_groups, labels, weights):
-    """Move the reference's centre, batch by batch, by what the labels do not explain; on dense arrays."""
-    dense, profiles = x.toarray().astype(float), model.profiles
-    filled = dense.any(axis=1)
-    own = GroupSums(n_groups, x.shape[1]).add(x[filled], groups[filled]).by_group(groups, model.scale())
+def slow_own(model, sample, cells):
+    """Average batch by batch on dense arrays; the reference counts like 50 cells of each."""
+    dense = sample.x.toarray().astype(float)
+    centre, deviation = np.zeros((2, sample.n_batches, dense.shape[1]))
+    for batch in range(sample.n_batches):
+        of_batch = dense[[cell for cell in cells if sample.batches[cell] == batch]]
+        n = len(of_batch)
+        mean, variance = (of_batch.mean(axis=0), of_batch.var(axis=0)) if n else (0, 0)
+        centre[batch] = (n * mean + 50 * model.mean) / (n + 50)
+        deviation[batch] = np.sqrt((n * (variance + 0.01) + 50 * model.deviation.astype(float) ** 2) / (n + 50))
+    return centre, deviation
+
+
+def slow_shifted(model, sample, labels, cells):
+    """Move the reference's centre, batch by batch, by what the labels do not explain; 20 cells have no shift."""
+    dense, profiles = sample.x.toarray().astype(float), model.profiles
     means = [
         np.average(profiles.mean[profiles.owner == i], axis=0, weights=profiles.cells[profiles.owner == i])
         for i in range(len(model.labels))
     ]
-    centre = np.tile(model.mean.astype(float), (n_groups, 1))
-    deviation = np.tile(model.deviation, (n_groups, 1))
-    others = model.logits(x, own).argmax(axis=1)
-    worse = np.subtract(*(slow_alike(weights, calls, groups, n_groups) for calls in (others, labels)))
-    for group in range(n_groups):
-        cells = np.flatnonzero((groups == group) & filled)
-        if len(cells):
-            share = min(max(2.5 * worse[group], 0), 1)
-            by_label, by_other = (np.mean([means[calls[cell]] for cell in cells], axis=0) for calls in (labels, others))
-            explained = (1 - share) * by_label + share * by_other
-            centre[group] += len(cells) / (len(cells) + 20) * (dense[cells].mean(axis=0) - explained)
-    return own, Scale(centre.astype(np.float32), deviation, groups), worse
+    centre = np.tile(model.mean.astype(float), (sample.n_batches, 1))
+    for batch in range(sample.n_batches):
+        of_batch = [cell for cell in cells if sample.batches[cell] == batch]
+        if of_batch:
+            shift = dense[of_batch].mean(axis=0) - np.mean([means[labels[cell]] for cell in of_batch], axis=0)
+            centre[batch] += shift * len(of_batch) / (len(of_batch) + 20)
+    return centre, np.tile(model.deviation.astype(float), (sample.n_batches, 1))
 
 
-def slow_share(model, x, groups, n_groups, own, shifted, weights):
-    """Count, cell by cell, how often neighbours have its label by each scale, and how often both paths give it."""
-    differ, alike = np.zeros((2, n_groups)), []
-    for i, scale in enumerate((own, shifted)):
-        alike.append(slow_alike(weights, model.logits(x, scale).argmax(axis=1), groups, n_groups))
-        hidden, linear = (path.argmax(axis=1) for path in model.paths(x, scale))
-        for cell, group in enumerate(groups):
-            differ[i, group] += hidden[cell] != linear[cell]
-    n = np.bincount(groups, minlength=n_groups)
-    shares = np.zeros(n_groups)
-    for group in np.flatnonzero(n):
-        more_alike, more_differ = alike[1][group] - alike[0][group], np.diff(differ[:, group])[0] / n[group]
-        trust, told = 20 * n[group] / (n[group] + 50), min(max((0.35 - differ[1, group] / n[group]) / 0.1, 0), 1)
-        by_neighbours = min(max(0.5 - trust * more_alike, 0), 0.5)
-        shares[group] = min(max(by_neighbours + trust * told * more_differ, 0), 1)
-    return shares
+def slow_agreement(weights, calls, batches, n_batches):
+    """Count, cell by cell, how often neighbours have its label; a cell without neighbours agrees with itself."""
+    alike = np.zeros(n_batches)
+    for cell, batch in enumerate(batches):
+        same = sum(w for w, label in zip(weights[cell], calls, strict=True) if label == calls[cell])
+        alike[batch] += same if weights[cell].any() else 1
+    return alike / np.maximum(np.bincount(batches, minlength=n_batches), 1)
+
+
+def standardised(sample, centre, deviation):
+    return (sample.x.toarray() - centre[sample.batches]) / deviation[sample.batches]
+
+
+def as_scale(sample, centre, deviation):
+    return Scale(centre.astype(np.float32), deviation.astype(np.float32), sample.batches)
+
+
+# ------------------------------------------------------------------------------------------------ the two scales
+
+
+BATCHES = pytest.mark.parametrize(("batches", "n_batches"), [([0], 1), ([0, 1, 1, 1], 2), ([0, 2], 3)])
+
+
+@BATCHES
+def test_the_own_scale_is_that_of_some_cells_of_a_batch_and_near_the_reference_s_where_they_are_few(
+    of_study, batches, n_batches
+):
+    sample, _ = looked_at(of_study, study(3, OTHER, 0.8)[0], np.resize(batches, 300), n_batches)
+    for cells in (np.arange(300), np.arange(0, 300, 7)):
+        found, (centre, deviation) = own_scale(sample, cells), slow_own(of_study, sample, cells)
+        np.testing.assert_allclose(found.centre, centre, atol=1e-4)
+        np.testing.assert_allclose(found.deviation, deviation, atol=1e-4)
+    np.testing.assert_array_equal(own_scale(sample).centre, own_scale(sample, np.arange(300)).centre)
 
 
 @pytest.mark.parametrize("wrong", [3, 50])
+@BATCHES
+def test_the_shifted_scale_is_moved_by_what_labels_do_not_explain(of_study, batches, n_batches, wrong):
+    counts, codes = with_empty_cells(3, 0.8)
+    sample, _ = looked_at(of_study, counts, np.resize(batches, 300), n_batches)
+    labels, cells = np.where(np.arange(300) % wrong, codes, 3), np.arange(260)
+    found, (centre, deviation) = shifted_scale(sample, labels, cells), slow_shifted(of_study, sample, labels, cells)
+    np.testing.assert_allclose(found.centre, centre, atol=1e-4)
+    np.testing.assert_allclose(found.deviation, deviation, atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 20, 100])
+def test_the_shift_of_a_batch_counts_as_20_cells_without_one_do(of_study, n):
+    counts, codes = study(3, [30] * 5, 1.0)
+    sample, _ = looked_at(of_study, counts)
+    cells = np.arange(n)
+    moved = shifted_scale(sample, codes, cells).centre[0] - of_study.mean
+    mean = sample.x[:n].toarray().mean(axis=0) - of_study.profiles.label_means()[codes[:n]].mean(axis=0)
+    assert np.polyfit(mean, moved, 1)[0] == pytest.approx(n / (n + 20), abs=1e-4)
+
+
+# -------------------------------------------------------------------------------------------- between the two
+
+
 @pytest.mark.parametrize("shift", [0.8, 1.3])
-@pytest.mark.parametrize(("groups", "n_groups"), [([0], 1), ([0, 1], 2), ([0, 2], 3)])
-def test_the_scale_lies_between_the_own_one_and_that_of_the_composition(of_study, groups, n_groups, shift, wrong):
-    counts, codes = study(3, OTHER, shift)
-    counts = sp.vstack([counts[:-40], sp.csr_matrix((40, 150))], format="csr")  # some cells are empty
-    sample, space = looked_at(of_study, counts, np.resize(groups, len(codes)), n_groups)
-    x, groups = sample.x, sample.groups
-    labels = np.where(np.arange(len(codes)) % wrong, codes, 3)  # not all of them right
-    scale = settled(sample, *own_and_shifted(sample, labels, space), space)
-    weights = space.weights.toarray()
-    own, shifted, worse = slow_shift(of_study, x, groups, n_groups, labels, weights)
-    assert (worse.max() > 0.05) == (wrong == 3)
-    dense = x.toarray()
-    one = (dense - own.centre[groups]) / own.deviation[groups]
-    other = (dense - shifted.centre[groups]) / shifted.deviation[groups]
-    found = (dense - scale.centre[groups]) / scale.deviation[groups]
-    share = slow_share(of_study, x, groups, n_groups, own, shifted, weights)[groups][:, None]
-    assert share.min() < 0.5  # the composition is another one
-    np.testing.assert_allclose(found, share * one + (1 - share) * other, atol=2e-3)
+@BATCHES
+def test_the_scale_lies_between_the_own_and_the_shifted_one(of_study, batches, n_batches, shift):
+    counts, codes = with_empty_cells(3, shift)
+    sample, space = looked_at(of_study, counts, np.resize(batches, len(codes)), n_batches)
+    filled, weights, n = np.arange(260), space.weights.toarray(), np.bincount(sample.batches, minlength=n_batches)
+    scales = (slow_own(of_study, sample, filled), slow_shifted(of_study, sample, call_by_ranks(sample), filled))
+    own, shifted = (
+        slow_agreement(weights, of_study.logits(sample.x, as_scale(sample, *scale)).argmax(axis=1), *of_batches)
+        for scale, of_batches in zip(scales, [(sample.batches, n_batches)] * 2, strict=True)
+    )
+    weight = np.clip(0.5 - 20 * n / (n + 50) * (shifted - own), 0, 0.5)[sample.batches][:, None]
+    assert weight.min() < 0.5  # the composition is another one
+    one, other = (standardised(sample, *scale) for scale in scales)
+    found = choose_scale(sample, space)
+    z = standardised(sample, found.centre, found.deviation)
+    np.testing.assert_allclose(z, weight * one + (1 - weight) * other, atol=1e-3)
 
 
-def read(calls, doubt=0.0):
-    return Reading(None, calls, np.array([doubt]))
+def weight_of_own(sample, scale):
+    """Return for each batch how much of its own scale is in a scale, from what both give."""
+    filled = np.flatnonzero(sample.x.sum(axis=1))
+    own, shifted = own_scale(sample, filled), shifted_scale(sample, call_by_ranks(sample), filled)
+    found, one, other = (standardised(sample, s.centre, s.deviation).astype(float) for s in (scale, own, shifted))
+    weights = []
+    for batch in np.unique(sample.batches):
+        a, b = ((values - other)[sample.batches == batch].ravel() for values in (found, one))
+        weights.append(a @ b / (b @ b))
+    return weights
 
 
-def test_of_scales_that_neighbours_bear_out_alike_both_are_used(of_study):
-    counts, codes = study(3, [60] * 5, 0.8)
-    sample, space = looked_at(of_study, counts)
-    noise = np.where(np.arange(len(codes)) % 3, codes, (codes + 1) % 5)
-    for own, shifted, share in ((codes, codes, 0.5), (codes, noise, 0.5), (noise, codes, 0.0)):
-        assert queryscale._share_of_own(sample, read(own), read(shifted), space) == share
+def pairs_of(sample, more_on, batch):
+    """Return pairs of cells of a batch that have one label on one scale and two on the other."""
+    own, shifted = own_scale(sample), shifted_scale(sample, call_by_ranks(sample), np.arange(len(sample.rows)))
+    one, other = (sample.calls(scale) for scale in (own, shifted))
+    alike, apart = (other, one) if more_on == "shifted" else (one, other)
+    cells = np.flatnonzero(sample.batches == batch)
+    found = []
+    for first in cells:
+        partners = [cell for cell in cells if alike[cell] == alike[first] and apart[cell] != apart[first]]
+        found += [(first, second) for second in partners[:1]]
+    return found
 
 
 @pytest.mark.parametrize(
-    ("own", "shifted", "share"),
+    ("more_on", "pairs", "weights"),
     [
-        (0.1, 0.1, 0.5),
-        (0.1, 0.11, 0.5 + 0.2 * 300 / 350),  # of 300 cells
-        (0.11, 0.1, 0.5 - 0.2 * 300 / 350),
-        (0.1, 0.2, 1.0),
-        (0.2, 0.1, 0.0),
-        (0.29, 0.3, 0.5 + 0.1 * 300 / 350),  # noisy: half as much
-        (0.1, 0.4, 0.5),  # too noisy to tell
+        ("shifted", [0, 0], [0.5, 0.5]),
+        ("shifted", [2, 0], [0.5 - 20 * 2 / 250, 0.5]),  # of 200 cells in the first batch: 200 / 250 * 2 / 200
+        ("shifted", [3, 1], [0.5 - 20 * 3 / 250, 0.5 - 20 * 1 / 90]),  # and of 40 in the second: 40 / 90 * 1 / 40
+        ("shifted", [7, 2], [0.0, 0.5 - 20 * 2 / 90]),
+        ("own", [3, 1], [0.5, 0.5]),
+        ("own", [7, 2], [0.5, 0.5]),
     ],
 )
-def test_the_scale_on_which_the_paths_agree_counts_more(of_study, own, shifted, share):
-    counts, codes = study(3, [60] * 5, 0.8)
-    sample, space = looked_at(of_study, counts)
-    found = queryscale._share_of_own(sample, read(codes, own), read(codes, shifted), space)
-    np.testing.assert_allclose(found, [share])
+def test_the_own_scale_counts_less_the_more_neighbours_share_labels_on_the_shifted_one(
+    of_study, more_on, pairs, weights
+):
+    counts = sp.vstack([study(3, [180, 5, 5, 5, 5], 0.8)[0], study(4, [4, 4, 4, 4, 24], 0.8)[0]], format="csr")
+    sample, space = looked_at(of_study, counts, np.repeat([0, 1], [200, 40]), 2)
+    neighbour = np.arange(240)  # each cell agrees with itself, some with another one
+    for batch, n in enumerate(pairs):
+        found = pairs_of(sample, more_on, batch)
+        assert len(found) >= n
+        for first, second in found[:n]:
+            neighbour[first] = second
+    of_cells = sp.csr_array((np.ones(240), (np.arange(240), neighbour)), shape=(240, 240))
+    scale = choose_scale(sample, replace(space, weights=of_cells))
+    np.testing.assert_allclose(weight_of_own(sample, scale), weights, atol=1e-3)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.8, 1.0])
-def test_between_two_scales_values_are_the_mean_of_both(rng, share):
+def test_without_neighbours_both_scales_count_alike(of_study):
+    sample, _ = looked_at(of_study, study(3, OTHER, 0.8)[0], np.repeat([0, 1], 150), 2)
+    np.testing.assert_allclose(weight_of_own(sample, choose_scale(sample, None)), [0.5, 0.5], atol=1e-3)
+
+
+def test_cells_without_counts_do_not_move_the_scale(of_study):
+    counts, _ = study(3, OTHER, 1.0)
+    alone = choose_scale(looked_at(of_study, counts)[0], None)
+    beside = choose_scale(looked_at(of_study, sp.vstack([counts, sp.csr_matrix((500, 150))], format="csr"))[0], None)
+    np.testing.assert_allclose(beside.centre, alone.centre, atol=1e-5)
+    np.testing.assert_allclose(beside.deviation, alone.deviation, atol=1e-5)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5, 0.8, 1.0])
+def test_between_two_scales_values_are_the_mean_of_both(rng, weight):
     one, other = (
         Scale(rng.normal(0, 1, (2, 4)).astype(np.float32), rng.uniform(0.5, 2, (2, 4)).astype(np.float32))
         for _ in range(2)
     )
-    x, shares = rng.normal(0, 2, (2, 4)), np.array([share, 0.25])
-    found = queryscale._between(one, other, shares)
+    x, weights = rng.normal(0, 2, (2, 4)), np.array([weight, 0.25])
+    found = mean_scale(one, other, weights)
     z, a, b = ((x - scale.centre) / scale.deviation for scale in (found, one, other))
-    np.testing.assert_allclose(z, shares[:, None] * a + (1 - shares[:, None]) * b, atol=1e-5)
+    np.testing.assert_allclose(z, weights[:, None] * a + (1 - weights[:, None]) * b, atol=1e-5)
+    assert found.centre.dtype == found.deviation.dtype == np.float32
 
 
-def test_without_neighbours_both_scales_count_alike(of_study):
-    counts, codes = study(3, OTHER, 0.8)
-    sample, _ = looked_at(of_study, counts)
-    readings = own_and_shifted(sample, codes, None)
-    scale = settled(sample, *readings, None)
-    z, a, b = ((1 - each.centre) / each.deviation for each in (scale, *(reading.scale for reading in readings)))
-    np.testing.assert_allclose(z, (a + b) / 2, atol=1e-4)
+@BATCHES
+def test_agreement_is_how_often_neighbours_have_the_label_of_a_cell(of_study, rng, batches, n_batches):
+    sample, space = looked_at(of_study, study(3, OTHER, 0.8)[0], np.resize(batches, 300), n_batches)
+    weights = space.weights.tolil()
+    weights[[3, 70]] = 0  # two cells have no neighbour
+    space = replace(space, weights=sp.csr_array(weights))
+    calls = rng.integers(0, 5, 300)
+    found = neighbour_agreement(sample, calls, space)
+    np.testing.assert_allclose(found, slow_agreement(weights.toarray(), calls, sample.batches, n_batches))
 
 
-def test_a_reading_is_what_the_network_says_by_a_scale(of_study):
-    groups, (counts, codes) = np.resize([0, 2], 300), study(3, OTHER, 0.8)
-    sample, space = looked_at(of_study, counts, groups, 3)
-    for reading in own_and_shifted(sample, codes, space):
-        np.testing.assert_array_equal(reading.calls, of_study.logits(sample.x, reading.scale).argmax(axis=1))
-        hidden, linear = (path.argmax(axis=1) for path in of_study.paths(sample.x, reading.scale))
-        doubt = [np.mean((hidden != linear)[groups == 0]), 0, np.mean((hidden != linear)[groups == 2])]
-        np.testing.assert_allclose(reading.doubt, doubt)
+def test_agreement_in_clusters_is_that_of_all_cells_of_one(of_study, rng):
+    sample, _ = looked_at(of_study, study(3, OTHER, 0.8)[0])
+    space = Space.of(sample.x, sample.batches, 1, whole=False)
+    calls = rng.integers(0, 5, 300)
+    same = [np.mean(calls[space.clusters == space.clusters[cell]] == calls[cell]) for cell in range(300)]
+    np.testing.assert_allclose(neighbour_agreement(sample, calls, space), [np.mean(same)])

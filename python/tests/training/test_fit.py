@@ -1,26 +1,21 @@
 from __future__ import annotations
 
-import math
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, f1_score, log_loss
+from sklearn.metrics import accuracy_score, f1_score
 
+from deepscore.data.standardise import GroupSums
 from deepscore.model import file as modelfile
 from deepscore.model.calibrate import cross_calibrated, expected_calibration_error, fit_temperature
-from deepscore.support.config import SCHEDULES
-from deepscore.errors import DeepScoreError, EngineError
 from deepscore.model.linear import fit_linear
-from deepscore.model.network import Network
-from deepscore.query.novelty import profiles_of
+from deepscore.model.profiles import profiles_of
+from deepscore.training.fit import fit
+from deepscore.training.held_out import stratified_split
 from deepscore.training.reference import prepare
-from deepscore.data.standardise import GroupSums
-from deepscore.training.fit import fit, stratified_split
 from synthetic import blocks_of, dataset, quick, silent
 
 
@@ -65,48 +60,6 @@ def sizes(model):
     return sum(float(np.abs(weight).sum()) for weight, _ in model.layers)
 
 
-# ------------------------------------------------------------------------------------------------ the split
-
-
-@pytest.mark.parametrize("proportion", [0.0, 0.1, 0.5, 0.9])
-def test_the_split_is_stratified_and_keeps_small_labels(rng, proportion):
-    n = {0: 100, 1: 1, 2: 3, 3: 4, 4: 37}
-    codes = rng.permutation(np.repeat(list(n), list(n.values())))
-    learn, held_out = stratified_split(codes, proportion, rng)
-    assert sorted([*learn, *held_out]) == list(range(len(codes)))
-    for label, count in n.items():
-        expected = max(int(proportion * count), 1) if proportion and count >= 4 else 0
-        assert (codes[held_out] == label).sum() == expected
-        assert (codes[learn] == label).any()
-
-
-def test_the_split_follows_its_generator():
-    codes = np.arange(90) % 3
-    first, again, other = (stratified_split(codes, 0.2, np.random.default_rng(seed))[1] for seed in (1, 1, 2))
-    assert first.tolist() == again.tolist() != other.tolist()
-
-
-def test_no_step_sees_one_cell(prepared, monkeypatch):
-    seen = watch_steps(monkeypatch, lambda network, batch: len(batch.indptr) - 1)
-    n = len(prepared.codes) - stratified_split(prepared.codes, 0.1, np.random.default_rng(0))[1].size
-    fit(prepared, quick(batch_size=n - 1, epochs=1), silent())
-    fit(prepared, quick(batch_size=5, epochs=1), silent())
-    assert min(seen) > 1
-    assert sum(seen) == 2 * n
-
-
-def watch_steps(monkeypatch, look):
-    """Collect what `look` returns before every step of training."""
-    seen, forward = [], Network.forward
-
-    def watched(self, batch, *others):
-        seen.append(look(self, batch))
-        return forward(self, batch, *others)
-
-    monkeypatch.setattr(Network, "forward", watched)
-    return seen
-
-
 # ---------------------------------------------------------------------------------------------------- seeds
 
 
@@ -135,16 +88,6 @@ def test_the_random_state_of_the_caller_does_not_matter(prepared):
 
 
 # -------------------------------------------------------------------------------------------------- add-ons
-
-
-def test_max_norm_holds_after_every_step(prepared, monkeypatch):
-    longest = watch_steps(
-        monkeypatch, lambda network, _: max(float(w.detach().norm(dim=0).max()) for w in network.weights)
-    )
-    fit(prepared, quick(max_norm=0.5, batchnorm=False, lr=0.05), silent())
-    assert len(longest) > 8
-    assert longest[0] > 0.5  # as drawn
-    assert max(longest[1:]) <= 0.5 + 1e-5
 
 
 def test_max_norm_holds_in_the_model(prepared):
@@ -195,19 +138,6 @@ def test_early_stopping_restores_the_best_epoch(noisy):
     assert same(stopped, fit(noisy, quick(epochs=best, **config), silent(**options)))
 
 
-def test_early_stopping_watches_a_tenth_of_the_cells_that_are_not_held_out(noisy):
-    rng, seen = np.random.default_rng(0), []
-    learn, held_out = stratified_split(noisy.codes, 0.1, rng)
-    watched = learn[stratified_split(noisy.codes[learn], 0.1, rng)[1]]
-    options = silent(early_stopping=True)
-    told = fit(noisy, quick(epochs=2), options, lambda _, model: seen.append(model)).training
-    assert told["held_out"]["n_cells"] == len(held_out)
-    for record, model in zip(told["history"], seen, strict=True):
-        probabilities, codes = model.predict_proba(noisy.matrix[watched]), noisy.codes[watched]
-        assert record["val_loss"] == pytest.approx(log_loss(codes, probabilities), rel=1e-4)
-        assert record["val_accuracy"] == pytest.approx(accuracy_score(codes, probabilities.argmax(axis=1)))
-
-
 def test_without_early_stopping_the_last_epoch_is_kept(prepared):
     seen = []
     model = fit(prepared, quick(), silent(), lambda epoch, model: seen.append((epoch, model)))
@@ -222,47 +152,6 @@ def test_the_models_of_earlier_epochs_do_not_change_later(prepared):
     fit(prepared, quick(batchnorm=False), silent(), lambda _, model: kept.append((model, model.layers[0][0].copy())))
     for model, weight in kept:
         np.testing.assert_array_equal(model.layers[0][0], weight)
-
-
-def expected_rates(schedule, lr, history):
-    """Compute plainly which rate each epoch should have had."""
-    n = len(history)
-    if schedule == "constant":
-        return [lr] * n
-    if schedule == "step":
-        return [lr / 2 ** math.floor(3 * i / n) for i in range(n)]
-    if schedule == "cosine":
-        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=lr)
-        course = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=n - 1, eta_min=lr / 20)
-        rates = []
-        for _ in range(n):
-            rates += course.get_last_lr()
-            optimizer.step()
-            course.step()
-        return rates
-    rates, halved = [lr], False
-    for i in range(1, n):  # the losses of the epochs before this one
-        losses = [record["loss"] for record in history[:i]]
-        halved = i > 2 and min(losses[-2:]) >= min(losses[:-2]) and not halved
-        rates.append(rates[-1] / 2 if halved else rates[-1])
-    return rates
-
-
-@pytest.mark.parametrize("schedule", SCHEDULES)
-def test_the_schedule_is_followed(noisy, schedule, monkeypatch):
-    taken, step = [], torch.optim.AdamW.step
-
-    def watched(self, *args, **kwargs):
-        taken.append(self.param_groups[0]["lr"])
-        return step(self, *args, **kwargs)
-
-    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
-    model = fit(noisy, quick(epochs=14, lr=0.05, dropout_rate=0.9), silent(lr_schedule=schedule))
-    history = model.training["history"]
-    rates = [record["lr"] for record in history]
-    assert rates == pytest.approx(expected_rates(schedule, 0.05, history))
-    assert taken == [rate for rate in rates for _ in range(len(taken) // 14)]
-    assert (min(rates) < 0.05) == (schedule != "constant")
 
 
 # -------------------------------------------------------------------------------------------- what is told
@@ -289,7 +178,6 @@ def test_held_out_figures_are_those_of_cells_that_training_never_saw(prepared):
     assert told["n_cells"] == len(cells) == 24
     assert told["accuracy"] == pytest.approx(accuracy_score(codes, calls))
     assert told["macro_f1"] == pytest.approx(f1_score(codes, calls, average="macro"))
-    assert told["agreement"] == (hidden.argmax(axis=1) == linear.argmax(axis=1)).mean()
     np.testing.assert_allclose(model.layers[-1][0], one * seen[-1].layers[-1][0], rtol=1e-5)
     every = fit_linear(prepared.matrix, prepared.codes, 3, model.scale(), np.random.default_rng(3))
     for found, expected in zip(model.linear, every, strict=True):  # fitted once more, on all cells
@@ -308,21 +196,6 @@ def test_without_held_out_cells_nothing_is_told_of_them_and_the_linear_path_has_
     assert model.temperature == 1
     path = fit_linear(reference.matrix, reference.codes, 3, model.scale(), np.random.default_rng(0))
     np.testing.assert_allclose(model.linear[0], 0.75 / 0.37 * path[0], rtol=1e-5)
-
-
-def test_rare_labels_weigh_more_by_the_root_of_their_rarity(prepared, monkeypatch):
-    seen, real = [], torch.nn.functional.cross_entropy
-
-    def watched(logits, codes, weight=None):
-        seen.append(weight)
-        return real(logits, codes, weight)
-
-    monkeypatch.setattr("deepscore.training.fit.cross_entropy", watched)
-    cells = np.concatenate([np.flatnonzero(prepared.codes == label)[:n] for label, n in enumerate((80, 20, 5))])
-    fit(replace(prepared.subset(cells), test_prop=0.0), quick(epochs=1), silent())
-    weight = seen[0].numpy()
-    np.testing.assert_allclose(weight / weight[0], [1, 2, 4], rtol=1e-5)
-    assert (weight * [80, 20, 5]).sum() == pytest.approx(105, rel=1e-5)  # the mean cell weighs 1
 
 
 def test_the_profiles_are_those_of_the_reference(prepared):
@@ -364,43 +237,6 @@ def test_mean_and_deviation_are_those_of_the_cells_learnt_from(prepared):
     np.testing.assert_allclose(model.deviation, np.sqrt(dense.var(axis=0) + 0.01), rtol=1e-4)
 
 
-@pytest.mark.parametrize("progress", [True, False])
-def test_the_progress_bar_shows_loss_and_accuracy(prepared, capsys, progress):
-    model = fit(prepared, quick(), silent(progress=progress))
-    told = capsys.readouterr()
-    last = model.training["history"][-1]
-    for wanted in (f"loss={last['loss']:.3f}", f"accuracy={last['accuracy']:.3f}", "4/4"):
-        assert (wanted in told.err) == progress
-    assert told.out == ""
-
-
-def test_without_tensorboard_it_is_said_what_to_install(prepared, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(EngineError, match=r"pip install tensorboard\.") as caught:
-        fit(prepared, quick(), silent(tensorboard=str(tmp_path)))
-    assert caught.value.code == "missing_package"
-
-
-def test_tensorboard_reads_what_was_written(prepared, tmp_path):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    folder = tmp_path / "board"
-    history = fit(prepared, quick(), silent(tensorboard=folder, early_stopping=True)).training["history"]
-    events = EventAccumulator(str(folder)).Reload()
-    assert set(events.Tags()["scalars"]) == {"loss", "accuracy", "lr", "val_loss", "val_accuracy"}
-    for name in events.Tags()["scalars"]:
-        found = events.Scalars(name)
-        assert [event.step for event in found] == [1, 2, 3, 4]
-        assert [event.value for event in found] == pytest.approx([record[name] for record in history])
-
-
-@pytest.mark.parametrize("device", ["banana", "cuda:99", "meta", "hpu"])
-def test_a_device_that_is_not_there_is_refused(prepared, device):
-    with pytest.raises(DeepScoreError) as caught:
-        fit(prepared, quick(epochs=1, device=device), silent())
-    assert caught.value.code == "bad_argument"
-
-
 @contextmanager
 def double_precision():
     torch.set_default_dtype(torch.float64)
@@ -435,11 +271,6 @@ def test_small_batches_are_trained_on_by_one_thread_and_the_callers_number_comes
     finally:
         torch.set_num_threads(before)
     assert seen == [inside, inside]
-
-
-def test_a_training_that_diverges_is_told(prepared):
-    with pytest.raises(DeepScoreError, match="lr|learning rate"):
-        fit(prepared, quick(epochs=20, lr=10, l2=1e3, batchnorm=False), silent())
 
 
 # -------------------------------------------------------------------------------------------------- quality

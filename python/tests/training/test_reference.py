@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from deepscore.data.modality import MODALITIES, PEAKS, PROTEIN, RNA
 from deepscore.errors import InputError
 from deepscore.features.select import common_features
-from deepscore.training.reference import DEFAULT_FEATURES, Reference, prepare
+from deepscore.training.reference import Reference, prepare
 from synthetic import blocks_of, dataset, log_cp10k, names, peak_names, quick
 
 
@@ -46,15 +48,15 @@ def test_cells_without_a_label_are_told(data, labels, caplog):
 
 
 def test_without_common_features_the_most_variable_ones_are_taken(labels, monkeypatch, data):
-    monkeypatch.setitem(DEFAULT_FEATURES, "rna", 25)
+    monkeypatch.setitem(MODALITIES, "rna", replace(RNA, n_features=25))
     found = prepare(data, labels, quick())
-    assert list(found.features) == common_features(data, [], 25, "variable", "rna")
+    assert list(found.features) == common_features(data, [], 25, "variable", RNA)
 
 
 def test_peaks_have_more_features_by_default(labels, monkeypatch, raw):
-    assert DEFAULT_FEATURES == {"rna": 2000, "protein": 2000, "peaks": 10_000}
-    monkeypatch.setitem(DEFAULT_FEATURES, "peaks", 30)
-    monkeypatch.setitem(DEFAULT_FEATURES, "rna", 20)
+    assert [kind.n_features for kind in (RNA, PROTEIN, PEAKS)] == [2000, 300, 10_000]
+    monkeypatch.setitem(MODALITIES, "peaks", replace(PEAKS, n_features=30))
+    monkeypatch.setitem(MODALITIES, "rna", replace(RNA, n_features=20))
     peaks = blocks_of(raw, peak_names(raw.shape[1]))
     assert len(prepare(peaks, labels, quick()).features) == 30
 
@@ -63,7 +65,7 @@ def test_peaks_have_more_features_by_default(labels, monkeypatch, raw):
 def test_cells_are_scaled_to_the_median_total(raw, labels, times):
     found = prepare(blocks_of(times * raw), labels, quick(common_features=("GENE001", "GENE050")))
     total = min(np.median(times * raw.sum(axis=1)), 1e4)
-    assert found.normalization.scale == pytest.approx(total)
+    assert found.normalization.target_total == pytest.approx(total)
     assert found.feature_share == pytest.approx(raw[:, [1, 50]].sum() / raw.sum(), abs=1e-6)
     np.testing.assert_allclose(found.matrix.toarray(), log_cp10k(raw, total)[:, [1, 50]], rtol=1e-5)
 
@@ -83,14 +85,14 @@ def test_peaks_keep_how_rare_each_of_them_is(raw, labels):
     found = prepare(blocks_of(raw, peaks), labels, quick(common_features=tuple(peaks[[5, 70]])))
     assert (found.modality, found.normalization.method) == ("peaks", "tfidf")
     np.testing.assert_allclose(found.normalization.idf, np.log1p(len(raw) / raw[:, [5, 70]].sum(axis=0)), rtol=1e-6)
-    assert found.normalization.scale == pytest.approx(0.3 * np.median(raw.sum(axis=1)))
+    assert found.normalization.target_total == pytest.approx(0.3 * np.median(raw.sum(axis=1)))
     frequency = raw[:, [5, 70]] / raw.sum(axis=1, keepdims=True)
-    expected = np.log1p(found.normalization.scale * frequency * found.normalization.idf)
+    expected = np.log1p(found.normalization.target_total * frequency * found.normalization.idf)
     np.testing.assert_allclose(found.matrix.toarray(), expected, rtol=1e-5)
 
 
 def test_without_chosen_peaks_those_that_most_cells_have_are_taken(raw, labels, monkeypatch):
-    monkeypatch.setitem(DEFAULT_FEATURES, "peaks", 10)
+    monkeypatch.setitem(MODALITIES, "peaks", replace(PEAKS, n_features=10))
     found = prepare(blocks_of(raw, peak_names(80)), labels, quick())
     detected = (raw > 0).sum(axis=0)
     chosen = np.isin(peak_names(80), found.features)
@@ -125,8 +127,10 @@ def test_a_reference_survives_as_bytes(raw, labels, modality):
             assert (a != b).nnz == 0
             assert a.dtype == b.dtype
         elif field.name == "normalization":
-            assert (a.method, a.scale) == (b.method, b.scale)
-            np.testing.assert_array_equal(a.idf, b.idf)
+            assert (a.method, a.facts()) == (b.method, b.facts())
+            assert a.arrays().keys() == b.arrays().keys()
+            for name, values in a.arrays().items():
+                np.testing.assert_array_equal(values, b.arrays()[name])
         else:
             np.testing.assert_array_equal(a, b)
     assert type(after.test_prop) is float

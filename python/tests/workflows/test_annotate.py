@@ -15,17 +15,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from deepscore.workflows import annotate
-from deepscore.query import view as refine
-from deepscore.workflows.annotate import align, annotate_blocks, vote
 from deepscore.chromatin.peaks import carried_over
-from deepscore.errors import DeepScoreError, InputError
 from deepscore.data.labels import UNCLASSIFIED
-from deepscore.training.reference import prepare
+from deepscore.data.modality import PEAKS
 from deepscore.data.standardise import GroupSums, Scale
+from deepscore.errors import DeepScoreError, InputError
+from deepscore.query.align import locate
+from deepscore.query.settings import SETTINGS
+from deepscore.query.view import learn_view
 from deepscore.training.fit import fit
+from deepscore.training.reference import prepare
+from deepscore.workflows import annotate as annotating
 from synthetic import (
     MARKERS,
+    annotate_blocks,
     blocks_of,
     counts,
     full_model,
@@ -117,10 +120,10 @@ def test_the_query_is_looked_at_with_one_blas_thread(of_study, monkeypatch, erro
         seen.append(threads())
         if error:
             raise error
-        return refine.look(*args, **kwargs)
+        return learn_view(*args, **kwargs)
 
     seen, before = [], threads()
-    monkeypatch.setattr(annotate, "look", look)
+    monkeypatch.setattr(annotating, "learn_view", look)
     with nullcontext() if error is None else pytest.raises(MemoryError):
         annotate_blocks(of_study, blocks_of(study(3, [30] * 5)[0]))
     assert seen == [[1] * len(before)]
@@ -215,12 +218,6 @@ def test_genes_are_found_beside_peaks(model, raw):
     same(annotate_blocks(model, blocks_of(mixed, features)), annotate_blocks(model, blocks_of(raw)))
 
 
-def test_align_returns_columns_in_the_order_of_the_model():
-    query = blocks_of(np.ones((2, 3)), np.array(["c", "a", "x"], object))
-    _, positions = align(np.array(["a", "c", "b"], object), "rna", query)
-    assert positions.tolist() == [1, 0, -1]
-
-
 # ---------------------------------------------------------------------------------------------------- batches
 
 
@@ -270,7 +267,7 @@ def test_names_of_batches_do_not_matter(model, raw):
 @pytest.mark.parametrize("batch", [None, np.array(["a", "b"] * (N_CELLS // 2), object)], ids=["one", "batches"])
 def test_without_refine_each_cell_is_called_by_a_plain_forward_pass(raw, batch):
     model = full_model()
-    dense = log_cp10k(raw, model.normalization.scale)
+    dense = log_cp10k(raw, model.normalization.target_total)
     scale = model.scale()
     if batch is not None:
         groups = (batch == "b").astype(np.intp)
@@ -286,7 +283,7 @@ def test_without_refine_each_cell_is_called_by_a_plain_forward_pass(raw, batch):
 
 
 def test_a_query_gets_the_same_calls_as_counts_and_as_logarithms(of_study):
-    assert of_study.normalization.scale < 1000
+    assert of_study.normalization.target_total < 1000
     matrix, _ = study(2, [40, 60, 5, 40, 30], 0.7)
     as_counts = annotate_blocks(of_study, blocks_of(matrix))
     for logarithms in (log_cp10k(matrix), log_cp10k(matrix, 1e6)):
@@ -359,21 +356,6 @@ def test_groups_get_the_most_frequent_call_of_their_cells(of_study):
     assert (found.group_shares[alone] == 1).all()
 
 
-@pytest.mark.parametrize(
-    ("groups", "winners", "shares"),
-    [
-        (["x", "x", "x", "y"], ["B", "B", "B", "B"], [2 / 3] * 3 + [1]),
-        (["x", "x", "y", "y"], ["B", "B", "B", "B"], [1, 1, 0.5, 0.5]),  # of equal ones the first by name
-        ([None] * 4, ["B", "B", "T", "B"], [1] * 4),
-        (["x", None, "x", "x"], ["B", "B", "B", "B"], [2 / 3, 1, 2 / 3, 2 / 3]),
-    ],
-)
-def test_votes(groups, winners, shares):
-    found = vote(np.array(["B", "B", "T", "B"], object), np.array(groups, object))
-    assert found[0].tolist() == winners
-    np.testing.assert_allclose(found[1], shares)
-
-
 def test_a_call_does_not_change_the_groups(model, raw):
     groups = np.array(["x", None] * (N_CELLS // 2), object)
     annotate_blocks(model, blocks_of(raw), groups=groups)
@@ -398,18 +380,18 @@ def test_arguments_that_make_no_sense_are_refused(model, raw, arguments, code):
 
 @pytest.mark.parametrize("cells_per_call", [1, 20, 10_000])
 def test_joined_blocks_hold_all_cells_in_order(raw, cells_per_call, monkeypatch):
-    monkeypatch.setattr(annotate, "CELLS_PER_CALL", cells_per_call)
+    monkeypatch.setattr(annotating, "CELLS_PER_CALL", cells_per_call)
     parts = [(start, sp.csr_matrix(raw[start : start + 13])) for start in range(0, N_CELLS, 13)]
-    joined = list(annotate.gathered(iter(parts)))
+    joined = list(annotating.gathered(iter(parts)))
     assert (sp.vstack([block for _, block in joined]).toarray() == raw).all()
     assert [start for start, _ in joined] == np.cumsum([0, *(b.shape[0] for _, b in joined[:-1])]).tolist()
     assert min((b.shape[0] for _, b in joined[:-1]), default=cells_per_call) >= cells_per_call
 
 
 def test_joined_blocks_of_dense_cells_stay_small(raw, monkeypatch):
-    monkeypatch.setattr(annotate, "VALUES_PER_BLOCK", 100)
+    monkeypatch.setattr(annotating, "VALUES_PER_BLOCK", 100)
     parts = [(start, sp.csr_matrix(raw[start : start + 1])) for start in range(N_CELLS)]
-    joined = list(annotate.gathered(iter(parts)))
+    joined = list(annotating.gathered(iter(parts)))
     assert (sp.vstack([block for _, block in joined]).toarray() == raw).all()
     for (_, block), (after, _) in itertools.pairwise(joined):
         assert block[:-1].nnz < 100 <= block.nnz
@@ -486,7 +468,7 @@ def test_a_model_of_peaks_calls_them_whatever_the_order_of_its_labels(of_rna, of
 def test_a_label_that_the_model_of_peaks_does_not_know_stays_possible(of_rna, of_peaks, halves):
     query, peaks = halves
     other = replace(of_peaks, labels=("another", *of_peaks.labels[1:]))
-    told = annotate._told(other, peaks, None, of_rna.labels)
+    told = annotating._calls_of(other, peaks, None, of_rna.labels, SETTINGS)
     expected = annotate_blocks(other, peaks, probabilities=True).probabilities
     assert (told[:, of_rna.labels.index(of_peaks.labels[0])] == 0).all()
     for label in of_peaks.labels[1:]:
@@ -580,21 +562,21 @@ def test_genes_beside_other_peaks_are_left_out(of_peaks, cells):
 
 def test_where_most_peaks_have_the_model_s_names_only_names_count(of_peaks, cells):
     features = np.concatenate([sites()[:120], sites(shift=9)[120:]])
-    query, positions = align(of_peaks.feature_names, "peaks", blocks_of(cells[0], features))
+    query, positions = locate(blocks_of(cells[0], features), of_peaks.feature_names, PEAKS)
     assert query.n_features == 240
     assert positions.tolist() == [*range(120), *[-1] * 80]
     fewer = np.concatenate([sites()[:90], sites(shift=9)[90:]])
-    query, positions = align(of_peaks.feature_names, "peaks", blocks_of(cells[0], fewer))
+    query, positions = locate(blocks_of(cells[0], fewer), of_peaks.feature_names, PEAKS)
     assert query.n_features == 201
     assert positions.tolist() == list(range(200))
 
 
 PEAK = st.builds(lambda c, s, w: f"chr{c}:{s}-{s + w}", st.integers(1, 2), st.integers(0, 60), st.integers(1, 12))
-PEAKS = st.lists(PEAK, min_size=1, max_size=8, unique=True)
+SETS = st.lists(PEAK, min_size=1, max_size=8, unique=True)
 
 
 @settings(max_examples=30)
-@given(PEAKS, PEAKS, st.integers(0, 2**32 - 1), st.integers(1, 8))
+@given(SETS, SETS, st.integers(0, 2**32 - 1), st.integers(1, 8))
 def test_carried_counts_keep_at_least_the_total_of_a_cell(own, wanted, seed, rows):
     own, wanted = np.array(["chr1:70-75", "chr2:70-75", *own], object), np.array(["chr1:70-71", *wanted], object)
     values = np.random.default_rng(seed).poisson(0.8, (7, len(own)))

@@ -8,9 +8,9 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from sklearn.model_selection import GroupKFold
 
 import deepscore
+from deepscore.errors import ConfigError, InputError
 from deepscore.workflows import check_reference as check
 from deepscore.workflows.check_reference import whole_batches, within_labels
-from deepscore.errors import ConfigError, InputError
 from synthetic import LABELS, counts, dataset, digest, log_cp10k, multiome, sites
 
 

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 import deepscore
-from deepscore.workflows.annotate import annotate_blocks
-from deepscore.workflows.train_bridge import FEW_CELLS, Bridge, rna_model_of
 from deepscore.errors import DeepScoreError
-from deepscore.training.reference import prepare
 from deepscore.training.fit import fit
-from synthetic import LABELS, blocks_of, gene_table, multiome, silent
+from deepscore.training.reference import prepare
+from deepscore.workflows.train_bridge import FEW_CELLS, BridgeRequest, train_rna_model
+from synthetic import LABELS, annotate_blocks, blocks_of, gene_table, multiome, silent
 
 mudata.set_options(pull_on_update=False)  # else it warns
 
@@ -50,7 +49,7 @@ def right(ds, query, **options):
 
 
 def same(one, other):
-    a, b = one._trained(), other._trained()
+    a, b = one.model, other.model
     assert a.features == b.features
     assert a.labels == b.labels
     for (w1, b1), (w2, b2) in zip(a.layers, b.layers, strict=True):
@@ -65,14 +64,14 @@ def code_of(function, *arguments, **options):
 
 
 def test_chromatin_gets_the_labels_of_rna(bridged, query):
-    assert bridged._trained().modality == "peaks"
+    assert bridged.model.modality == "peaks"
     assert right(bridged, query) > 0.95
 
 
 def test_the_model_is_that_of_the_confident_calls(of_rna, pair):
     rna, atac = pair
     threshold = 0.9999
-    found = annotate_blocks(of_rna._trained(), blocks_of(rna.X, rna.var_names.to_numpy(object)), threshold)
+    found = annotate_blocks(of_rna.model, blocks_of(rna.X, rna.var_names.to_numpy(object)), threshold)
     kept = found.calls != "Unclassified"
     assert 0.3 < kept.mean() < 1
     expected = prepare(
@@ -83,7 +82,7 @@ def test_the_model_is_that_of_the_confident_calls(of_rna, pair):
     )
     expected = fit(expected, deepscore.DeepScore().config, silent())
     ds = deepscore.train_bridge(of_rna, pair, threshold=threshold, progress=False)
-    for one, other in zip(ds._trained().layers, expected.layers, strict=True):
+    for one, other in zip(ds.model.layers, expected.layers, strict=True):
         np.testing.assert_array_equal(one[0], other[0])
     assert ds.manifest["training"]["n_cells"] == kept.sum()
     assert ds.manifest["training"]["n_unlabelled"] == (~kept).sum()
@@ -190,7 +189,8 @@ def test_features_of_a_reference_are_variable_and_shared():
     reference, rna = multiome(1)[0], multiome(2)[0]
     data = blocks_of(reference.X, reference.var_names.to_numpy(object))
     shared = blocks_of(rna.X[:, 20:], rna.var_names.to_numpy(object)[20:])
-    model = rna_model_of(data, reference.obs["cell_type"].to_numpy(object), shared, silent(), 0)
+    request = BridgeRequest(progress=False)
+    model = train_rna_model(data, reference.obs["cell_type"].to_numpy(object), shared, request)
     assert set(model.features) == set(shared.feature_names)
 
 
@@ -199,7 +199,7 @@ def test_features_of_a_reference_are_variable_and_shared():
 
 def test_activity_of_a_multiome(of_rna, pair):
     ds = deepscore.train_bridge(of_rna, pair, "activity", annotation=gene_table(), upstream=1000, progress=False)
-    assert ds._trained().modality == "rna"
+    assert ds.model.modality == "rna"
     assert ds.manifest["training"]["bridge"]["modality"] == "activity"
     query = multiome(3, 90)[1]
     assert right(ds, deepscore.gene_activity(query, gene_table(), 1000)) > 0.95
@@ -318,15 +318,3 @@ def test_what_is_no_model_of_rna_is_refused(pair, tmp_path):
     assert code_of(deepscore.train_bridge, tmp_path / "none.deepscore", pair) == "file_not_found"
     assert code_of(deepscore.train_bridge, multiome(1)[0], pair) == "no_labels"
     assert code_of(deepscore.train_bridge, multiome(1)[0], pair, labels="type") == "column_not_found"
-
-
-def test_a_bridge_has_the_order_of_its_rna():
-    rna, atac = multiome(2, 30)
-    features = [half.var_names.to_numpy(object) for half in (rna, atac)]
-    cells = rna.obs_names.to_numpy(object)
-    order = np.random.default_rng(0).permutation(30)
-    found = Bridge.of(
-        blocks_of(rna.X, features[0], cells), blocks_of(atac.X[order], features[1], cells[order], rows=7), "peaks"
-    )
-    assert found.atac.cell_names.tolist() == cells.tolist()
-    np.testing.assert_array_equal(found.atac.to_csr().toarray(), atac.X.toarray())

@@ -73,7 +73,7 @@ test_that("files that are no usable model are refused, each for its reason", {
   expect_identical(inspect_model(with_header(c(header, charToRaw(" "))))$format_version, 1L)
   expect_code("not_a_model", inspect_model(with_header(c(header, as.raw(0)))))
   expect_code("not_a_model", inspect_model(with_header(replace(header, 20, as.raw(0xff)))))
-  newer <- model_bytes_of(example_manifest(format_version = 4, created_with = "deepscore 9.9"))
+  newer <- model_bytes_of(example_manifest(format_version = 99, created_with = "deepscore 9.9"))
   expect_error(inspect_model(model_file(newer)), "9.9", class = "deepscore_error_newer_version")
   newer <- model_bytes_of(example_manifest(format_version = 2^40))
   expect_code("newer_version", inspect_model(model_file(newer)))

@@ -23,12 +23,12 @@ def bridge(reference, multiome, query, task, seed):
 
 
 def trained(reference, query, task, seed):
-    features = None  # of peaks the reference's own: a cell has too few of any 2,000
-    if task.modality != "peaks":
+    features, kind = None, "protein" if task.modality == "protein" else None  # names do not tell antibodies from genes
+    if task.modality != "peaks":  # of peaks the reference's own: a cell has too few of any 2,000
         n_features = min(2000, reference.var_names.isin(query.var_names).sum())
-        features = deepscore.find_common_features(reference, query, n_features=n_features)
+        features = deepscore.find_common_features(reference, query, n_features=n_features, modality=kind)
     model = deepscore.DeepScore(common_features=features, seed=seed)
-    return model.set_reference(reference, "label").train(progress=False)
+    return model.set_reference(reference, "label", modality=kind).train(progress=False)
 
 
 def annotated(model, query, **options):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Sequence
 
@@ -11,16 +10,15 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..data.blocks import CellBlocks, Names
-from ..support.config import choice, whole
-from ..errors import ConfigError, InputError
 from ..data.names import is_peak
+from ..errors import ConfigError, InputError
+from ..support.checks import choice, whole
+from ..support.notices import logger
 from .fragments import count_fragments
 from .intervals import overlaps, parse_peaks, require_common_chromosomes
 from .peaks import of_counts
 
 __all__ = ["WEIGHTINGS", "activity_blocks", "activity_from_fragments", "gene_regions", "region_weights"]
-
-logger = logging.getLogger("deepscore")
 
 WEIGHTINGS = ("none", "distance")
 # Weighted counts are given in hundredths.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import logging
 import os
 import re
 import zlib
@@ -23,14 +22,13 @@ import pandas as pd
 import scipy.sparse as sp
 from tqdm import tqdm
 
-from ..data.blocks import CellBlocks, Names
-from ..support.config import choice, flag, path_like
 from ..errors import InputError
+from ..support.checks import choice, flag, path_like
 from ..support.files import require_file
+from ..support.notices import logger
 from .intervals import overlaps, require_common_chromosomes
-from .peaks import match, matched_blocks, wanted_intervals
 
-__all__ = ["count_fragments", "count_over"]
+__all__ = ["COUNTING", "count_fragments"]
 
 # About 700,000 lines of text, which are held at once.
 BLOCK_BYTES = 2**25
@@ -39,7 +37,6 @@ COLUMNS = ("chrom", "start", "end", "barcode", "pairs")
 # Every bgzip file ends with this empty block (SAM/BAM format specification, section 4.1.2).
 BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _LINE = re.compile(rb"[^\t]+\t(\d{1,12})\t(\d{1,12})\t[^\t\x80-\xff]+(\t[^\t]+)?")
-logger = logging.getLogger("deepscore")
 
 
 def count_fragments(
@@ -86,28 +83,6 @@ def count_fragments(
     counts = sp.csr_matrix((values, (rows, columns)), shape=(len(wanted), len(intervals)), dtype=np.float32)
     counts.sum_duplicates()
     return counts
-
-
-def count_over(
-    query: CellBlocks,
-    wanted: Names,
-    fragments: str | os.PathLike[str] | None,
-    *,
-    min_overlap: float = 0.1,
-    counting: str = "fragments",
-) -> tuple[sp.csr_matrix, npt.NDArray[np.bool_]]:
-    """Count a query over another set of peaks: from a fragments file, or by overlap from its own peaks.
-
-    Returns
-    -------
-    Cells x peaks, and which of the peaks the query's own cover (of fragments: which have any count).
-    """
-    choice("counting", counting, COUNTING)
-    if fragments is None:
-        found = match(query.feature_names, wanted, min_overlap)
-        return matched_blocks(query, found, wanted).to_csr(), found.covered
-    counts = count_fragments(fragments, wanted_intervals(wanted), query.cell_names.tolist(), counting=counting)
-    return counts, np.diff(counts.tocsc().indptr) > 0
 
 
 def _check_arguments(path: Path, intervals: pd.DataFrame, cells: pd.Index) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,14 +11,13 @@ from urllib.parse import unquote
 import numpy as np
 import pandas as pd
 
-from ..support.config import path_like
 from ..errors import ConfigError, InputError
+from ..support.checks import path_like
 from ..support.files import opened
+from ..support.notices import logger
 from .intervals import chromosome_keys, is_standard
 
 __all__ = ["TABLE_COLUMNS", "gene_types", "read_annotation"]
-
-logger = logging.getLogger("deepscore")
 
 GENE_TYPES = ("gene", "ncRNA_gene", "pseudogene")
 PART_TYPES = (("transcript",), ("exon",))

@@ -18,9 +18,9 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..data.blocks import Names
+from ..data.names import as_peak
 from ..errors import EngineError, InputError
 from ..support.files import opened, require_file
-from ..data.names import as_peak
 
 __all__ = [
     "BUILDS",

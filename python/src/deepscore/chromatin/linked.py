@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from ..data.blocks import CellBlocks
-from ..support.config import optional, whole
-from ..features.select import no_shared_features
-from ..data.names import match_names
-from ..data.normalize import Normalization, detect, typical_total
-from ..data.standardise import LEAST_DEVIATION
 from ..data.linalg import Doubles, clusters_of, components, group_moments, own_standardised
+from ..data.mismatch import no_shared_features
+from ..data.modality import RNA
+from ..data.names import match_names
+from ..data.normalize import LogNorm
+from ..data.standardise import LEAST_DEVIATION
+from ..support.checks import optional, whole
+from ..support.notices import logger, warn
 
 __all__ = ["best_linked", "linked_genes"]
 
 CELLS_PER_POOL = 50
 FEW_POOLS = 4  # of fewer, a correlation says next to nothing
 MOST_CELLS = 10_000
-logger = logging.getLogger("deepscore")
 
 
 def linked_genes(rna: CellBlocks, activity: CellBlocks) -> tuple[list[str], Doubles]:
@@ -58,11 +56,7 @@ def linked_genes(rna: CellBlocks, activity: CellBlocks) -> tuple[list[str], Doub
     order = np.argsort(-correlation, kind="stable")
     names = rna.feature_names[shared][order].tolist()
     if pools.shape[0] < FEW_POOLS:
-        warnings.warn(
-            f"{rna.n_cells} cells make {pools.shape[0]} pools of similar cells: their correlations are mostly chance.",
-            UserWarning,
-            stacklevel=4,
-        )
+        warn(f"{rna.n_cells} cells make {pools.shape[0]} pools of similar cells: their correlations are mostly chance.")
     logger.info("%d of %d genes have an activity that follows their expression", (correlation > 0).sum(), len(names))
     return names, correlation[order]
 
@@ -76,9 +70,8 @@ def best_linked(rna: CellBlocks, activity: CellBlocks, n_features: int | None = 
 
 def _pools(rna: CellBlocks, columns: npt.NDArray[np.intp]) -> sp.csr_array:
     """Cluster cells by their expression; return pools x cells."""
-    values = detect(rna, "rna")
-    recipe = Normalization("lognorm", scale=typical_total(rna, values))
-    x = recipe.matrix(rna, columns, values)
+    values = RNA.detect(rna)
+    x = LogNorm.learn(rna, columns, values).matrix(rna, columns, values)
     everyone = np.zeros(rna.n_cells, np.intp)
     deviation = np.sqrt(group_moments(x, everyone)[1] + LEAST_DEVIATION**2)
     scores = components(own_standardised(x, everyone, deviation), everyone)[0]
@@ -88,7 +81,7 @@ def _pools(rna: CellBlocks, columns: npt.NDArray[np.intp]) -> sp.csr_array:
 
 def _pooled(data: CellBlocks, pools: sp.csr_array) -> Doubles:
     """Return ``log1p`` of counts per 10,000 of each pool."""
-    values = detect(data, "rna")
+    values = RNA.detect(data)
     counts = data.to_csr().astype(np.float64)
     counts.data = values.linear(counts.data)
     sums = (pools @ counts).toarray()

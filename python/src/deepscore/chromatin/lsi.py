@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +9,14 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
+from ..data.modality import TfIdf
+from ..data.values import Floats
 from ..errors import InputError
-from ..data.normalize import Floats, Normalization
+from ..support.notices import logger
 
 __all__ = ["LSI", "fit_lsi", "signac_tfidf"]
 
 Doubles = npt.NDArray[np.float64]
-
-logger = logging.getLogger("deepscore")
 
 COMPONENTS = 50  # as Signac has by default
 # Singular values below this share of the largest are noise of the arithmetic: the matrix has a lower rank.
@@ -110,18 +109,17 @@ def fit_lsi(x: sp.csr_matrix, seed: int = 0, n_components: int = COMPONENTS) -> 
     return LSI(loadings, *(part.astype(np.float32) for part in (values, cells.mean(axis=0), deviation)))
 
 
-def signac_tfidf(x: sp.csr_matrix, recipe: Normalization) -> sp.csr_matrix:
+def signac_tfidf(x: sp.csr_matrix, recipe: TfIdf) -> sp.csr_matrix:
     """Return the TF-IDF of Signac's first method for cells that a model's recipe has normalised.
 
     Parameters
     ----------
     x
-        Cells x peaks of the model: ``log1p(recipe.scale * tf * recipe.idf)``.
+        Cells x peaks of the model: ``log1p(recipe.target_total * tf * recipe.idf)``.
     recipe
         Its ``idf`` is the logarithm of one plus Signac's.
     """
-    assert recipe.idf is not None
-    factor = 1e4 / recipe.scale * np.expm1(recipe.idf) / recipe.idf
+    factor = 1e4 / recipe.target_total * np.expm1(recipe.idf) / recipe.idf
     return sp.csr_matrix((np.log1p(np.expm1(x.data) * factor[x.indices]), x.indices, x.indptr), shape=x.shape)
 
 

@@ -6,8 +6,6 @@ peaks are therefore merged (as ``reduce`` of GenomicRanges does, which Signac us
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,10 +15,12 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..data.blocks import CellBlocks, Names
-from ..support.config import choice, flag, number, optional, whole
-from ..errors import ConfigError, InputError
+from ..data.modality import PEAKS
 from ..data.names import is_peak
-from ..data.normalize import check_values, detect
+from ..data.values import check_values
+from ..errors import ConfigError, InputError
+from ..support.checks import choice, flag, number, optional, whole
+from ..support.notices import logger, warn
 from .intervals import (
     is_standard,
     merge,
@@ -36,7 +36,6 @@ __all__ = ["PeakMatch", "carried_over", "common_peaks", "match", "matched_blocks
 # Peaks of one genome build share more than this as a rule; those of two builds meet only by chance.
 FEW = 0.1
 GOOD_SHARE = 0.5
-logger = logging.getLogger("deepscore")
 
 
 def common_peaks(
@@ -92,7 +91,7 @@ def _require_one_genome(first: pd.DataFrame, other: pd.DataFrame, number_of_othe
         return
     what = f"Only {share:.1%} of the peaks of one overlap or touch the other: {names[0]} and {names[1]}"
     _refuse_other_build(first, other, what)
-    warnings.warn(f"{what} may be of different genome builds. If so, lift one of them over.", UserWarning, stacklevel=4)
+    warn(f"{what} may be of different genome builds. If so, lift one of them over.")
 
 
 def _refuse_other_build(a: pd.DataFrame, b: pd.DataFrame, what: str) -> None:
@@ -223,7 +222,7 @@ def matched_blocks(data: CellBlocks, match: PeakMatch, wanted: Names) -> CellBlo
     Cells x wanted peaks.
     """
     data = of_counts(data)
-    return replace(data, feature_names=wanted, read=lambda start, stop: matched_counts(data.read(start, stop), match))
+    return data.counted_in(wanted, lambda start, stop: matched_counts(data.read(start, stop), match))
 
 
 def of_counts(data: CellBlocks) -> CellBlocks:
@@ -232,9 +231,10 @@ def of_counts(data: CellBlocks) -> CellBlocks:
     Raises
     ------
     InputError
-        As :func:`~deepscore.data.normalize.detect`, at once; as :func:`~deepscore.data.normalize.check_values`, while reading.
+        As :func:`~deepscore.data.values.detect`, at once; while reading, as
+        :func:`~deepscore.data.values.check_values`.
     """
-    detect(data, "peaks")
+    PEAKS.detect(data)
 
     def read(start: int, stop: int) -> sp.csr_matrix:
         block = data.read(start, stop)
@@ -278,5 +278,5 @@ def carried_over(data: CellBlocks, wanted: Names, min_overlap: float = 0.1) -> t
         rest = own.sum(axis=1) - block.sum(axis=1)
         return sp.hstack([block, sp.csr_matrix(np.maximum(rest, 0))], format="csr", dtype=np.float32)
 
-    carried = replace(data, feature_names=np.append(wanted, "elsewhere").astype(object), read=read)
+    carried = data.counted_in(np.append(wanted, "elsewhere").astype(object), read)
     return carried, np.where(found.covered, np.arange(n), -1)

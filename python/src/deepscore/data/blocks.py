@@ -45,6 +45,8 @@ class CellBlocks:
         Cells in a block.
     source
         Where the values come from, for messages: ``"X"``, ``"layer 'counts'"``.
+    feature_types
+        What kind of feature each is, in the words of 10x Genomics, where the data set tells.
 
     Raises
     ------
@@ -57,6 +59,7 @@ class CellBlocks:
     read: Callable[[int, int], sp.csr_matrix]
     rows: int
     source: str
+    feature_types: Names | None = None
 
     def __post_init__(self) -> None:
         if not self.n_cells or not self.n_features:
@@ -86,12 +89,17 @@ class CellBlocks:
 
     def select(self, columns: npt.NDArray[np.intp]) -> CellBlocks:
         """Return the data set with only the features at `columns`."""
-        read = self.read
+        read, types = self.read, self.feature_types
         return replace(
             self,
             feature_names=self.feature_names[columns],
+            feature_types=None if types is None else types[columns],
             read=lambda start, stop: read(start, stop)[:, columns],
         )
+
+    def counted_in(self, feature_names: Names, read: Callable[[int, int], sp.csr_matrix]) -> CellBlocks:
+        """Return other features of the same cells, which `read` makes of them."""
+        return replace(self, feature_names=feature_names, read=read, feature_types=None)
 
     def take(self, rows: npt.NDArray[np.intp]) -> CellBlocks:
         """Return the data set with only the cells at `rows`; runs of rows are read at once."""

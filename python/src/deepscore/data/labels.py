@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .blocks import CellBlocks, Names
 from ..errors import InputError
+from .blocks import CellBlocks, Names
 
 __all__ = [
     "UNCLASSIFIED",

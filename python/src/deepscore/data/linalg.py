@@ -14,7 +14,6 @@ __all__ = [
     "components",
     "group_means",
     "group_moments",
-    "lifted",
     "nearest",
     "own_standardised",
     "shared_neighbours",
@@ -26,7 +25,6 @@ Codes = npt.NDArray[np.intp]
 HIGHEST = 8.0  # standardised values are cut off here
 COMPONENTS = 20
 ROWS = 1024  # of distances that are held at once
-FLOOR = 0.02  # of a label's frequency
 
 
 def own_standardised(x: sp.csr_matrix, groups: Codes, deviation: Doubles) -> sp.csr_array:
@@ -137,13 +135,3 @@ def shared_neighbours(neighbours: Codes) -> sp.csr_array:
     a = sp.csr_array((np.ones(n * k), neighbours.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n))
     shared = (a + a.T).multiply(a @ a.T)
     return sp.diags_array(1 / np.maximum(shared.sum(axis=1), 1)) @ shared.tocsr()
-
-
-def lifted(probabilities: Doubles, votes: Doubles, overall: Doubles, power: float) -> Doubles:
-    """Weigh each label by how much more frequent it is among the votes for a cell than in the query.
-
-    A rare label needs few votes to be frequent: an average over votes would erase it.
-    """
-    weighted = probabilities * ((votes + FLOOR) / (overall + FLOOR)) ** power
-    result: Doubles = weighted / weighted.sum(axis=1, keepdims=True)
-    return result

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections import Counter
-from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from .blocks import CellBlocks, Names
-from ..support.config import choice
-from ..errors import InputError
+from ..support.notices import logger
+from .blocks import Names
 
-__all__ = ["Modality", "as_peak", "canonical", "check_modality", "is_peak", "match_names", "select_modality"]
-
-Modality = Literal["rna", "peaks", "protein"]
-
-logger = logging.getLogger("deepscore")
+__all__ = ["as_peak", "canonical", "is_peak", "match_names"]
 
 # No chromosome is longer than 12 digits can say.
 _PEAK = re.compile(r"(.*?[^:_-])[:_-](\d{1,12})[-_](\d{1,12})", re.ASCII)
@@ -78,50 +71,3 @@ def match_names(wanted: Names, available: Names) -> npt.NDArray[np.intp]:
     if respelt:
         logger.info("%d features matched by another spelling (version suffix, case or separator)", respelt)
     return found
-
-
-def check_modality(modality: str | None) -> None:
-    """Refuse what is neither None nor a modality, with ``bad_argument``."""
-    if modality is not None:
-        choice("modality", modality, get_args(Modality))
-
-
-def select_modality(blocks: CellBlocks, modality: str | None) -> tuple[CellBlocks, Modality]:
-    """Tell genes from peaks by name and keep those of the wanted modality.
-
-    Returns
-    -------
-    The data set (only the features of the modality) and the modality.
-
-    Raises
-    ------
-    ConfigError
-        ``bad_argument`` for an unknown modality.
-    InputError
-        ``modality_required`` where both kinds are there and none is named; ``modality_mismatch`` where the named kind
-        is not there.
-    """
-    check_modality(modality)
-    peaks = np.fromiter((is_peak(name) for name in blocks.feature_names), bool, blocks.n_features)
-    share = peaks.mean()
-    mixed = 0.05 < share < 0.95
-    if not mixed:  # a few names that look otherwise are chance: there are genes like TRNA-1-2
-        peaks[:] = share >= 0.95
-    if modality is None:
-        if mixed:
-            raise InputError(
-                "modality_required",
-                f"The data hold {int(peaks.sum())} peaks and {int((~peaks).sum())} genes: "
-                "name the one to use with modality='peaks' or modality='rna'.",
-            )
-        return blocks, "peaks" if share >= 0.95 else "rna"
-    keep = peaks if modality == "peaks" else ~peaks
-    if not keep.any():
-        there = "genes" if modality == "peaks" else "peaks"
-        raise InputError(
-            "modality_mismatch",
-            f"modality={modality!r} was asked for, but all {blocks.n_features} features are named like {there} "
-            f"(such as {blocks.feature_names[0]!r}).",
-        )
-    kept = blocks if keep.all() else blocks.select(np.flatnonzero(keep))
-    return kept, modality  # type: ignore[return-value]

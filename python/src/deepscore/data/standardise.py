@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from .normalize import Floats
+from .values import Floats
 
 __all__ = ["Codes", "GroupSums", "Scale", "scaled"]
 

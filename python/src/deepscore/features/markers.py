@@ -10,11 +10,11 @@ import scipy.sparse as sp
 from scipy import stats
 
 from ..data.blocks import CellBlocks, Names, watched
-from ..support.config import choice
 from ..data.labels import check_labels
-from ..data.names import Modality
-from ..data.normalize import Normalization, detect
+from ..data.modality import Modality
+from ..data.normalize import LogNorm
 from ..data.standardise import GroupSums
+from ..support.checks import choice
 from .variable import Doubles
 
 __all__ = ["MarkerTest", "marker_scores"]
@@ -23,11 +23,11 @@ MarkerTest = Literal["t-test", "wilcoxon"]
 
 
 def marker_scores(
-    data: CellBlocks, labels: Names, modality: Modality, test: MarkerTest = "t-test"
+    data: CellBlocks, labels: Names, kind: Modality, test: MarkerTest = "t-test"
 ) -> tuple[Doubles, list[str]]:
     """Test each feature for being higher in the cells of a label than in all others.
 
-    The test sees ``log1p`` of counts per 10,000, for genes and for peaks.
+    The test sees ``log1p`` of counts per 10,000, for every kind of features.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def marker_scores(
     categories = check_labels(data, labels)
     codes = pd.Categorical(labels, categories=categories).codes
     everything = np.arange(data.n_features)
-    blocks = Normalization("lognorm").blocks(data, everything, detect(data, modality))
+    blocks = LogNorm().blocks(data, everything, kind.detect(data))
     blocks = watched(blocks, data.n_cells, "markers")
     if test == "wilcoxon":
         known = codes >= 0

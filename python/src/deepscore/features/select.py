@@ -6,22 +6,22 @@ them, step by step, until the wanted number of features is shared.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ..data.blocks import CellBlocks, Names
-from ..support.config import choice, whole
+from ..data.mismatch import no_shared_features
+from ..data.modality import Modality
+from ..data.names import canonical, match_names
 from ..errors import ConfigError, InputError
+from ..support.notices import warn
 from .markers import MarkerTest, marker_scores
-from ..data.names import Modality, canonical, is_peak, match_names, select_modality
-from ..data.normalize import IN_SEURAT
 from .variable import Doubles, variability
 
-__all__ = ["Strategy", "common_features", "find_features", "no_shared_features"]
+__all__ = ["Strategy", "common_features"]
 
 Strategy = Literal["variable", "markers_in_variable", "markers"]
 
@@ -39,56 +39,35 @@ def _spellings(names: Names) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.str_]
     return names.astype(str), np.array([canonical(name) for name in names], dtype=str)
 
 
-def find_features(
-    reference: CellBlocks,
-    queries: Sequence[CellBlocks],
-    n_features: int = 2000,
-    strategy: Strategy = "variable",
-    *,
-    labels: Names | None = None,
-    modality: str | None = None,
-    test: MarkerTest = "t-test",
-) -> list[str]:
-    """Choose features of one modality; see :func:`deepscore.find_common_features`."""
-    reference, kind = select_modality(reference, modality)
-    queries = [select_modality(query, kind)[0] for query in queries]
-    return common_features(reference, queries, n_features, strategy, kind, labels, test)
-
-
 def common_features(
     reference: CellBlocks,
     queries: Sequence[CellBlocks],
     n_features: int,
     strategy: Strategy,
-    modality: Modality,
+    kind: Modality,
     labels: Names | None = None,
     test: MarkerTest = "t-test",
 ) -> list[str]:
-    """Do what :func:`find_features` does for data sets that hold features of `modality` only."""
-    choice("strategy", strategy, get_args(Strategy))
-    choice("test", test, get_args(MarkerTest))
-    n_features = whole("n_features", n_features, 1)
+    """Choose features that data sets of one kind share; see :func:`deepscore.find_common_features`."""
     where = shared_positions(reference, queries)
     if strategy == "variable":
-        order = _by_widening([reference, *queries], where, modality)
+        order = _by_widening([reference, *queries], where, kind)
         why = "no more features are shared by all data sets"
     else:
         if labels is None:
             raise InputError("no_labels", f"strategy={strategy!r} needs the labels of the reference: give labels=.")
         if strategy == "markers_in_variable" and not queries:
             raise ConfigError("bad_argument", "strategy='markers_in_variable' needs a query.")
-        scores, _ = marker_scores(reference, labels, modality, test)
+        scores, _ = marker_scores(reference, labels, kind, test)
         scores = scores[:, where[0]]
         entry = np.zeros(where.shape[1], dtype=np.intp)
         if strategy == "markers_in_variable":
-            entry = _shared_ranks(queries, where[1:], modality).max(axis=0)
+            entry = _shared_ranks(queries, where[1:], kind).max(axis=0)
         names = reference.feature_names[where[0]]
         order = where[0][_markers_in_turn(scores, entry, names, n_features)]
         why = "no more shared features are higher in a label than in the others"
     if len(order) < n_features:
-        warnings.warn(
-            f"Only {len(order)} features were found of the {n_features} asked for: {why}.", UserWarning, stacklevel=4
-        )
+        warn(f"Only {len(order)} features were found of the {n_features} asked for: {why}.")
     return [str(name) for name in reference.feature_names[order[:n_features]]]
 
 
@@ -107,59 +86,23 @@ def shared_positions(reference: CellBlocks, queries: Sequence[CellBlocks]) -> np
     return where
 
 
-def no_shared_features(wanted: Names, data: CellBlocks, cells: Names | None = None) -> InputError:
-    """Explain why a data set has none of the wanted features: other names, or cells and features exchanged.
-
-    Where the wanted features are those of a reference, `cells` are the names of its cells.
-    """
-    turned = None
-    if _among(wanted, data.cell_names):
-        turned = f"{data.n_features} feature names"
-    elif cells is not None and _among(data.feature_names, cells):
-        turned = f"{len(wanted)} feature names of the reference"
-    if turned is not None:
-        return InputError(
-            "wrong_orientation",
-            f"The features were not found among the {turned}, but they are among the cell names: the matrix is the "
-            "wrong way round. AnnData is cells x features (use adata.T), a matrix in R is features x cells.",
-        )
-    advice = f"Check species, the kind of names, and the modality; in Seurat also the assay: {IN_SEURAT}."
-    wants_peaks, has_peaks = is_peak(wanted[0]), is_peak(data.feature_names[0])
-    if has_peaks and not wants_peaks:
-        advice = (
-            "Compute gene activity first (gene_activity), train on peaks through a multiome (train_bridge), or choose "
-            f"genes (in Seurat: {IN_SEURAT})."
-        )
-    elif has_peaks and wants_peaks:
-        advice = "Peaks are called anew in every study: merge them (find_common_peaks) and count anew (match_peaks)."
-    return InputError(
-        "no_shared_features",
-        f"None of the {len(wanted)} features (such as {wanted[0]!r}) was found among the {data.n_features} of the "
-        f"other data set (such as {data.feature_names[0]!r}). {advice}",
-    )
-
-
-def _among(features: Names, cells: Names) -> bool:
-    return bool((match_names(features, cells) >= 0).sum() > 0.1 * min(len(features), len(cells)))
-
-
-def _shared_ranks(sets: Sequence[CellBlocks], where: npt.NDArray[np.intp], modality: Modality) -> npt.NDArray[np.intp]:
+def _shared_ranks(sets: Sequence[CellBlocks], where: npt.NDArray[np.intp], kind: Modality) -> npt.NDArray[np.intp]:
     """Return the rank of each shared feature in each data set, by variability; sets x shared features.
 
     Data sets in which nothing varies have no order to tell: they are left out where another one has.
     """
-    scores = [variability(data, modality) for data in sets]
+    scores = [variability(data, kind) for data in sets]
     telling = [i for i, score in enumerate(scores) if score.max() > score.min()] or range(len(sets))
     return np.stack([ranks(scores[i], sets[i].feature_names)[where[i]] for i in telling])
 
 
-def _by_widening(sets: Sequence[CellBlocks], where: npt.NDArray[np.intp], modality: Modality) -> npt.NDArray[np.intp]:
+def _by_widening(sets: Sequence[CellBlocks], where: npt.NDArray[np.intp], kind: Modality) -> npt.NDArray[np.intp]:
     """Order shared features by the step at which the widening search meets them in every data set.
 
     Taking the k best of every set and raising k one by one meets a feature at its worst rank, so that one sort is the
     whole search. What is met in the same step comes in the order of the reference, or of the first that tells one.
     """
-    rank = _shared_ranks(sets, where, modality)
+    rank = _shared_ranks(sets, where, kind)
     return where[0][np.lexsort((rank[0], rank.max(axis=0)))]
 
 

@@ -2,77 +2,53 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ..data.blocks import CellBlocks, watched
-from ..data.names import Modality
-from ..data.normalize import Values, check_values, detect
+from ..data.modality import Modality
+from ..data.moments import Moments, moments
+from ..data.standardise import GroupSums
+from ..data.values import Values
+from ..support.notices import logger
 
-__all__ = ["Doubles", "moments", "variability"]
+__all__ = ["Doubles", "variability"]
 
 Doubles = npt.NDArray[np.float64]
-
-logger = logging.getLogger("deepscore")
 
 # A local fit of degree 2 over 30 % of the features needs a few points in every neighbourhood.
 FEWEST_FOR_LOESS = 20
 
 
-@dataclass(frozen=True, eq=False)
-class Moments:
-    """Sums over the cells of a data set, one entry per feature."""
-
-    n_cells: int
-    detected: Doubles
-    total: Doubles
-    squares: Doubles
-
-    @property
-    def mean(self) -> Doubles:
-        """Mean over all cells."""
-        return self.total / self.n_cells
-
-    @property
-    def variance(self) -> Doubles:
-        """Unbiased variance over all cells."""
-        left = np.maximum(self.squares - self.n_cells * self.mean**2, 0)
-        return left / max(self.n_cells - 1, 1)
-
-
-def moments(data: CellBlocks, values: Values) -> Moments:
-    """Gather the moments in one stream, on the linear scale (counts, or ``expm1`` of log-normalised values)."""
-    sums = np.zeros((3, data.n_features))
-    for _, block in watched(data, data.n_cells, "variable features"):
-        check_values(block, data.source)
-        x = values.linear(block.data.astype(np.float64))
-        for row, weight in zip(sums, (x > 0, x, x * x), strict=True):
-            row += np.bincount(block.indices, weight, minlength=data.n_features)
-    return Moments(data.n_cells, *sums)
-
-
-def variability(data: CellBlocks, modality: Modality) -> Doubles:
+def variability(data: CellBlocks, kind: Modality) -> Doubles:
     """Score how variable each feature is; the higher the earlier it is chosen.
 
-    Counts of genes: variance after a variance-stabilising fit (``seurat_v3``: Stuart et al., Cell 2019; the fit needs
-    a second stream for the clipped values). Log-normalised genes: normalised dispersion in 20 bins of mean expression
-    (``seurat``: Satija et al., Nature Biotechnology 2015). Peaks: the number of cells that have them.
+    ``"variance"``, of counts: variance after a variance-stabilising fit (``seurat_v3``: Stuart et al., Cell 2019; the
+    fit needs a second stream for the clipped values); of log-normalised values: normalised dispersion in 20 bins of
+    mean expression (``seurat``: Satija et al., Nature Biotechnology 2015). ``"cells"``: the number of cells that have
+    the feature. ``"spread"``: the variance of its normalised values.
     """
-    values = detect(data, modality)
-    found = moments(data, values)
-    if modality == "peaks":
-        return found.detected
-    if values.kind == "counts":
-        return _standardized_variance(data, found)
-    return _normalized_dispersion(found)
+    values = kind.detect(data)
+    if kind.ranking == "spread":
+        return _spread(data, kind, values)
+    sums = moments(data, values)
+    if kind.ranking == "cells":
+        return sums.detected
+    return _standardized_variance(data, sums) if values.kind == "counts" else _normalized_dispersion(sums)
 
 
-def _standardized_variance(data: CellBlocks, found: Moments) -> Doubles:
-    mean, variance, n = found.mean, found.variance, found.n_cells
+def _spread(data: CellBlocks, kind: Modality, values: Values) -> Doubles:
+    everything = np.arange(data.n_features)
+    recipe = kind.recipe.learn(data, everything, values)
+    sums = GroupSums(1, data.n_features)
+    for _, block in watched(recipe.blocks(data, everything, values), data.n_cells, "variable features"):
+        sums.add(block, np.zeros(block.shape[0], np.intp))
+    return (sums.squares / data.n_cells - (sums.total / data.n_cells) ** 2)[0]
+
+
+def _standardized_variance(data: CellBlocks, sums: Moments) -> Doubles:
+    mean, variance, n = sums.mean, sums.variance, sums.n_cells
     expected = _expected_deviation(mean, variance)
     clip = mean + expected * np.sqrt(n)
     total, squares = np.zeros(data.n_features), np.zeros(data.n_features)
@@ -111,9 +87,9 @@ def _trend(x: Doubles, y: Doubles) -> Doubles:
     return np.asarray(np.polyval(np.polyfit(x, y, 1), x)) if different > 1 else y
 
 
-def _normalized_dispersion(found: Moments) -> Doubles:
-    mean = np.where(found.mean > 0, found.mean, 1e-12)
-    dispersion = np.log(np.where(found.variance > 0, found.variance / mean, np.nan))
+def _normalized_dispersion(sums: Moments) -> Doubles:
+    mean = np.where(sums.mean > 0, sums.mean, 1e-12)
+    dispersion = np.log(np.where(sums.variance > 0, sums.variance / mean, np.nan))
     frame = pd.DataFrame({"dispersion": dispersion, "bin": pd.cut(np.log1p(mean), bins=20)})
     bins = frame.groupby("bin", observed=True)["dispersion"]
     centre, spread = bins.transform("mean"), bins.transform("std")

@@ -11,11 +11,14 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import DeepScoreError, InputError
 from ..support.files import opened, replacing, require_writable
 from ..version import CREATED_WITH
+
+if TYPE_CHECKING:
+    from ..data.modality import Modality
 
 __all__ = ["main"]
 
@@ -163,21 +166,20 @@ def _check(arguments: argparse.Namespace) -> None:
     options = _given(arguments, "query", "layer", "batch", "modality", "folds", "seed")
     if arguments.query is not None:
         kind, n_features = _by_default(arguments)
-        if kind != "peaks":  # those of a query may have other names
+        if not kind.overlapping:  # else those of a query may have other names
             same = _given(arguments, "layer", "modality")
             options["common_features"] = find_common_features(arguments.reference, arguments.query, n_features, **same)
     print(check_reference(arguments.reference, arguments.labels, **options))
 
 
-def _by_default(arguments: argparse.Namespace) -> tuple[str, int]:
-    """Return the modality of the reference, and how many features a model of it has."""
+def _by_default(arguments: argparse.Namespace) -> tuple[Modality, int]:
+    """Return the kind of data of the reference, and how many features a model of it has."""
+    from ..data.modality import select_modality
     from .readers import open_source
-    from ..data.names import select_modality
-    from ..training.reference import DEFAULT_FEATURES
 
     source = open_source(arguments.reference, arguments.layer, arguments.modality)
     blocks, kind = select_modality(source.blocks, source.modality)
-    return kind, min(DEFAULT_FEATURES[kind], blocks.n_features)
+    return kind, min(kind.n_features, blocks.n_features)
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -208,8 +210,8 @@ def _bridge(arguments: argparse.Namespace) -> None:
 
 
 def _activity(arguments: argparse.Namespace) -> None:
-    from .readers import write_h5ad
     from .python_chromatin import gene_activity
+    from .writers import write_h5ad
 
     cells = None
     if arguments.cells is not None:  # plain, or gzip as Cell Ranger writes it
@@ -227,25 +229,24 @@ def _activity(arguments: argparse.Namespace) -> None:
 
 
 def _annotate(arguments: argparse.Namespace) -> None:
-    from .readers import add_annotation, require_columns, write_h5ad
-    from .python import load
     from ..data.labels import UNCLASSIFIED
     from ..output.report import annotation_report
+    from ..workflows.annotate import AnnotateRequest
+    from .python import called, load
+    from .writers import add_annotation, require_columns, write_h5ad
 
-    model = load(arguments.model)
+    ds = load(arguments.model)
     if arguments.probabilities:
-        require_columns(model._trained().labels)
-    source, found = model._call(
-        arguments.query,
-        arguments.threshold,
-        arguments.batch,
-        refine=not arguments.no_refine,
-        **_given(arguments, "layer", "modality", "probabilities", "groups", "peaks", "peaks_model"),
+        require_columns(ds.model.labels)
+    request = AnnotateRequest(
+        refine=not arguments.no_refine, **_given(arguments, "threshold", "modality", "probabilities")
     )
+    options = _given(arguments, "layer", "batch", "groups", "peaks", "peaks_model")
+    source, found = called(ds.model, arguments.query, request, **options)
     annotated = add_annotation(source, found)
     write_h5ad(annotated if source.key is None else annotated.mod[source.key], arguments.query, arguments.output)
     if arguments.report:
-        page = annotation_report(found, model.manifest, Path(arguments.query).name)
+        page = annotation_report(found, ds.manifest, Path(arguments.query).name)
         with replacing(arguments.report) as temporary:
             temporary.write_text(page, encoding="utf-8")
     print(f"{len(found.calls)} cells, {(found.calls == UNCLASSIFIED).sum()} {UNCLASSIFIED} -> {arguments.output}")

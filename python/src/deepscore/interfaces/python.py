@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Self
 
-from ..model import file as modelfile
-from .readers import Source, add_annotation, add_embedding, labels_of, open_source
-from ..workflows.annotate import Annotation, annotate_blocks, embed_blocks
-from ..workflows.check_reference import ReferenceCheck, check_blocks
-from ..support.config import NetworkConfig, TrainConfig, recorded
+from ..data.modality import PEAKS
 from ..errors import ConfigError, InputError
-from ..features.select import Strategy, find_features
 from ..features.markers import MarkerTest
+from ..features.select import Strategy
+from ..model import file as modelfile
+from ..model.config import NetworkConfig, recorded
 from ..model.model import Model
-from ..training.reference import Reference, prepare
+from ..query.annotation import Annotation
+from ..training.config import TrainConfig
+from ..training.reference import Reference
+from ..workflows import annotate as annotating
+from ..workflows import check_reference as checking
+from ..workflows import embed as embedding
+from ..workflows import find_common_features as choosing
+from ..workflows.check_reference import ReferenceCheck
+from ..workflows.set_reference import ReferenceRequest, set_reference
+from ..workflows.train import train
+from .readers import Source, labels_of, open_source, values_of
+from .writers import add_annotation, add_embedding
 
-__all__ = ["DeepScore", "check_reference", "find_common_features", "load"]
+__all__ = ["DeepScore", "called", "check_reference", "deepscore_of", "find_common_features", "load", "model_of"]
 
 
 def find_common_features(
@@ -85,16 +95,10 @@ def find_common_features(
     .. [2] Satija et al., Spatial reconstruction of single-cell gene expression data, Nature Biotechnology 2015.
     """
     opened = open_source(reference, layer, modality)
+    request = choosing.FeaturesRequest(n_features=n_features, strategy=strategy, modality=opened.modality, test=test)
     queries = list(query) if isinstance(query, (list, tuple)) else [query]
-    return find_features(
-        opened.blocks,
-        [open_source(one, query_layer, modality).blocks for one in queries],
-        n_features,
-        strategy,
-        labels=None if labels is None else labels_of(opened, labels, "labels"),
-        modality=opened.modality,
-        test=test,
-    )
+    blocks = [open_source(one, query_layer, modality).blocks for one in queries]
+    return choosing.find_common_features(opened.blocks, blocks, request, values_of(opened, labels, "labels"))
 
 
 def check_reference(
@@ -166,15 +170,13 @@ def check_reference(
     if query is None and query_layer is not None:
         raise ConfigError("bad_argument", "query_layer is the layer of a query: give query=.")
     opened = open_source(reference, layer, modality)
-    return check_blocks(
+    request = checking.CheckRequest(common_features=common_features, modality=opened.modality, folds=folds, seed=seed)
+    return checking.check_reference(
         opened.blocks,
         labels_of(opened, labels, "labels"),
-        None if query is None else open_source(query, query_layer, modality).blocks,
-        common_features=common_features,
-        batch=None if batch is None else labels_of(opened, batch, "batch"),
-        modality=opened.modality,
-        folds=folds,
-        seed=seed,
+        request,
+        query=None if query is None else open_source(query, query_layer, modality).blocks,
+        batch=values_of(opened, batch, "batch"),
     )
 
 
@@ -306,13 +308,13 @@ class DeepScore:
             ``features_not_found``, or any other that says what is wrong with the data.
         """
         opened = open_source(reference, layer, modality)
-        self._reference = prepare(
+        request = ReferenceRequest(modality=opened.modality, test_prop=test_prop)
+        self._reference = set_reference(
             opened.blocks,
             labels_of(opened, labels, "labels"),
             self.config,
-            batch=None if batch is None else labels_of(opened, batch, "batch"),
-            modality=opened.modality,
-            test_prop=test_prop,
+            request,
+            values_of(opened, batch, "batch"),
         )
         self._model = None
         return self
@@ -360,12 +362,9 @@ class DeepScore:
         deepscore.errors.EngineError
             ``missing_package`` where an extra is not installed.
         """
-        from ..output.plots import watching
-        from ..training.fit import fit
-
         if self._reference is None:
             raise InputError("no_reference", "There is no reference to train on: call set_reference() first.")
-        config = TrainConfig(
+        request = TrainConfig(
             early_stopping=early_stopping,
             patience=patience,
             lr_schedule=lr_schedule,  # type: ignore[arg-type]
@@ -374,8 +373,7 @@ class DeepScore:
             progress=progress,
         )
         shown = None if query is None else open_source(query).blocks
-        with watching(config.gif, self._reference, shown, self.config.seed) as on_epoch:
-            self._model = fit(self._reference, self.config, config, on_epoch)
+        self._model = train(self._reference, self.config, request, shown)
         return self
 
     def annotate(
@@ -451,52 +449,10 @@ class DeepScore:
         deepscore.errors.ConfigError
             ``bad_argument``.
         """
-        return add_annotation(
-            *self._call(
-                query,
-                threshold,
-                batch,
-                layer=layer,
-                modality=modality,
-                probabilities=probabilities,
-                min_overlap=min_overlap,
-                refine=refine,
-                groups=groups,
-                peaks=peaks,
-                peaks_model=peaks_model,
-            )
+        request = annotating.AnnotateRequest(
+            threshold=threshold, modality=modality, probabilities=probabilities, min_overlap=min_overlap, refine=refine
         )
-
-    def _call(
-        self,
-        query: Any,
-        threshold: float,
-        batch: Any,
-        *,
-        layer: str | None = None,
-        modality: str | None = None,
-        groups: Any = None,
-        peaks: Any = None,
-        peaks_model: Any = None,
-        **options: Any,
-    ) -> tuple[Source, Annotation]:
-        """Open a query and call its cells, without adding anything to it."""
-        model = self._trained()
-        source = open_source(query, layer, modality)
-        samples = None if batch is None else labels_of(source, batch, "batch")
-        clusters = None if groups is None else labels_of(source, groups, "groups")
-        found = annotate_blocks(
-            model,
-            source.blocks,
-            threshold,
-            samples,
-            modality=source.modality,
-            groups=clusters,
-            peaks=None if peaks is None else open_source(peaks, modality="peaks").blocks,
-            peaks_model=None if peaks_model is None else _model_of(peaks_model),
-            **options,
-        )
-        return source, found
+        return add_annotation(*called(self.model, query, request, layer, batch, groups, peaks, peaks_model))
 
     def embed(
         self, query: Any, *, layer: str | None = None, modality: str | None = None, min_overlap: float = 0.1
@@ -529,8 +485,8 @@ class DeepScore:
         .. [1] Stuart et al., Single-cell chromatin state analysis with Signac, Nature Methods 2021.
         """
         source = open_source(query, layer, modality)
-        found = embed_blocks(self._trained(), source.blocks, modality=source.modality, min_overlap=min_overlap)
-        return add_embedding(source, found)
+        request = embedding.EmbedRequest(modality=source.modality, min_overlap=min_overlap)
+        return add_embedding(source, embedding.embed(self.model, source.blocks, request))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file; it holds no table of the reference's cells.
@@ -547,7 +503,7 @@ class DeepScore:
         deepscore.errors.ModelFileError
             ``path_not_writable``.
         """
-        modelfile.save(modelfile.to_bytes(self._trained()), path)
+        modelfile.save(modelfile.to_bytes(self.model), path)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -555,7 +511,7 @@ class DeepScore:
 
         Of a model from a file of version 1, the self-check and the digest are made anew.
         """
-        return modelfile.manifest_of(self._trained())
+        return modelfile.manifest_of(self.model)
 
     @property
     def common_features(self) -> tuple[str, ...] | None:
@@ -564,7 +520,9 @@ class DeepScore:
             return self._model.features
         return self._reference.features if self._reference is not None else self.config.common_features
 
-    def _trained(self) -> Model:
+    @property
+    def model(self) -> Model:
+        """The trained model, a frozen value; ``not_trained`` where there is none."""
         if self._model is None:
             raise InputError("not_trained", "The model is not trained: call set_reference() and train(), or load one.")
         return self._model
@@ -577,11 +535,36 @@ class DeepScore:
             return f"<DeepScore: {len(self._model.labels)} labels, {len(self._model.features)} features{quality}>"
         return f"<DeepScore: not trained, {'with' if self._reference else 'without'} a reference>"
 
-    @classmethod
-    def _of(cls, model: Model) -> Self:
-        self = cls(common_features=model.features, seed=model.training["seed"], **recorded(model.network))
-        self._model = model
-        return self
+
+def deepscore_of(model: Model) -> DeepScore:
+    """Return a trained model as users hold it."""
+    ds = DeepScore(common_features=model.features, seed=model.training["seed"], **recorded(model.network))
+    ds._model = model
+    return ds
+
+
+def called(
+    model: Model,
+    query: Any,
+    request: annotating.AnnotateRequest,
+    layer: str | None = None,
+    batch: Any = None,
+    groups: Any = None,
+    peaks: Any = None,
+    peaks_model: Any = None,
+) -> tuple[Source, Annotation]:
+    """Open a query and call its cells, without adding anything to it; arguments as for :meth:`DeepScore.annotate`."""
+    source = open_source(query, layer, request.modality)
+    found = annotating.annotate(
+        model,
+        source.blocks,
+        replace(request, modality=source.modality),
+        batch=values_of(source, batch, "batch"),
+        groups=values_of(source, groups, "groups"),
+        peaks=None if peaks is None else open_source(peaks, modality=PEAKS.name).blocks,
+        peaks_model=None if peaks_model is None else model_of(peaks_model),
+    )
+    return source, found
 
 
 def load(path: str | os.PathLike[str]) -> DeepScore:
@@ -602,12 +585,13 @@ def load(path: str | os.PathLike[str]) -> DeepScore:
         ``file_not_found``, ``not_a_model``, ``truncated``, ``newer_version``, ``invalid_manifest``,
         ``invalid_tensors`` or ``edited``.
     """
-    return DeepScore._of(modelfile.from_bytes(modelfile.load(path)))
+    return deepscore_of(modelfile.from_bytes(modelfile.load(path)))
 
 
-def _model_of(x: Any) -> Model:
+def model_of(x: Any) -> Model:
+    """Return the model of a trained :class:`DeepScore`, or of the path of its file."""
     if isinstance(x, (str, os.PathLike)):
         x = load(x)
     if not isinstance(x, DeepScore):
         raise ConfigError("bad_argument", f"A model is a trained DeepScore or the path of its file, not {x!r:.60}.")
-    return x._trained()
+    return x.model

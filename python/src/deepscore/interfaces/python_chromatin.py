@@ -10,21 +10,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .readers import as_anndata, labels_of, open_halves, open_source
-from .python import DeepScore, load
-from ..data.blocks import Names
-from ..support.config import NetworkConfig, TrainConfig, choice
-from ..errors import ConfigError, InputError
-from ..support.files import require_file
-from ..data.names import is_peak
-from ..chromatin.activity import activity_blocks, activity_from_fragments
-from ..workflows.train_bridge import Bridge, rna_model_of, train_through
-from ..chromatin.fragments import COUNTING, count_over
-from ..chromatin.fragments import count_fragments as count
 from ..chromatin.genes import read_annotation
 from ..chromatin.intervals import peak_names, read_bed
-from ..chromatin.linked import best_linked
-from ..chromatin.peaks import common_peaks, peaks_among, wanted_intervals
+from ..chromatin.peaks import peaks_among
+from ..data.blocks import Names
+from ..data.modality import PEAKS, RNA
+from ..data.names import is_peak
+from ..errors import ConfigError, InputError
+from ..support.files import require_file
+from ..workflows import gene_activity as activity
+from ..workflows import peaks as peaks_of_sets
+from ..workflows import train_bridge as bridge
+from .python import DeepScore, deepscore_of, load
+from .readers import labels_of, open_halves, open_source, values_of
+from .writers import as_anndata
 
 __all__ = [
     "count_fragments",
@@ -86,8 +85,10 @@ def find_common_peaks(
     sets = [] if one else list(datasets)
     if one or (sets and all(isinstance(name, str) and is_peak(name) for name in sets)):
         raise ConfigError("bad_argument", "find_common_peaks takes a list of data sets, not one.")
-    options = {"min_width": min_width, "max_width": max_width, "standard_chromosomes": standard_chromosomes}
-    return common_peaks([peaks_of(data) for data in sets], how, **options).tolist()  # type: ignore[arg-type]
+    request = peaks_of_sets.CommonPeaksRequest(
+        how=how, min_width=min_width, max_width=max_width, standard_chromosomes=standard_chromosomes
+    )
+    return peaks_of_sets.find_common_peaks([peaks_of(data) for data in sets], request)
 
 
 def match_peaks(
@@ -134,9 +135,9 @@ def match_peaks(
         ``low_overlap``, ``genome_build`` (both builds are named), ``no_common_chromosomes``, ``invalid_peaks``,
         ``modality_mismatch``; with `fragments`, as :func:`count_fragments`.
     """
-    source = open_source(query, layer, modality)
-    wanted = peaks_of(peaks)
-    counts, covered = count_over(source.blocks, wanted, fragments, min_overlap=min_overlap, counting=counting)
+    request = peaks_of_sets.MatchRequest(min_overlap=min_overlap, counting=counting)
+    source, wanted = open_source(query, layer, modality), peaks_of(peaks)
+    counts, covered = peaks_of_sets.match_peaks(source.blocks, wanted, request, fragments)
     return as_anndata(counts, wanted, source.obs, pd.DataFrame({"covered": covered}))
 
 
@@ -177,8 +178,9 @@ def count_fragments(
         ``no_barcodes_matched``, ``no_common_chromosomes``, ``invalid_peaks``, ``duplicate_features``,
         ``duplicate_cells``, ``no_cells``, ``empty_data``.
     """
+    request = peaks_of_sets.FragmentsRequest(counting=counting, progress=progress)
     wanted, obs = peaks_of(peaks), _cells(cells)
-    counts = count(fragments, wanted_intervals(wanted), list(obs.index), counting=counting, progress=progress)
+    counts = peaks_of_sets.count_fragments(fragments, wanted, list(obs.index), request)
     return as_anndata(counts, wanted, obs)
 
 
@@ -238,8 +240,10 @@ def gene_activity(
     From fragments this is Signac's GeneActivity (Stuart et al., Nature Methods 2021) without its limit on the length of
     genes and its choice of protein-coding ones (`biotypes`); names at several places are left out.
     """
-    genes = read_annotation(annotation, biotypes=biotypes)
-    choice("counting", counting, COUNTING)
+    request = activity.ActivityRequest(
+        upstream=upstream, downstream=downstream, weighting=weighting, biotypes=biotypes, counting=counting
+    )
+    genes = read_annotation(annotation, biotypes=request.biotypes)
     if is_file(x):
         if layer is not None or modality is not None:
             raise ConfigError(
@@ -247,15 +251,9 @@ def gene_activity(
             )
         require_file(Path(x))
         obs = _cells(cells)
-        counts, names = activity_from_fragments(
-            x, list(obs.index), genes, upstream, downstream, counting=counting, weighting=weighting
-        )
-        return as_anndata(counts, names, obs)
-    if cells is not None:
-        raise ConfigError("bad_argument", "cells= says which barcodes of a fragments file to count; x is a data set.")
+        return as_anndata(*activity.gene_activity(x, genes, request, list(obs.index)), obs)
     source = open_source(x, layer, modality)
-    found = activity_blocks(source.blocks, genes, upstream, downstream, weighting)
-    return as_anndata(found.to_csr(), found.feature_names, source.obs)
+    return as_anndata(*activity.gene_activity(source.blocks, genes, request, cells), source.obs)
 
 
 def find_linked_genes(
@@ -294,9 +292,9 @@ def find_linked_genes(
     deepscore.errors.InputError
         ``different_cells``, ``no_annotation``, ``no_shared_features``, and what :func:`gene_activity` raises.
     """
+    request = activity.LinkedGenesRequest(n_features=n_features, upstream=upstream)
     rna, atac = open_halves(multiome, layer)
-    halves = Bridge.of(rna.blocks, atac.blocks, "activity", _genes(annotation), upstream)
-    return best_linked(halves.rna, halves.atac, n_features)
+    return activity.find_linked_genes(rna.blocks, atac.blocks, request, _genes(annotation))
 
 
 def train_bridge(
@@ -360,19 +358,24 @@ def train_bridge(
     UserWarning
         Labels with fewer than 50 confident cells are learnt badly; the warning names them.
     """
-    config = NetworkConfig(common_features=common_features, seed=seed)  # type: ignore[arg-type]
-    train = TrainConfig(progress=progress)
+    request = bridge.BridgeRequest(
+        modality=modality,  # type: ignore[arg-type]
+        upstream=upstream,
+        common_features=common_features,
+        threshold=threshold,
+        seed=seed,
+        progress=progress,
+    )
     rna, atac = open_halves(multiome, layer)
-    samples = None if batch is None else labels_of(rna, batch, "batch")
-    bridge = Bridge.of(rna.blocks, atac.blocks, modality, _genes(annotation), upstream, samples)
+    samples, genes = values_of(rna, batch, "batch"), _genes(annotation)
     if is_file(rna_model):
         rna_model = load(rna_model)
     if isinstance(rna_model, DeepScore):
-        first = rna_model._trained()
+        first = rna_model.model
     else:
-        reference = open_source(rna_model, modality="rna")
-        first = rna_model_of(reference.blocks, labels_of(reference, labels, "labels"), rna.blocks, train, config.seed)
-    return DeepScore._of(train_through(bridge, first, config, train, threshold=threshold))
+        reference = open_source(rna_model, modality=RNA.name)
+        first = bridge.train_rna_model(reference.blocks, labels_of(reference, labels, "labels"), rna.blocks, request)
+    return deepscore_of(bridge.train_bridge(first, rna.blocks, atac.blocks, request, genes=genes, batch=samples))
 
 
 def _genes(annotation: Any) -> pd.DataFrame | None:
@@ -392,13 +395,13 @@ def is_file(x: Any) -> bool:
 def peaks_of(x: Any) -> Names:
     """Return the peak names of a data set, a model, a table, a BED file or a list."""
     if isinstance(x, DeepScore):
-        return x._trained().feature_names
+        return x.model.feature_names
     if isinstance(x, pd.DataFrame):
         return peak_names(x)
     if is_file(x):
         return peak_names(read_bed(Path(x)))
     if is_path(x) or hasattr(x, "obs_names"):
-        return peaks_among(open_source(x, modality="peaks").blocks)
+        return peaks_among(open_source(x, modality=PEAKS.name).blocks)
     names = [x] if isinstance(x, str) or not isinstance(x, Iterable) else list(x)
     if not all(isinstance(name, str) for name in names):
         raise InputError("invalid_peaks", f"Peaks are names such as chr1:10-20, not {x!r:.60}.")
@@ -406,10 +409,7 @@ def peaks_of(x: Any) -> Names:
 
 
 def _cells(cells: Any) -> pd.DataFrame:
-    if cells is None:
-        raise InputError(
-            "no_cells", "Fragments hold barcodes of empty droplets, too: give the barcodes: cells=, or --cells FILE."
-        )
+    peaks_of_sets.require_barcodes(cells)
     if hasattr(cells, "obs_names"):
         return cells.obs
     if isinstance(cells, pd.DataFrame):

@@ -12,24 +12,33 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from ..model import file as modelfile
-from ..workflows.annotate import annotate_blocks, embed_blocks
 from ..data.blocks import CellBlocks, Names, rows_per_block
 from ..data.labels import as_texts, positions_of
-from ..data.names import is_peak, select_modality
-from ..workflows.check_reference import check_blocks
-from ..support.config import NetworkConfig, TrainConfig
-from ..errors import ConfigError, DeepScoreError, InputError
-from ..features.select import find_features
-from ..training.reference import Reference, prepare
+from ..data.modality import select_modality
+from ..data.names import is_peak
+from ..errors import DeepScoreError, InputError
+from ..model import file as modelfile
+from ..model.config import NetworkConfig
+from ..output.columns import columns_of
+from ..support.checks import made
+from ..support.notices import logger, warn
+from ..training.config import TrainConfig
+from ..training.reference import Reference
 from ..version import __version__
+from ..workflows import annotate as annotating
+from ..workflows import check_reference as checking
+from ..workflows import embed as embedding
+from ..workflows import find_common_features as choosing
+from ..workflows import set_reference as referencing
+from ..workflows import train as training
+
+__all__ = ["Answer", "Kwargs", "Values", "answering", "given_labels", "load_torch", "optional_values", "strings"]
 
 BRIDGE = 4
 # While R reads, it holds the lock of Python: between short reads the other threads get on with their work.
@@ -38,7 +47,6 @@ Answer = dict[str, Any]
 Kwargs = Mapping[str, Any]
 # One value per cell in their order, or "values" beside the "names" of their cells.
 Values = Sequence[str | None] | Mapping[str, Sequence[str | None]]
-Config = TypeVar("Config", NetworkConfig, TrainConfig)
 
 
 class _Notes(logging.Handler):
@@ -52,12 +60,12 @@ class _Notes(logging.Handler):
         self.notes.append({"level": "info", "text": record.getMessage()})
 
 
-def _answers(function: Callable[..., Any]) -> Callable[..., Answer]:
+def answering(function: Callable[..., Any]) -> Callable[..., Answer]:
     """Return errors and notes as plain values."""
 
     @functools.wraps(function)
     def answer(*args: Any, **kwargs: Any) -> Answer:
-        logger, handler = logging.getLogger("deepscore"), _Notes()
+        handler = _Notes()
         level = logger.level
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
@@ -121,11 +129,9 @@ def load_torch() -> None:
     if _torch_came_first is None:
         _torch_came_first = "torch" in sys.modules
         if _torch_came_first:
-            warnings.warn(
+            warn(
                 "torch was loaded before deepscore: with R's own BLAS, training is slow. Start a new R session, and "
-                "use deepscore before anything else that loads torch.",
-                UserWarning,
-                stacklevel=2,
+                "use deepscore before anything else that loads torch."
             )
     if "torch" in sys.modules or not hasattr(os, "RTLD_DEEPBIND"):
         import torch
@@ -139,7 +145,7 @@ def load_torch() -> None:
         sys.setdlopenflags(flags)
 
 
-@_answers
+@answering
 def blocks(
     features: Sequence[str],
     cells: Sequence[str],
@@ -173,17 +179,18 @@ def blocks(
         return sp.csr_matrix((values, indices, indptr), shape=(stop - start, len(features)))
 
     rows = rows_per_block(len(cells), nnz, VALUES_PER_READ)
-    data = CellBlocks(_strings(features), _strings(cells), read_rows, rows, source)
+    data = CellBlocks(strings(features), strings(cells), read_rows, rows, source)
     return data if modality is None else select_modality(data, modality)[0]
 
 
-@_answers
+@answering
 def are_peaks(names: Sequence[str | None]) -> list[bool]:
     """Tell which names are those of peaks."""
     return [name is not None and is_peak(name) for name in names]
 
 
-def _strings(values: Sequence[str | None]) -> Names:
+def strings(values: Sequence[str | None]) -> Names:
+    """Return text from R as an array, None where it is missing."""
     return np.array(list(values), dtype=object)
 
 
@@ -193,44 +200,33 @@ def optional_values(values: Values | None, data: CellBlocks, what: str) -> Names
         return None
     if not isinstance(values, Mapping):
         return as_texts(values)
-    return as_texts(values["values"])[positions_of(data.cell_names, _strings(values["names"]), what)]
+    return as_texts(values["values"])[positions_of(data.cell_names, strings(values["names"]), what)]
 
 
-def labels_of(values: Values | None, data: CellBlocks) -> Names:
-    """Return the labels that R sends; refuse it where there are none."""
+def given_labels(values: Values | None, data: CellBlocks) -> Names:
+    """Return the labels that R sends; ``no_labels`` where none were given."""
     labels = optional_values(values, data, "labels")
     if labels is None:
         raise InputError("no_labels", "There are no labels: name a column, or give one label per cell.")
     return labels
 
 
-@_answers
+@answering
 def check_config(config: Kwargs) -> None:
     """Refuse arguments of DeepScore() that make no sense."""
-    _made(NetworkConfig, config)
+    made(NetworkConfig, config)
 
 
-def _made(kind: type[Config], values: Kwargs) -> Config:
-    return kind(**_only(values, *(field.name for field in fields(kind))))
-
-
-def _only(kwargs: Kwargs, *known: str) -> dict[str, Any]:
-    for name in kwargs:
-        if name not in known:
-            raise ConfigError("bad_argument", f"There is no argument {name!r}.")
-    return dict(kwargs)
-
-
-@_answers
+@answering
 def find_common_features(
     reference: CellBlocks, query: Sequence[CellBlocks], labels: Values | None, kwargs: Kwargs
 ) -> list[str]:
     """Twin of :func:`deepscore.find_common_features`."""
-    options = _only(kwargs, "n_features", "strategy", "modality", "test")
-    return find_features(reference, query, labels=optional_values(labels, reference, "labels"), **options)
+    request = made(choosing.FeaturesRequest, kwargs)
+    return choosing.find_common_features(reference, query, request, optional_values(labels, reference, "labels"))
 
 
-@_answers
+@answering
 def check_reference(
     reference: CellBlocks,
     labels: Values | None,
@@ -240,9 +236,14 @@ def check_reference(
 ) -> Answer:
     """Twin of :func:`deepscore.check_reference`; returns the tables as lists, one per column."""
     load_torch()
-    options = _only(kwargs, "common_features", "modality", "folds", "seed")
-    options["batch"] = optional_values(batch, reference, "batch")
-    found = check_blocks(reference, labels_of(labels, reference), query, **options)
+    request = made(checking.CheckRequest, kwargs)
+    found = checking.check_reference(
+        reference,
+        given_labels(labels, reference),
+        request,
+        query=query,
+        batch=optional_values(batch, reference, "batch"),
+    )
     return {
         "words": list(found.words),
         "labels": found.labels.to_dict("list"),
@@ -252,7 +253,7 @@ def check_reference(
     }
 
 
-@_answers
+@answering
 def set_reference(
     config: Kwargs,
     reference: CellBlocks,
@@ -261,25 +262,22 @@ def set_reference(
     kwargs: Kwargs,
 ) -> bytes:
     """Twin of :meth:`deepscore.DeepScore.set_reference`; returns the prepared reference and configuration."""
-    network = _made(NetworkConfig, config)
-    options = _only(kwargs, "modality", "test_prop") | {"batch": optional_values(batch, reference, "batch")}
-    return prepare(reference, labels_of(labels, reference), network, **options).to_bytes()
+    network, request = made(NetworkConfig, config), made(referencing.ReferenceRequest, kwargs)
+    found = referencing.set_reference(
+        reference, given_labels(labels, reference), network, request, optional_values(batch, reference, "batch")
+    )
+    return found.to_bytes()
 
 
-@_answers
+@answering
 def train(config: Kwargs, prepared: bytes, kwargs: Kwargs, query: CellBlocks | None = None) -> bytes:
     """Twin of :meth:`deepscore.DeepScore.train`; returns the model file."""
     load_torch()
-    from ..output.plots import watching
-    from ..training.fit import fit
-
-    network, reference = _made(NetworkConfig, config), Reference.from_bytes(bytes(prepared))
-    options = _made(TrainConfig, kwargs)
-    with watching(options.gif, reference, query, network.seed) as on_epoch:
-        return modelfile.to_bytes(fit(reference, network, options, on_epoch))
+    network, reference = made(NetworkConfig, config), Reference.from_bytes(bytes(prepared))
+    return modelfile.to_bytes(training.train(reference, network, made(TrainConfig, kwargs), query))
 
 
-@_answers
+@answering
 def annotate(
     model: bytes,
     query: CellBlocks,
@@ -291,42 +289,45 @@ def annotate(
 ) -> Answer:
     """Twin of :meth:`deepscore.DeepScore.annotate`; returns what is known of each cell."""
     load_torch()
-    options = _only(kwargs, "threshold", "modality", "probabilities", "min_overlap", "refine")
-    given = {"batch": batch, "groups": groups}
-    options |= {what: optional_values(values, query, what) for what, values in given.items()} | {"peaks": peaks}
-    if peaks_model is not None:
-        options["peaks_model"] = modelfile.from_bytes(bytes(peaks_model))
-    found = annotate_blocks(modelfile.from_bytes(bytes(model)), query, **options)
+    request = made(annotating.AnnotateRequest, kwargs)
+    found = annotating.annotate(
+        modelfile.from_bytes(bytes(model)),
+        query,
+        request,
+        batch=optional_values(batch, query, "batch"),
+        groups=optional_values(groups, query, "groups"),
+        peaks=peaks,
+        peaks_model=None if peaks_model is None else modelfile.from_bytes(bytes(peaks_model)),
+    )
     table = found.probabilities
+    columns = {
+        name: values.tobytes() if values.dtype == np.float64 else values.tolist()
+        for name, values in columns_of(found).items()
+    }
     return {
-        "label": found.calls.tolist(),
-        "score": found.scores.tobytes(),
-        "raw": found.raw.tolist(),
-        "reason": found.reasons.tolist(),
-        "group": None if found.group_calls is None else found.group_calls.tolist(),
-        "group_share": None if found.group_shares is None else found.group_shares.tobytes(),
+        "columns": columns,
         "labels": list(found.labels),
         "probabilities": None if table is None else table.tobytes(),
-        "overlap": found.overlap,
     }
 
 
-@_answers
+@answering
 def embed(model: bytes, query: CellBlocks, kwargs: Kwargs) -> Answer:
     """Twin of :meth:`deepscore.DeepScore.embed`; returns the bytes of cells x components (float64)."""
     load_torch()
-    found = embed_blocks(modelfile.from_bytes(bytes(model)), query, **_only(kwargs, "modality", "min_overlap"))
+    request = made(embedding.EmbedRequest, kwargs)
+    found = embedding.embed(modelfile.from_bytes(bytes(model)), query, request)
     return {"components": found.shape[1], "values": found.tobytes()}
 
 
-@_answers
+@answering
 def check_model(model: bytes) -> None:
     """Check the content of a model file in every way."""
     load_torch()
     modelfile.from_bytes(bytes(model))
 
 
-@_answers
+@answering
 def save_model(model: bytes, path: str) -> None:
     """Twin of :meth:`deepscore.DeepScore.save`: what was cut or edited does not take the place of a whole model."""
     load_torch()

@@ -14,19 +14,17 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from ..model import file as modelfile
-from ..data.blocks import CellBlocks, Names
-from ..chromatin.activity import activity_blocks, activity_from_fragments
-from ..workflows.train_bridge import Bridge, rna_model_of, train_through
-from ..chromatin.fragments import COUNTING, count_over
-from ..chromatin.fragments import count_fragments as count
 from ..chromatin.genes import TABLE_COLUMNS, gene_types, read_annotation
 from ..chromatin.intervals import peak_names, read_bed
-from ..chromatin.linked import best_linked
-from ..chromatin.peaks import common_peaks, peaks_among, wanted_intervals
-from ..support.config import NetworkConfig, TrainConfig, choice
+from ..chromatin.peaks import peaks_among
+from ..data.blocks import CellBlocks, Names
 from ..errors import InputError
-from .r import Answer, Kwargs, Values, _answers, _only, _strings, labels_of, load_torch, optional_values
+from ..model import file as modelfile
+from ..support.checks import made
+from ..workflows import gene_activity as activity
+from ..workflows import peaks as peaks_of_sets
+from ..workflows import train_bridge as bridge
+from .r import Answer, Kwargs, Values, answering, given_labels, load_torch, optional_values, strings
 
 # Of a matrix of R.
 MOST_VALUES = 2**31 - 1
@@ -36,55 +34,49 @@ Peaks = str | Sequence[str] | CellBlocks
 Table = str | Mapping[str, Any]
 
 
-@_answers
+@answering
 def read_of_table(types: Sequence[str | None]) -> Answer:
     """Tell which columns of a table of genes are read and, of the types of features that it has, which rows."""
     return {"columns": list(TABLE_COLUMNS), "types": list(gene_types(kind for kind in types if kind is not None))}
 
 
-@_answers
+@answering
 def find_common_peaks(datasets: Sequence[Peaks], kwargs: Kwargs) -> list[str]:
     """Twin of :func:`deepscore.find_common_peaks`."""
-    options = _only(kwargs, "how", "min_width", "max_width", "standard_chromosomes")
-    return common_peaks([_peaks(one) for one in datasets], **options).tolist()
+    request = made(peaks_of_sets.CommonPeaksRequest, kwargs)
+    return peaks_of_sets.find_common_peaks([_peaks(one) for one in datasets], request)
 
 
-@_answers
+@answering
 def match_peaks(query: CellBlocks, peaks: Peaks, fragments: str | None, kwargs: Kwargs) -> Answer:
     """Twin of :func:`deepscore.match_peaks`."""
-    wanted = _peaks(peaks)
-    counts, covered = count_over(query, wanted, fragments, **_only(kwargs, "min_overlap", "counting"))
+    request, wanted = made(peaks_of_sets.MatchRequest, kwargs), _peaks(peaks)
+    counts, covered = peaks_of_sets.match_peaks(query, wanted, request, fragments)
     return matrix(counts, wanted) | {"covered": covered.tolist()}
 
 
-@_answers
+@answering
 def count_fragments(fragments: str, peaks: Peaks, cells: Sequence[str] | None, kwargs: Kwargs) -> Answer:
     """Twin of :func:`deepscore.count_fragments`."""
-    options, wanted = _only(kwargs, "counting", "progress"), _peaks(peaks)
-    return matrix(count(fragments, wanted_intervals(wanted), _cells(cells), **options), wanted)
+    request, wanted = made(peaks_of_sets.FragmentsRequest, kwargs), _peaks(peaks)
+    return matrix(peaks_of_sets.count_fragments(fragments, wanted, cells, request), wanted)
 
 
-@_answers
+@answering
 def gene_activity(x: CellBlocks | str, annotation: Table | None, cells: Sequence[str] | None, kwargs: Kwargs) -> Answer:
     """Twin of :func:`deepscore.gene_activity`; `x` is a data set or the path of a fragments file."""
-    options = _only(kwargs, "upstream", "downstream", "weighting", "biotypes", "counting")
-    genes = _genes(annotation, options.pop("biotypes", None))
-    if isinstance(x, str):
-        return matrix(*activity_from_fragments(x, _cells(cells), genes, **options))
-    choice("counting", options.pop("counting", COUNTING[0]), COUNTING)
-    found = activity_blocks(x, genes, **options)
-    return matrix(found.to_csr(), found.feature_names)
+    request = made(activity.ActivityRequest, kwargs)
+    return matrix(*activity.gene_activity(x, _genes(annotation, request.biotypes), request, cells))
 
 
-@_answers
+@answering
 def find_linked_genes(rna: CellBlocks, atac: CellBlocks, annotation: Table | None, kwargs: Kwargs) -> list[str]:
     """Twin of :func:`deepscore.find_linked_genes`."""
-    options = _only(kwargs, "n_features", "upstream")
-    halves = Bridge.of(rna, atac, "activity", _optional_genes(annotation), **_given(options, "upstream"))
-    return best_linked(halves.rna, halves.atac, **_given(options, "n_features"))
+    request = made(activity.LinkedGenesRequest, kwargs)
+    return activity.find_linked_genes(rna, atac, request, _optional_genes(annotation))
 
 
-@_answers
+@answering
 def train_bridge(
     rna_model: bytes | CellBlocks,
     labels: Values | None,
@@ -96,17 +88,13 @@ def train_bridge(
 ) -> bytes:
     """Twin of :func:`deepscore.train_bridge`; `rna_model` is a model file or a reference, `batch` is of `rna`."""
     load_torch()
-    options = _only(kwargs, "modality", "upstream", "common_features", "threshold", "seed", "progress")
-    network = NetworkConfig(**_given(options, "common_features", "seed"))
-    train = TrainConfig(**_given(options, "progress"))
-    what = _given(options, "modality", "upstream")
-    what["batch"] = optional_values(batch, rna, "batch")
-    halves = Bridge.of(rna, atac, genes=_optional_genes(annotation), **what)
+    request, genes = made(bridge.BridgeRequest, kwargs), _optional_genes(annotation)
     if isinstance(rna_model, CellBlocks):
-        first = rna_model_of(rna_model, labels_of(labels, rna_model), rna, train, network.seed)
+        first = bridge.train_rna_model(rna_model, given_labels(labels, rna_model), rna, request)
     else:
         first = modelfile.from_bytes(bytes(rna_model))
-    return modelfile.to_bytes(train_through(halves, first, network, train, **_given(options, "threshold")))
+    model = bridge.train_bridge(first, rna, atac, request, genes=genes, batch=optional_values(batch, rna, "batch"))
+    return modelfile.to_bytes(model)
 
 
 def matrix(counts: sp.csr_matrix, features: Names, *, most: int = MOST_VALUES, size: int = VALUES_PER_PART) -> Answer:
@@ -140,21 +128,15 @@ def _peaks(x: Peaks) -> Names:
     if isinstance(x, str):
         return peak_names(read_bed(Path(x)))
     if not isinstance(x, CellBlocks):
-        return _strings(x)
+        return strings(x)
     return peaks_among(x)
-
-
-def _cells(cells: Sequence[str] | None) -> list[str]:
-    if cells is None:
-        raise InputError("no_cells", "Fragments hold barcodes of empty droplets, too: give cells=, the barcodes.")
-    return list(cells)
 
 
 def _genes(annotation: Table | None, biotypes: Sequence[str] | None = None) -> pd.DataFrame:
     if annotation is None or isinstance(annotation, str):
         return read_annotation(annotation, biotypes=biotypes)
     columns = {
-        name: np.frombuffer(values) if isinstance(values, (bytes, bytearray)) else _strings(values)
+        name: np.frombuffer(values) if isinstance(values, (bytes, bytearray)) else strings(values)
         for name, values in annotation.items()
     }
     return read_annotation(pd.DataFrame(columns), biotypes=biotypes)
@@ -162,7 +144,3 @@ def _genes(annotation: Table | None, biotypes: Sequence[str] | None = None) -> p
 
 def _optional_genes(annotation: Table | None) -> pd.DataFrame | None:
     return None if annotation is None else _genes(annotation)
-
-
-def _given(options: Kwargs, *names: str) -> dict[str, Any]:
-    return {name: options[name] for name in names if name in options}

@@ -1,12 +1,10 @@
-"""Adapters: how AnnData, MuData and stores on disk become CellBlocks, and how results go back."""
+"""Readers: how AnnData, MuData and stores on disk become CellBlocks."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,39 +12,20 @@ from typing import Any
 import anndata as ad
 import h5py
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
-from anndata.io import read_elem, sparse_dataset, write_elem
+from anndata.io import read_elem, sparse_dataset
 from pandas.api.extensions import ExtensionDtype
 from pandas.api.types import is_list_like
 
-from ..workflows.annotate import Annotation
 from ..data.blocks import CellBlocks, Names, rows_per_block
 from ..data.labels import as_texts, positions_of
-from ..support.config import optional_name
+from ..data.modality import MODALITIES, PEAKS, RNA, select_modality
 from ..errors import DeepScoreError, EngineError, InputError
-from ..support.files import replacing, require_file
-from ..data.names import select_modality
+from ..support.checks import optional_name
+from ..support.files import require_file
 
-__all__ = [
-    "Source",
-    "add_annotation",
-    "add_embedding",
-    "as_anndata",
-    "labels_of",
-    "open_halves",
-    "open_source",
-    "require_columns",
-    "write_h5ad",
-]
-
-# What a modality may be called in a MuData.
-MODALITY_KEYS = {
-    "rna": ("rna", "gex", "RNA"),
-    "peaks": ("peaks", "atac", "ATAC"),
-    "protein": ("protein", "prot", "adt"),
-}
+__all__ = ["Source", "labels_of", "open_halves", "open_source", "values_of", "without_pulling"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +70,7 @@ def open_source(data: Any, layer: str | None = None, modality: str | None = None
     if hasattr(data, "mod") and isinstance(data.mod, Mapping):
         key = _modality_key(data.mod, modality)
         source = open_source(data.mod[key], layer)
-        known = modality if modality in MODALITY_KEYS else None
+        known = modality if modality in MODALITIES else None
         return Source(source.blocks, source.obs, data, known, key)
     if not isinstance(data, ad.AnnData):
         raise InputError(
@@ -105,9 +84,11 @@ def open_source(data: Any, layer: str | None = None, modality: str | None = None
         if matrix.shape != data.shape or np.dtype(matrix.dtype).kind not in "biufO":
             raise TypeError(f"it is {matrix.dtype} of shape {matrix.shape}, not {data.shape} real numbers")
         reader = _reader(matrix, name)
-    return Source(
-        CellBlocks(_names(data.var_names), _names(data.obs_names), *reader, source=name), data.obs, data, modality
-    )
+    names, cells, types = _names(data.var_names), _names(data.obs_names), None
+    if "feature_types" in data.var:
+        types = _names(data.var["feature_types"])
+    blocks = CellBlocks(names, cells, *reader, source=name, feature_types=types)
+    return Source(blocks, data.obs, data, modality)
 
 
 @contextmanager
@@ -129,21 +110,13 @@ def open_halves(multiome: Any, layer: str | None = None) -> tuple[Source, Source
         if len(multiome) != 2:
             raise InputError("unknown_data", f"A multiome is two data sets, RNA and ATAC, not {len(multiome)}.")
         return open_source(multiome[0], layer), open_source(multiome[1])
-    halves = open_source(multiome, layer, "rna"), open_source(multiome, None, "peaks")
+    halves = open_source(multiome, layer, RNA.name), open_source(multiome, None, PEAKS.name)
     if halves[0].key is not None:
         return halves
     rna, atac = (  # genes and peaks in one matrix
         replace(half, blocks=select_modality(half.blocks, half.modality)[0]) for half in halves
     )
     return rna, atac
-
-
-def as_anndata(
-    counts: sp.csr_matrix, features: Names, obs: pd.DataFrame, var: pd.DataFrame | None = None
-) -> ad.AnnData:
-    """Return counts of cells x features with the table of cells of the data set that they come from."""
-    columns = pd.DataFrame(index=pd.Index(features)) if var is None else var.set_index(pd.Index(features))
-    return ad.AnnData(counts, obs=obs.copy(), var=columns)
 
 
 def open_path(path: Path) -> Any:
@@ -168,11 +141,11 @@ def _open_mudata(path: Path) -> Any:
         import mudata
     except ImportError as error:
         raise EngineError("missing_package", "MuData files need mudata: pip install mudata.") from error
-    with _without_pulling():
+    with without_pulling():
         return mudata.read_h5mu(path, backed="r")
 
 
-def _without_pulling() -> AbstractContextManager[Any]:
+def without_pulling() -> AbstractContextManager[Any]:
     """Let mudata behave as its later versions do; without it, this one warns."""
     import mudata
 
@@ -215,60 +188,13 @@ def _on_disk(element: Any) -> Any:
     return sparse_dataset(element) if hasattr(element, "keys") else element
 
 
-def write_h5ad(data: ad.AnnData, query: str | None, output: str) -> None:
-    """Write an annotated query: a copy of its file with new columns, or a new file where it was no .h5ad.
-
-    The output appears only when it is complete.
-    """
-    obs, table = data.obs, data.obsm.get("deepscore_probabilities")
-    if obs.index.name in [*obs, *([] if table is None else table)]:  # a table in a file has each name once
-        obs = obs.rename_axis(None)
-    with replacing(output) as temporary, ad.settings.override(allow_write_nullable_strings=True):
-        if query is not None and Path(query).suffix == ".h5ad":  # values, layers and all else are copied as they are
-            shutil.copyfile(query, temporary)
-            with h5py.File(temporary, "r+") as file:
-                write_elem(file, "obs", obs)
-                file.pop("obsm/deepscore_probabilities", None)  # of an earlier annotation
-                if table is not None:
-                    write_elem(file, "obsm/deepscore_probabilities", table.set_axis(obs.index))
-        else:
-            memory = data.to_memory()
-            memory.obs = obs
-            memory.write_h5ad(temporary, convert_strings_to_categoricals=False)
-
-
-def require_columns(labels: Sequence[str]) -> None:
-    """Refuse labels that cannot all be names of columns in an .h5ad file, where a name is a path.
-
-    Raises
-    ------
-    InputError
-        ``invalid_text`` names the first label that cannot.
-    """
-    if not _come_back(labels):
-        wrong = next(labels[n - 1] for n in range(1, len(labels) + 1) if not _come_back(labels[:n]))
-        raise InputError(
-            "invalid_text",
-            f"No table in an .h5ad file can have a column {wrong!r} beside those of the other labels: a name is a path "
-            "there. Leave --probabilities out, or rename the label and train again.",
-        )
-
-
-def _come_back(columns: Sequence[str]) -> bool:
-    """Tell whether a table with these columns is the same when it is read from a file."""
-    table = pd.DataFrame([np.arange(len(columns))], index=["cell"], columns=list(columns))
-    try:
-        with warnings.catch_warnings(), h5py.File("table", "w", driver="core", backing_store=False) as file:
-            warnings.simplefilter("ignore")  # a slash works as a rule
-            write_elem(file, "table", table)
-            found = read_elem(file["table"])
-            return list(found) == list(table) and np.array_equal(found, table) and list(file) == ["table"]
-    except Exception:  # h5py and anndata raise several
-        return False
-
-
 def _modality_key(mod: Mapping[str, Any], modality: str | None) -> str:
-    for key in (modality, *MODALITY_KEYS.get(modality or "", ())):
+    """Return the key of a modality in a MuData: the name itself, or what is known to stand for it."""
+    wanted = [modality]
+    if modality in MODALITIES:
+        known = {key.lower(): key for key in reversed(list(mod))}
+        wanted += [known.get(name) for name in (modality, *MODALITIES[modality].keys)]
+    for key in wanted:
         if key in mod:
             return str(key)
     asked = "" if modality is None else f", and {modality!r} was asked for"
@@ -378,41 +304,10 @@ def labels_of(source: Source, values: Any, what: str) -> Names:
     return as_texts(values)
 
 
+def values_of(source: Source, values: Any, what: str) -> Names | None:
+    """Return what :func:`labels_of` does, or None where nothing was given."""
+    return None if values is None else labels_of(source, values, what)
+
+
 def _numbered(index: pd.Index[Any]) -> bool:
     return isinstance(index, pd.RangeIndex) and (index.start, index.step) == (0, 1)
-
-
-def _writable(source: Source) -> tuple[Any, ad.AnnData]:
-    """Return what the caller gets back, and the AnnData in it that results are added to."""
-    holder = source.holder
-    if holder.is_view:  # a view has no columns of its own
-        with nullcontext() if isinstance(holder, ad.AnnData) else _without_pulling():
-            holder = holder.to_memory() if holder.isbacked else holder.copy()
-    return holder, holder if source.key is None else holder.mod[source.key]
-
-
-def add_embedding(source: Source, components: npt.NDArray[np.float64]) -> Any:
-    """Add ``obsm["X_lsi"]`` to the caller's object and return it."""
-    holder, target = _writable(source)
-    target.obsm["X_lsi"] = components
-    return holder
-
-
-def add_annotation(source: Source, found: Annotation) -> Any:
-    """Add the columns to the caller's object and return it; nothing else of it changes."""
-    holder, target = _writable(source)
-    target.obs["deepscore"] = found.calls  # strings: a categorical cannot be compared with another one
-    target.obs["deepscore_score"] = found.scores
-    target.obs["deepscore_raw"] = found.raw
-    target.obs["deepscore_reason"] = found.reasons
-    for column in target.obs.columns.intersection(["deepscore_group", "deepscore_group_share"]):
-        del target.obs[column]  # of an earlier annotation: they would contradict this one
-    target.obsm.pop("deepscore_probabilities", None)
-    if found.group_calls is not None:
-        target.obs["deepscore_group"] = found.group_calls
-        target.obs["deepscore_group_share"] = found.group_shares
-    if found.probabilities is not None:
-        target.obsm["deepscore_probabilities"] = pd.DataFrame(
-            found.probabilities, index=target.obs_names, columns=list(found.labels)
-        )
-    return holder

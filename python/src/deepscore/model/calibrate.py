@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from ..data.normalize import Floats
+from ..data.values import Floats
 
 __all__ = ["cross_calibrated", "expected_calibration_error", "fit_temperature"]
 

@@ -21,26 +21,27 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from ..chromatin.lsi import LSI
-from ..support.config import NetworkConfig, recorded
+from ..data.labels import UNCLASSIFIED
+from ..data.modality import MODALITIES, RECIPES
+from ..data.normalize import Normalization
 from ..errors import ConfigError, InputError, ModelFileError
 from ..support.files import replacing, require_file
-from ..data.labels import UNCLASSIFIED
+from .config import NetworkConfig, recorded
 from .model import Model
-from ..data.normalize import Normalization
-from ..query.novelty import WITHIN, Profiles
+from .profiles import WITHIN, Profiles
 
 __all__ = ["FORMAT_VERSION", "from_bytes", "inspect_model", "load", "manifest_of", "save", "to_bytes"]
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MAX_FILE = 8 * 2**30
 MAX_HEADER = 100 * 2**20
 SELF_CHECK_TOLERANCE = 1e-4
 # Before version 3, which has the logarithm, the weight of a peak was the number of cells for each that has it.
-MAX_IDF = (1e9, 50)
+MAX_IDF = {1: 1e9, 2: 1e9, 3: 50}
 PROFILE_TENSORS = ("mean", "variance", "within")
 LSI_TENSORS = ("loadings", "singular_values", "mean", "deviation")
-# What version 1 called the normalisations.
-_V1_METHODS = {"lognorm": "log_cp10k", "tfidf": "tfidf"}
+# What version 1 called the recipe of genes.
+V1_LOGNORM = "log_cp10k"
 
 Tensors = dict[str, npt.NDArray[Any]]
 
@@ -63,8 +64,7 @@ def manifest_of(model: Model) -> dict[str, Any]:
 
 def _content(model: Model) -> tuple[dict[str, Any], Tensors]:
     tensors: Tensors = {"feature_mean": model.mean, "feature_scale": model.deviation}
-    if model.normalization.idf is not None:
-        tensors["feature_idf"] = model.normalization.idf
+    tensors |= {f"feature_{name}": values for name, values in model.normalization.arrays().items()}
     for i, (weight, bias) in enumerate(model.layers):
         tensors[f"layers.{i}.weight"], tensors[f"layers.{i}.bias"] = weight, bias
     rows = _synthetic_rows(len(model.features))
@@ -75,7 +75,7 @@ def _content(model: Model) -> tuple[dict[str, Any], Tensors]:
         "features": list(model.features),
         "labels": list(model.labels),
         "network": _plain(model.network),
-        "normalization": {"method": model.normalization.method, "scale": model.normalization.scale},
+        "normalization": {"method": model.normalization.method, **model.normalization.facts()},
         "calibration": {"method": "temperature", "temperature": model.temperature},
         "thresholds": {"default": 0.5},
         "training": _plain(model.training),
@@ -90,8 +90,11 @@ def _content(model: Model) -> tuple[dict[str, Any], Tensors]:
         if model.lsi is not None:
             tensors |= {f"lsi.{name}": getattr(model.lsi, name) for name in LSI_TENSORS}
             manifest |= {"format_version": 3, "lsi": {"components": model.lsi.loadings.shape[1]}}
+        if model.normalization.method == "clr":
+            manifest |= {"format_version": 4}
     else:  # a model that came from a file of version 1
-        manifest["normalization"] = {"method": _V1_METHODS[model.normalization.method], "scale": 10_000}
+        method = model.normalization.method
+        manifest["normalization"] = {"method": V1_LOGNORM if method == "lognorm" else method, "scale": 10_000}
     manifest["content_sha256"] = _digest(manifest, tensors)
     _check_schema(manifest)
     return manifest, tensors
@@ -272,7 +275,7 @@ def _validator(version: int) -> Any:
 
 def _check_schema(manifest: dict[str, Any]) -> None:
     version = manifest["format_version"]
-    version = version if version in (2, 3) else 1
+    version = version if version in range(1, FORMAT_VERSION + 1) else 1
     error = next(_validator(version).iter_errors(manifest), None)
     if error is not None:
         raise ModelFileError(
@@ -321,15 +324,14 @@ def _check_tensors(manifest: dict[str, Any], tensors: Tensors) -> None:
     n = len(manifest["features"])
     sizes = [n, *manifest["network"]["hidden_nodes"], len(manifest["labels"])]
     expected: dict[str, tuple[int, ...]] = {"feature_mean": (n,), "feature_scale": (n,)}
-    if manifest["normalization"]["method"] == "tfidf":
-        expected["feature_idf"] = (n,)
+    expected |= {f"feature_{name}": (n,) for name in _recipe_of(manifest).array_names}
     for i, (a, b) in enumerate(itertools.pairwise(sizes)):
         expected |= {f"layers.{i}.weight": (a, b), f"layers.{i}.bias": (b,)}
     if manifest["format_version"] > 1:
         n_labels, n_profiles = len(manifest["labels"]), len(manifest["profiles"]["labels"])
         expected |= {"linear.weight": (n, n_labels), "linear.bias": (n_labels,), "profiles.mean": (n_profiles, n)}
         expected |= {"profiles.variance": (n_labels, n), "profiles.within": (n, WITHIN)}
-    if manifest["format_version"] > 2:
+    if "lsi" in manifest:
         k = manifest["lsi"]["components"]
         expected |= {"lsi.loadings": (n, k), **{f"lsi.{name}": (k,) for name in LSI_TENSORS[1:]}}
     if expected.keys() != tensors.keys():
@@ -346,7 +348,7 @@ def _check_tensors(manifest: dict[str, Any], tensors: Tensors) -> None:
     for name in ("feature_scale", "feature_idf", "lsi.singular_values", "lsi.deviation"):
         if name in tensors and not (tensors[name] > 0).all():
             raise ModelFileError("invalid_tensors", f"{name} must be positive.")
-    if "feature_idf" in tensors and tensors["feature_idf"].max() > MAX_IDF[manifest["format_version"] > 2]:
+    if "feature_idf" in tensors and tensors["feature_idf"].max() > MAX_IDF[manifest["format_version"]]:
         raise ModelFileError("invalid_tensors", "feature_idf holds values that no reference has.")
     if "profiles.variance" in tensors and not (tensors["profiles.variance"] >= 0).all():
         raise ModelFileError("invalid_tensors", "profiles.variance must not be negative.")
@@ -354,9 +356,9 @@ def _check_tensors(manifest: dict[str, Any], tensors: Tensors) -> None:
 
 def _check_parts(manifest: dict[str, Any]) -> None:
     """Check that the recipe fits the modality, and labels, their profiles and the self-check each other."""
-    recipe = manifest["normalization"]["method"]
-    if (recipe == "tfidf") != (manifest["modality"] == "peaks"):
-        raise ModelFileError("invalid_manifest", f"The recipe {recipe!r} is not one of {manifest['modality']}.")
+    kind, recipe = MODALITIES[manifest["modality"]], _recipe_of(manifest)
+    if recipe not in (kind.recipe, *kind.former_recipes):
+        raise ModelFileError("invalid_manifest", f"The recipe {recipe.method!r} is not one of {kind.features}.")
     if UNCLASSIFIED in manifest["labels"]:
         raise ModelFileError("invalid_manifest", f"A label is {UNCLASSIFIED!r}: what cells without a call are called.")
     profiles = manifest.get("profiles")
@@ -372,12 +374,15 @@ def _check_parts(manifest: dict[str, Any]) -> None:
         raise ModelFileError("invalid_manifest", "The self-check does not fit the features and labels.")
 
 
+def _recipe_of(manifest: dict[str, Any]) -> type[Normalization]:
+    method = manifest["normalization"]["method"]
+    return RECIPES["lognorm" if method == V1_LOGNORM else method]
+
+
 def _build(manifest: dict[str, Any], tensors: Tensors) -> Model:
     n_layers = len(manifest["network"]["hidden_nodes"]) + 1
-    version, normalization = manifest["format_version"], manifest["normalization"]
-    method = normalization["method"]
-    linear = profiles = None
-    if version > 1:
+    recipe, linear, profiles = _recipe_of(manifest), None, None
+    if manifest["format_version"] > 1:
         linear = tensors["linear.weight"], tensors["linear.bias"]
         position = {label: i for i, label in enumerate(manifest["labels"])}
         profiles = Profiles(
@@ -389,8 +394,8 @@ def _build(manifest: dict[str, Any], tensors: Tensors) -> Model:
         features=tuple(manifest["features"]),
         labels=tuple(manifest["labels"]),
         modality=manifest["modality"],
-        normalization=Normalization(
-            "tfidf" if method == "tfidf" else "lognorm", tensors.get("feature_idf"), normalization["scale"]
+        normalization=recipe.read(
+            manifest["normalization"], {name: tensors[f"feature_{name}"] for name in recipe.array_names}
         ),
         mean=tensors["feature_mean"],
         deviation=tensors["feature_scale"],
@@ -401,5 +406,5 @@ def _build(manifest: dict[str, Any], tensors: Tensors) -> Model:
         created_with=manifest["created_with"],
         linear=linear,
         profiles=profiles,
-        lsi=LSI(*(tensors[f"lsi.{name}"] for name in LSI_TENSORS)) if version > 2 else None,
+        lsi=LSI(*(tensors[f"lsi.{name}"] for name in LSI_TENSORS)) if "lsi" in manifest else None,
     )

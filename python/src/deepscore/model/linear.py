@@ -14,9 +14,9 @@ from scipy.optimize import minimize
 from torch.nn.functional import log_softmax
 
 from ..data.labels import evenly
-from .network import SparseBatch, per_cell, per_group, sparse_rows
-from ..data.normalize import Floats
 from ..data.standardise import Codes, Scale, scaled
+from ..data.values import Floats
+from .network import SparseBatch, per_cell, per_group, sparse_rows
 
 __all__ = ["fit_linear"]
 

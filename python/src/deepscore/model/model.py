@@ -11,12 +11,13 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.special import softmax
 
-from ..data.blocks import Names
 from ..chromatin.lsi import LSI
-from ..data.names import Modality
-from ..data.normalize import Floats, Normalization
-from ..query.novelty import Profiles
+from ..data.blocks import Names
+from ..data.modality import MODALITIES, Modality
+from ..data.normalize import Normalization
 from ..data.standardise import Scale, scaled
+from ..data.values import Floats
+from .profiles import Profiles
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +36,7 @@ class Model:
     labels
         Names, in the order of the last layer's columns.
     modality, normalization
-        Kind of data and how raw values become input.
+        Name of the kind of data, and the recipe that brings raw values to the input.
     mean, deviation
         Of each feature over the training cells, after normalisation; both of length features.
     layers
@@ -54,7 +55,7 @@ class Model:
 
     features: tuple[str, ...]
     labels: tuple[str, ...]
-    modality: Modality
+    modality: str
     normalization: Normalization
     mean: Floats
     deviation: Floats
@@ -66,6 +67,11 @@ class Model:
     profiles: Profiles | None = None
     lsi: LSI | None = None
     created_with: str = ""
+
+    @property
+    def kind(self) -> Modality:
+        """What is known of the kind of data."""
+        return MODALITIES[self.modality]
 
     @property
     def feature_names(self) -> Names:

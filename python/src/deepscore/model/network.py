@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
-from ..support.config import ACTIVATIONS
+from .config import ACTIVATIONS
 
 __all__ = ["Network", "SparseBatch", "activation_function", "per_cell", "per_group", "sparse_rows"]
 

@@ -1,11 +1,8 @@
-"""Pictures: the training as an animated GIF, and the calls on an embedding."""
+"""Pictures: the calls on an embedding."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,76 +10,18 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
-from ..workflows.annotate import align
-from ..data.blocks import CellBlocks
-from ..errors import ConfigError, EngineError
-from ..support.files import replacing, require_writable
 from ..data.labels import UNCLASSIFIED
-from ..model.model import Model
-from ..data.normalize import detect
-from ..training.reference import Reference
+from ..errors import EngineError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["embedding_figure", "principal_components", "watching"]
-
-MOST_CELLS = 2000
+__all__ = ["embedding_figure", "missing_packages", "principal_components"]
 
 
-@contextmanager
-def watching(
-    path: str | None, reference: Reference, query: CellBlocks | None, seed: int
-) -> Iterator[Callable[[int, Model], None] | None]:
-    """Collect a frame per epoch and write the GIF at the end; None where no path is given.
-
-    Parameters
-    ----------
-    query
-        Data set to show; without it, cells of the reference.
-    """
-    if path is None:
-        yield None
-        return
-    try:
-        from PIL import Image
-    except ImportError:
-        raise _missing() from None
-    require_writable(path)
-    if Path(path).suffix.lower() != ".gif":
-        raise ConfigError("bad_argument", f"gif must be the path of a file ending in .gif, not {path!r}.")
-    matrix, present = _shown(reference, query, np.random.default_rng(seed))
-    points = principal_components(matrix)
-    frames: list[Any] = []
-
-    def add(epoch: int, model: Model) -> None:
-        calls = model.label_names[model.logits(matrix, model.scale(), present).argmax(axis=1)]
-        figure = embedding_figure(points, calls, reference.labels, f"epoch {epoch}")
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=80)
-        frames.append(Image.open(buffer).convert("RGB"))
-
-    yield add
-    if frames:
-        with replacing(path) as temporary:
-            frames[0].save(temporary, "GIF", save_all=True, append_images=frames[1:], duration=400, loop=0)
-
-
-def _missing() -> EngineError:
+def missing_packages() -> EngineError:
+    """Return the error for pictures without the packages that draw them."""
     return EngineError("missing_package", "Pictures need matplotlib and pillow: pip install matplotlib pillow.")
-
-
-def _shown(
-    reference: Reference, query: CellBlocks | None, rng: np.random.Generator
-) -> tuple[sp.csr_matrix, npt.NDArray[np.bool_] | None]:
-    """Return up to 2,000 normalised cells to show, and which features they have."""
-    n_cells = reference.matrix.shape[0] if query is None else query.n_cells
-    shown = np.sort(rng.permutation(n_cells)[:MOST_CELLS])
-    if query is None:
-        return reference.matrix[shown], None
-    query, positions = align(np.array(reference.features, dtype=object), reference.modality, query)
-    values = detect(query, reference.modality)
-    return reference.normalization.matrix(query.take(shown), positions, values), positions >= 0
 
 
 def principal_components(matrix: sp.csr_matrix) -> npt.NDArray[np.float64]:
@@ -106,7 +45,7 @@ def embedding_figure(
     try:
         from matplotlib.figure import Figure as NewFigure
     except ImportError:
-        raise _missing() from None
+        raise missing_packages() from None
     figure = NewFigure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     colours = dict(zip(labels, _palette(len(labels)), strict=True))

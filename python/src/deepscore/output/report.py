@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..workflows.annotate import GOOD_OVERLAP, Annotation
 from ..data.labels import UNCLASSIFIED
+from ..query.annotation import Annotation
+from ..query.settings import SETTINGS
 
 __all__ = ["annotation_report"]
 
@@ -50,7 +51,7 @@ def annotation_report(found: Annotation, manifest: dict[str, Any], title: str) -
     counts = pd.Series(found.reasons[found.reasons != ""]).value_counts()
     reasons = f" ({', '.join(f'{n:,} {reason}' for reason, n in counts.items())})" if len(counts) else ""
     doubts = []
-    if found.overlap < GOOD_OVERLAP:
+    if found.overlap < SETTINGS.good_overlap:
         doubts.append(f"Only {found.overlap:.0%} of the model's features are in the query: scores are less reliable.")
     if unclassified > 0.2:
         doubts.append(f"{unclassified:.0%} of the cells are Unclassified: does the reference hold their types?")

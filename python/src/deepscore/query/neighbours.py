@@ -8,7 +8,6 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..chromatin.lsi import fit_lsi
-from ..data.standardise import LEAST_DEVIATION
 from ..data.linalg import (
     Codes,
     Doubles,
@@ -16,19 +15,14 @@ from ..data.linalg import (
     components,
     group_means,
     group_moments,
-    lifted,
     nearest,
     own_standardised,
     shared_neighbours,
 )
+from ..data.standardise import LEAST_DEVIATION
+from .settings import SETTINGS, Settings
 
-__all__ = ["LEAST_CELLS", "Neighbourhoods", "Space"]
-
-NEIGHBOURS = 15
-LEAST_CELLS = 20  # fewer have no neighbours to speak of
-CELLS_PER_CLUSTER = 20
-LSI_COMPONENTS = 30
-LIFT = 0.5
+__all__ = ["Neighbourhoods", "Space", "reweighted"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,22 +70,44 @@ class Space:
     clusters: Codes | None
 
     @classmethod
-    def of(cls, x: sp.csr_matrix, groups: Codes, n_groups: int, *, whole: bool, chromatin: bool = False) -> Space:
-        """Find the neighbours of normalised cells; those of chromatin in its latent semantic indexing."""
-        latent = _latent(x) if chromatin else None
-        if latent is None:
+    def of(
+        cls,
+        x: sp.csr_matrix,
+        groups: Codes,
+        n_groups: int,
+        *,
+        whole: bool,
+        latent: bool = False,
+        settings: Settings = SETTINGS,
+    ) -> Space:
+        """Find the neighbours of normalised cells.
+
+        Parameters
+        ----------
+        x
+            Cells x features.
+        groups, n_groups
+            Batch of each cell, and how many there are.
+        whole
+            Whether these cells are the whole query: neighbours are exact then, else those of the same cluster.
+        latent
+            Whether the cells are of chromatin, and are compared in its latent semantic indexing.
+        """
+        loadings = _loadings(x, settings.lsi_components) if latent else None
+        if loadings is None:
             deviation = np.sqrt(group_moments(x, groups, n_groups)[1] + LEAST_DEVIATION**2)
             z = own_standardised(x, groups, deviation)
             scores, basis = components(z, groups)
             axes = Axes(basis, group_means(z, groups, n_groups), deviation)
         else:
             z, shape = sp.csr_array(x), (n_groups, x.shape[1])
-            axes = Axes(latent, np.broadcast_to(x.mean(axis=0).A1, shape), np.broadcast_to(1.0, shape))
+            axes = Axes(loadings, np.broadcast_to(x.mean(axis=0).A1, shape), np.broadcast_to(1.0, shape))
             scores = axes.scores(x, groups)
         if whole:
-            k = min(NEIGHBOURS, max(3, len(groups) // 30))
+            k = max(settings.fewest_neighbours, len(groups) // settings.cells_per_neighbour)
+            k = min(settings.neighbours, k)
             return cls(z, scores, axes, shared_neighbours(nearest(scores, scores, k, among_themselves=True)), None)
-        clusters = clusters_of(scores, len(groups) // CELLS_PER_CLUSTER, 0)
+        clusters = clusters_of(scores, len(groups) // settings.cells_per_cluster, 0)
         member = sp.csr_array((np.ones(len(groups)), (clusters, np.arange(len(groups)))))
         return cls(z, scores, axes, sp.diags_array(1 / member.sum(axis=1)) @ member, clusters)
 
@@ -105,7 +121,7 @@ class Space:
 
 @dataclass(frozen=True, eq=False)
 class Neighbourhoods:
-    """What each neighbourhood of a sample says: exact where it is the whole query, clusters of about 20 cells if not.
+    """What each neighbourhood of a sample says: exact where it is the whole query, else clusters of some 20 cells.
 
     Parameters
     ----------
@@ -115,8 +131,10 @@ class Neighbourhoods:
         Mean probabilities of the sample.
     known
         Chance that the type of a neighbourhood is known.
-    centres, axes
-        Where the sample is not the whole query: what finds the cluster of a cell.
+    axes, centres
+        What finds the cluster of a cell, where the sample is not the whole query.
+    settings
+        The numbers that votes are weighed by.
     """
 
     mean: Doubles
@@ -124,51 +142,67 @@ class Neighbourhoods:
     known: Doubles
     axes: Axes
     centres: Doubles | None = None
+    settings: Settings = SETTINGS
 
     @classmethod
-    def of(cls, space: Space, probabilities: Doubles, known: Doubles) -> Neighbourhoods:
+    def of(cls, space: Space, probabilities: Doubles, known: Doubles, settings: Settings = SETTINGS) -> Neighbourhoods:
         """Average the probabilities of the sample's cells, and the chances that their types are known."""
         overall = probabilities.mean(axis=0)
         if space.clusters is None:
-            return cls(space.average(probabilities), overall, known, space.axes)
+            return cls(space.average(probabilities), overall, known, space.axes, settings=settings)
         centres = space.weights @ _directions(space.scores)
-        return cls(space.weights @ probabilities, overall, space.weights @ known, space.axes, centres)
+        mean, known = space.weights @ probabilities, space.weights @ known
+        return cls(mean, overall, known, space.axes, centres, settings)
 
-    def votes(self, x: sp.csr_matrix | None, groups: Codes, first: int) -> tuple[Doubles, Doubles]:
-        """Return mean probabilities and P(known) of the neighbourhood of each cell; `first` is its position."""
+    def reweigh(
+        self, probabilities: Doubles, x: sp.csr_matrix | None, groups: Codes, first: int = 0
+    ) -> tuple[Doubles, Doubles]:
+        """Weigh the labels of cells by what their neighbourhoods say; return P(known), too.
+
+        Parameters
+        ----------
+        x
+            The cells, normalised; needed where the sample is not the whole query.
+        groups
+            Batch of each cell.
+        first
+            Position of the first cell in the query.
+        """
         if self.centres is None:
             where: slice | Codes = slice(first, first + len(groups))
         else:
             assert x is not None
             where = nearest(_directions(self.axes.scores(x, groups)), self.centres, 1)[:, 0]
-        return self.mean[where], self.known[where]
-
-    def lift(
-        self, probabilities: Doubles, x: sp.csr_matrix | None, groups: Codes, first: int = 0
-    ) -> tuple[Doubles, Doubles]:
-        """Weigh the labels of each cell by what its neighbourhood says; return P(known), too.
-
-        `x` is needed where the sample is not the whole query.
-        """
-        votes, known = self.votes(x, groups, first)
-        return lifted(probabilities, votes, self.overall, LIFT), known
+        power, floor = self.settings.neighbour_power, self.settings.least_frequency
+        return reweighted(probabilities, self.mean[where], self.overall, power, floor), self.known[where]
 
 
-def _latent(x: sp.csr_matrix) -> Doubles | None:
+def reweighted(probabilities: Doubles, votes: Doubles, overall: Doubles, power: float, floor: float) -> Doubles:
+    """Weigh each label by how much more frequent it is among the votes for a cell than in the query.
+
+    ``p * ((votes + floor) / (overall + floor)) ** power``, brought to a sum of 1. A rare label needs few votes to be
+    frequent: an average over votes would erase it.
+    """
+    weighted = probabilities * ((votes + floor) / (overall + floor)) ** power
+    result: Doubles = weighted / weighted.sum(axis=1, keepdims=True)
+    return result
+
+
+def _loadings(x: sp.csr_matrix, n_components: int) -> Doubles | None:
     """Return the loadings of the TF-IDF of cells, features x components; None where it has no three components.
 
     The first component is left out, as it follows depth. The others count by how much they are stronger than the last,
     which is noise: of shallow cells a few are left, of deep ones nearly all.
     """
-    if min(x.shape) < 2 or not x.data.any():
+    if not n_components or min(x.shape) < 2 or not x.data.any():
         return None
-    found = fit_lsi(x, n_components=LSI_COMPONENTS)
-    strength = found.singular_values.astype(np.float64)
+    lsi = fit_lsi(x, n_components=n_components)
+    strength = lsi.singular_values.astype(np.float64)
     if len(strength) < 3:
         return None
     weight = np.sqrt(1 - (strength[-1] / strength) ** 2)
-    latent: Doubles = found.loadings * weight
-    return latent[:, 1:-1]
+    loadings: Doubles = lsi.loadings * weight
+    return loadings[:, 1:-1]
 
 
 def _directions(scores: Doubles) -> Doubles:

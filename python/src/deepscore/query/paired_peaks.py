@@ -1,4 +1,4 @@
-"""A second round: the raw peaks of a query beside the calls that its gene activity has got.
+"""Paired peaks: the raw peaks of a query of gene activity, beside the calls that its activity has got.
 
 Gene activity uses what is near genes, and says little of a shallow cell. By their peaks cells have other neighbours,
 and a model of peaks (a bridge), where there is one, calls them. Without it the calls of all cells together are a
@@ -16,49 +16,53 @@ import scipy.sparse as sp
 from scipy.special import softmax
 
 from ..data.blocks import CellBlocks
-from ..model.calibrate import fit_temperature
-from ..errors import InputError
-from .neighbours import Neighbourhoods, Space
-from ..data.normalize import Normalization, Values, detect
-from ..training.reference import DEFAULT_FEATURES
+from ..data.linalg import Codes, Doubles
+from ..data.modality import PEAKS, TfIdf
+from ..data.moments import moments
 from ..data.standardise import GroupSums, Scale
-from ..data.linalg import Codes, Doubles, lifted
-from ..features.variable import moments
+from ..data.values import Values
+from ..errors import InputError
+from ..model.calibrate import fit_temperature
+from .neighbours import Neighbourhoods, Space, reweighted
+from .sample import Sample
+from .settings import SETTINGS, Settings
 
-__all__ = ["PeakView", "Peaks", "teach"]
-
-FOLDS, ROUNDS = 5, 2
+__all__ = ["PairedPeaks", "PeakView", "learn_peaks"]
 
 
 @dataclass(frozen=True, eq=False)
-class Peaks:
+class PairedPeaks:
     """The raw peaks of the cells of a query, and how they are normalised: by themselves, as a reference would be.
 
     Parameters
     ----------
-    told
-        What a model of peaks says of them, where there is one: cells x labels, 0 for labels that it does not know.
+    data, columns
+        Cells x peaks, and which of the peaks are used.
+    recipe, values
+        How they are normalised, and what their values are.
+    model_calls
+        What a model of peaks says of the cells, where there is one: cells x labels, 0 for labels that it does not know.
     """
 
     data: CellBlocks
     columns: npt.NDArray[np.intp]
-    recipe: Normalization
+    recipe: TfIdf
     values: Values
-    told: Doubles | None = None
+    model_calls: Doubles | None = None
 
     @classmethod
-    def of(cls, data: CellBlocks, told: Doubles | None = None) -> Peaks:
+    def of(cls, data: CellBlocks, model_calls: Doubles | None = None) -> PairedPeaks:
         """Choose the 10,000 peaks that most cells have."""
-        values = detect(data, "peaks")
-        found = moments(data, values)
-        columns = np.sort(np.argsort(-found.detected, kind="stable")[: DEFAULT_FEATURES["peaks"]])
-        columns = columns[found.detected[columns] > 0]
+        values = PEAKS.detect(data)
+        sums = moments(data, values)
+        columns = np.sort(np.argsort(-sums.detected, kind="stable")[: PEAKS.n_features])
+        columns = columns[sums.detected[columns] > 0]
         if not columns.size:
             raise InputError("empty_data", f"{data.source} of the peaks holds no counts. Leave peaks= out.")
-        return cls(data, columns, Normalization.of_peaks(data, found.total[columns]), values, told)
+        return cls(data, columns, TfIdf.of_counts(data, sums.total[columns]), values, model_calls)
 
-    def rows(self, rows: npt.NDArray[np.intp]) -> sp.csr_matrix:
-        """Return these cells, normalised: cells x chosen peaks."""
+    def cells(self, rows: npt.NDArray[np.intp]) -> sp.csr_matrix:
+        """Return the cells at these positions, normalised: cells x chosen peaks."""
         return self.recipe.matrix(self.data.take(rows), self.columns, self.values)
 
 
@@ -77,80 +81,68 @@ class PeakView:
     regression
         Where the sample is not the whole query, and no model of peaks is given: the weight on normalised peaks (peaks x
         labels, standardisation folded in) and the bias.
+    settings
+        The numbers that votes are weighed by.
     """
 
     neighbours: Neighbourhoods
     overall: Doubles
     votes: Doubles | None
     regression: tuple[Doubles, Doubles] | None = None
+    settings: Settings = SETTINGS
 
-    def lift(self, probabilities: Doubles, peaks: sp.csr_matrix | None, first: int) -> Doubles:
+    def reweigh(self, probabilities: Doubles, peaks: sp.csr_matrix | None, first: int) -> Doubles:
         """Weigh the labels of a block of cells, `first` being the position of its first, by what their peaks say."""
         n_cells = len(probabilities)
-        near = self.neighbours.lift(probabilities, peaks, np.zeros(n_cells, np.intp), first)[0]
+        near = self.neighbours.reweigh(probabilities, peaks, np.zeros(n_cells, np.intp), first)[0]
         if self.votes is not None:
             votes = self.votes[first : first + n_cells]
         else:
             assert peaks is not None
             assert self.regression is not None
             votes = softmax(peaks @ self.regression[0] + self.regression[1], axis=1)
-        return lifted(near, votes, self.overall, 1)
+        return reweighted(near, votes, self.overall, self.settings.peaks_power, self.settings.least_frequency)
 
 
-def teach(
-    peaks: sp.csr_matrix,
-    probabilities: Doubles,
-    *,
-    whole: bool,
-    told: tuple[Doubles, Codes] | None = None,
-) -> tuple[PeakView, Doubles, float]:
-    """Call cells again by their peaks: by their neighbours, and by a model or what the calls themselves teach.
+def learn_peaks(sample: Sample, paired: PairedPeaks, probabilities: Doubles, settings: Settings = SETTINGS) -> PeakView:
+    """Learn what the peaks of a query say: by their neighbours, and by a model or what the calls themselves teach.
 
     Parameters
     ----------
-    peaks
-        Cells x peaks, normalised.
+    sample
+        The cells that are looked at together.
+    paired
+        The peaks of the whole query. Where a model of peaks has called them, its calls are the votes; without it, a
+        regression learns in two rounds from the best label of each cell what its peaks look like.
     probabilities
-        Cells x labels, of the first round.
-    whole
-        Whether these cells are the whole query.
-    told
-        Where there is a model of peaks: its probabilities for the whole query, and the positions of these cells in it.
-        Without it, a regression learns in two rounds from the best label of each cell what its peaks look like.
-
-    Returns
-    -------
-    What was learnt, the probabilities in view of it, and how often what a cell's peaks say agrees with the calls before
-    and after: the mean of both, as what was learnt from the first is not independent of it.
+        Cells of the sample x labels, by their gene activity.
     """
+    peaks = paired.cells(sample.rows)
     one = np.zeros(peaks.shape[0], np.intp)
-    space = Space.of(peaks, one, 1, whole=whole, chromatin=True)
-    neighbours = Neighbourhoods.of(space, probabilities, np.ones(len(one)))
-    near = neighbours.lift(probabilities, peaks, one)[0]
-    if told is not None:
-        votes = told[0][told[1]]
-        view = PeakView(neighbours, votes.mean(axis=0), told[0])
-    else:
-        votes, regression = _taught(peaks, near)
-        view = PeakView(neighbours, votes.mean(axis=0), votes if whole else None, regression)
-    result = lifted(near, votes, view.overall, 1)
-    by_peaks = votes.argmax(axis=1)
-    agreement = [float((by_peaks == calls.argmax(axis=1)).mean()) for calls in (near, result)]
-    return view, result, sum(agreement) / 2
+    space = Space.of(peaks, one, 1, whole=sample.whole, latent=True, settings=settings)
+    neighbours = Neighbourhoods.of(space, probabilities, np.ones(len(one)), settings)
+    if paired.model_calls is not None:
+        overall = paired.model_calls[sample.rows].mean(axis=0)
+        return PeakView(neighbours, overall, paired.model_calls, settings=settings)
+    near = neighbours.reweigh(probabilities, peaks, one)[0]
+    votes, regression = _learnt_from_calls(peaks, near, settings)
+    return PeakView(neighbours, votes.mean(axis=0), votes if sample.whole else None, regression, settings)
 
 
-def _taught(peaks: sp.csr_matrix, probabilities: Doubles) -> tuple[Doubles, tuple[Doubles, Doubles]]:
+def _learnt_from_calls(
+    peaks: sp.csr_matrix, probabilities: Doubles, settings: Settings
+) -> tuple[Doubles, tuple[Doubles, Doubles]]:
     """Return what a regression taught by the calls says of each cell, cross-fitted, and its weight and bias."""
     scale = GroupSums(1, peaks.shape[1]).add(peaks, np.zeros(peaks.shape[0], np.intp)).pooled()
     rng = np.random.default_rng(0)
-    fold = rng.permutation(peaks.shape[0]) % FOLDS
+    fold = rng.permutation(peaks.shape[0]) % settings.folds
     result = probabilities
-    for _ in range(ROUNDS):
+    for _ in range(settings.rounds):
         codes = result.argmax(axis=1)
         logits, weight, bias = _cross_fitted(peaks, codes, probabilities.shape[1], fold, scale, rng)
         temperature = fit_temperature(logits.astype(np.float32), codes)
         votes = softmax(logits / temperature, axis=1)
-        result = lifted(probabilities, votes, votes.mean(axis=0), 1)
+        result = reweighted(probabilities, votes, votes.mean(axis=0), settings.peaks_power, settings.least_frequency)
     return votes, (weight / temperature, bias / temperature)
 
 

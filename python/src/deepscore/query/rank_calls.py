@@ -10,35 +10,31 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.stats import rankdata
 
-from .novelty import Profiles
 from ..data.linalg import Codes, Doubles
+from .sample import Sample
+from .settings import SETTINGS, Settings
 
-__all__ = ["called_by_ranks"]
-
-MARKERS = 50  # of each label against each other
+__all__ = ["call_by_ranks"]
 
 
-def called_by_ranks(x: sp.csr_matrix, profiles: Profiles, present: npt.NDArray[np.bool_]) -> Codes:
+def call_by_ranks(sample: Sample, settings: Settings = SETTINGS) -> Codes:
     """Return for each cell the label that has the profile of highest rank correlation (Spearman's).
 
-    Parameters
-    ----------
-    x
-        Cells x features, normalised.
-    present
-        Which features the query has.
+    The features are the `rank_markers` most raised ones of each label against each other that the query has.
     """
-    features = np.flatnonzero(present)
-    features = features[_markers(profiles.label_means()[:, features])]
+    profiles = sample.model.profiles
+    assert profiles is not None
+    features = np.flatnonzero(sample.present)
+    features = features[_markers(profiles.label_means()[:, features], settings.rank_markers)]
     ranks = rankdata(profiles.mean[:, features], axis=1) - (len(features) + 1) / 2
     ranks /= np.maximum(np.linalg.norm(ranks, axis=1, keepdims=True), 1e-9)
-    nearest: Codes = profiles.owner[(_above_zeros(x[:, features]) @ ranks.T).argmax(axis=1)]
+    nearest: Codes = profiles.owner[(_above_zeros(sample.x[:, features]) @ ranks.T).argmax(axis=1)]
     return nearest
 
 
-def _markers(means: Doubles) -> npt.NDArray[np.bool_]:
+def _markers(means: Doubles, most: int) -> npt.NDArray[np.bool_]:
     """Tell which features are among the most raised of any label against any other."""
-    count = min(MARKERS, means.shape[1])
+    count = min(most, means.shape[1])
     chosen = np.zeros(means.shape[1], bool)
     for label in means:
         raised = label - means

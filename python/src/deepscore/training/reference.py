@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,19 +14,18 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..data.blocks import CellBlocks, Names, watched
-from ..support.config import NetworkConfig, number
-from ..errors import InputError
-from ..features.select import common_features, no_shared_features
 from ..data.labels import batches_of, check_labels, require_names
-from ..data.names import Modality, match_names, select_modality
-from ..data.normalize import Normalization, Values, detect, feature_share, typical_total
-from ..features.variable import moments
+from ..data.mismatch import no_shared_features
+from ..data.modality import MODALITIES, RECIPES, Modality, select_modality
+from ..data.names import match_names
+from ..data.normalize import Normalization
+from ..data.values import feature_share
+from ..errors import InputError
+from ..features.select import common_features
+from ..model.config import NetworkConfig
+from ..support.notices import logger
 
 __all__ = ["Reference", "prepare"]
-
-# Without common_features: a cell of chromatin data has few of very many peaks, and needs them all.
-DEFAULT_FEATURES = {"rna": 2000, "protein": 2000, "peaks": 10_000}
-logger = logging.getLogger("deepscore")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +53,16 @@ class Reference:
     labels: tuple[str, ...]
     codes: npt.NDArray[np.intp]
     groups: npt.NDArray[np.intp]
-    modality: Modality
+    modality: str
     normalization: Normalization
     test_prop: float
     n_unlabelled: int
     feature_share: float | None = None
+
+    @property
+    def kind(self) -> Modality:
+        """What is known of the kind of data."""
+        return MODALITIES[self.modality]
 
     def subset(self, cells: npt.NDArray[np.intp]) -> Reference:
         """Return the cells at these positions; labels and features stay, batches are numbered anew."""
@@ -77,14 +80,13 @@ class Reference:
             "codes": self.codes.astype(np.int64),
             "groups": self.groups.astype(np.int64),
         }
-        if self.normalization.idf is not None:
-            arrays["idf"] = self.normalization.idf
+        arrays |= {f"recipe.{name}": values for name, values in self.normalization.arrays().items()}
         facts = {
             "features": self.features,
             "labels": self.labels,
             "modality": self.modality,
             "method": self.normalization.method,
-            "scale": self.normalization.scale,
+            "recipe": self.normalization.facts(),
             "test_prop": self.test_prop,
             "n_unlabelled": self.n_unlabelled,
             "feature_share": self.feature_share,
@@ -109,7 +111,7 @@ class Reference:
             raise InputError("no_reference", "The reference in this object is damaged: call set_reference() again.")
         facts = json.loads(text)
         shape = (len(arrays["codes"]), len(facts["features"]))
-        method: Literal["lognorm", "tfidf"] = facts["method"]
+        recipe = RECIPES[facts["method"]]
         return cls(
             matrix=sp.csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape),
             features=tuple(facts["features"]),
@@ -117,7 +119,7 @@ class Reference:
             codes=arrays["codes"],
             groups=arrays["groups"],
             modality=facts["modality"],
-            normalization=Normalization(method, arrays.get("idf"), facts["scale"]),
+            normalization=recipe.read(facts["recipe"], {name: arrays[f"recipe.{name}"] for name in recipe.array_names}),
             test_prop=facts["test_prop"],
             n_unlabelled=facts["n_unlabelled"],
             feature_share=facts["feature_share"],
@@ -139,6 +141,7 @@ def prepare(
     batch: Names | None = None,
     modality: str | None = None,
     test_prop: float = 0.1,
+    recipe: Normalization | None = None,
 ) -> Reference:
     """Check a reference and keep its labelled cells and chosen features.
 
@@ -148,13 +151,16 @@ def prepare(
         One per cell, None where missing.
     batch
         One per cell.
+    modality, test_prop
+        As for :meth:`deepscore.DeepScore.set_reference`.
+    recipe
+        What to normalise with, in place of the recipe that the reference teaches.
 
     Raises
     ------
     InputError
         See :meth:`deepscore.DeepScore.set_reference`.
     """
-    proportion = number("test_prop", test_prop, 0, 0.9)
     data, kind = select_modality(data, modality)
     features = config.common_features
     if features is not None:  # before the labels: a matrix the wrong way round has the wrong number of cells, too
@@ -162,10 +168,14 @@ def prepare(
     categories = check_labels(data, labels, config.n_labels)
     groups = batches_of(data, batch)
     if features is None:
-        features = tuple(common_features(data, [], min(DEFAULT_FEATURES[kind], data.n_features), "variable", kind))
+        features = tuple(common_features(data, [], min(kind.n_features, data.n_features), "variable", kind))
         positions = reference_positions(np.array(features, dtype=object), data)
     require_names(features, "feature")
-    values, normalization, share = _recipe(data, kind, positions)
+    values = kind.detect(data)
+    normalization = recipe or kind.recipe.learn(data, positions, values)
+    in_features = None
+    if normalization.compares_totals:  # rounded: whatever the order of the columns
+        in_features = round(feature_share(data, positions, values), 6)
     codes = pd.Categorical(labels, categories=categories).codes.astype(np.intp)
     kept = codes >= 0
     blocks = [
@@ -189,23 +199,12 @@ def prepare(
         labels=tuple(categories),
         codes=codes[kept],
         groups=groups[kept],
-        modality=kind,
+        modality=kind.name,
         normalization=normalization,
-        test_prop=proportion,
+        test_prop=test_prop,
         n_unlabelled=n_unlabelled,
-        feature_share=share,
+        feature_share=in_features,
     )
-
-
-def _recipe(
-    data: CellBlocks, kind: Modality, positions: npt.NDArray[np.intp]
-) -> tuple[Values, Normalization, float | None]:
-    """Return what the values are, the recipe for them, and the share of all counts that is in the features."""
-    values = detect(data, kind)
-    if kind == "peaks":
-        return values, Normalization.of_peaks(data, moments(data, values).total[positions]), None
-    share = round(feature_share(data, positions, values), 6)  # whatever the order of the columns
-    return values, Normalization("lognorm", scale=typical_total(data, values)), share
 
 
 def reference_positions(features: Names, data: CellBlocks) -> npt.NDArray[np.intp]:

@@ -12,15 +12,17 @@ import pandas as pd
 import scipy.sparse as sp
 from tqdm import tqdm
 
-from .annotate import GOOD_OVERLAP, found_in
 from ..data.blocks import CellBlocks, Names
-from ..support.config import NetworkConfig, TrainConfig, whole
 from ..data.labels import UNCLASSIFIED
-from ..data.normalize import detect
-from ..training.reference import Reference, prepare
 from ..data.standardise import GroupSums
+from ..model.config import NetworkConfig
+from ..query.align import find_features
+from ..query.settings import SETTINGS
+from ..support.checks import keep, whole
+from ..training.config import TrainConfig
+from ..training.reference import Reference, prepare
 
-__all__ = ["CONFUSABLE", "LEAST_CELLS", "LEAST_SCORE", "ReferenceCheck", "check_blocks"]
+__all__ = ["CONFUSABLE", "LEAST_CELLS", "LEAST_SCORE", "CheckRequest", "ReferenceCheck", "check_reference"]
 
 # Cells that a network sees in training; by default it would be 100,000.
 CELLS_SEEN = 30_000
@@ -31,6 +33,23 @@ LEAST_SCORE = 0.7
 CONFUSABLE = 0.1
 
 Positions = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckRequest:
+    """The options of :func:`deepscore.check_reference`, checked; they are documented there."""
+
+    common_features: Sequence[str] | None = None
+    modality: str | None = None
+    folds: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        keep(self, folds=whole("folds", self.folds, 2))
+
+    def network(self) -> NetworkConfig:
+        """Return the settings of the networks; refuses features and a seed that make no sense."""
+        return NetworkConfig(common_features=self.common_features, seed=self.seed)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,21 +85,17 @@ class ReferenceCheck:
         return "\n\n".join([f"<ReferenceCheck: {self.design}>", "\n".join(self.words), *tables])
 
 
-def check_blocks(
+def check_reference(
     data: CellBlocks,
     labels: Names,
-    query: CellBlocks | None = None,
+    request: CheckRequest,
     *,
-    common_features: Sequence[str] | None = None,
+    query: CellBlocks | None = None,
     batch: Names | None = None,
-    modality: str | None = None,
-    folds: int = 5,
-    seed: int = 0,
 ) -> ReferenceCheck:
     """Check a reference; see :func:`deepscore.check_reference`."""
-    n_folds = whole("folds", folds, 2)
-    config = NetworkConfig(common_features=common_features, seed=seed)  # type: ignore[arg-type]
-    reference = prepare(data, labels, config, batch=batch, modality=modality, test_prop=0.0)
+    n_folds, config = request.folds, request.network()
+    reference = prepare(data, labels, config, batch=batch, modality=request.modality, test_prop=0.0)
     present = None if query is None else _features_of(query, reference)
     groups, names = np.zeros(len(reference.codes), np.intp), np.array([None])
     if batch is not None:  # of the labelled cells only
@@ -107,8 +122,8 @@ def check_blocks(
 
 def _features_of(query: CellBlocks, reference: Reference) -> npt.NDArray[np.bool_]:
     """Tell which features of the reference a query has; refuse a query that annotation would refuse."""
-    query, positions = found_in(query, np.array(reference.features, dtype=object), reference.modality)
-    detect(query, reference.modality)
+    query, positions = find_features(query, np.array(reference.features, dtype=object), reference.kind)
+    reference.kind.detect(query)
     return positions >= 0
 
 
@@ -218,6 +233,6 @@ def _words(table: pd.DataFrame, reasons: list[list[str]], overlap: Mapping[str, 
         few = ": give common_features=, from find_common_features(reference, query)"
         words.append(
             f"The query has {overlap['found']} of the {overlap['features']} features used ({overlap['share']:.0%})"
-            f"{few if overlap['share'] < GOOD_OVERLAP else ''}."
+            f"{few if overlap['share'] < SETTINGS.good_overlap else ''}."
         )
     return tuple(words)

@@ -6,107 +6,84 @@ labels with which a second model learns from their ATAC profile. That one is sav
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
-from .annotate import Annotation, annotate_blocks
 from ..data.blocks import CellBlocks, Names
-from ..support.config import NetworkConfig, TrainConfig, choice, whole
+from ..data.labels import UNCLASSIFIED
+from ..data.modality import PEAKS, RNA, select_modality
+from ..data.names import match_names
 from ..errors import InputError
 from ..features.select import common_features
-from ..data.labels import UNCLASSIFIED
-from ..model.model import Model
+from ..model.config import NetworkConfig
 from ..model.file import manifest_of
-from ..data.names import match_names, select_modality
-from ..training.reference import DEFAULT_FEATURES, prepare
-from ..chromatin.activity import activity_blocks
+from ..model.model import Model
+from ..query.annotation import Annotation
+from ..support.checks import choice, keep, number, whole
+from ..support.notices import logger, warn
+from ..training.config import TrainConfig
+from ..training.reference import prepare
+from .annotate import AnnotateRequest, annotate
+from .multiome import HALVES, Half, Multiome
 
-__all__ = ["FEW_CELLS", "Bridge", "rna_model_of", "train_through"]
+__all__ = ["FEW_CELLS", "BridgeRequest", "train_bridge", "train_rna_model"]
 
 # A label with fewer cells in the multiome is learnt badly.
 FEW_CELLS = 50
-logger = logging.getLogger("deepscore")
 
 
-@dataclass(frozen=True, eq=False)
-class Bridge:
-    """A multiome: the same cells, in the same order, by their RNA and by their chromatin.
+@dataclass(frozen=True, kw_only=True)
+class BridgeRequest:
+    """The options of :func:`deepscore.train_bridge`, checked; they are documented there."""
+
+    modality: Half = "peaks"
+    upstream: int = 2000
+    common_features: Sequence[str] | None = None
+    threshold: float = 0.5
+    seed: int = 0
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        choice("modality", self.modality, HALVES)
+        keep(
+            self,
+            upstream=whole("upstream", self.upstream, 0),
+            threshold=number("threshold", self.threshold, 0, 1),
+        )
+        self.network()
+        self.training()
+
+    def network(self) -> NetworkConfig:
+        """Return the settings of the network."""
+        return NetworkConfig(common_features=self.common_features, seed=self.seed)  # type: ignore[arg-type]
+
+    def training(self) -> TrainConfig:
+        """Return the settings of its training, and of that of a model of RNA."""
+        return TrainConfig(progress=self.progress)
+
+
+def train_bridge(
+    rna_model: Model,
+    rna: CellBlocks,
+    atac: CellBlocks,
+    request: BridgeRequest,
+    *,
+    genes: pd.DataFrame | None = None,
+    batch: Names | None = None,
+) -> Model:
+    """Train a model of chromatin with labels from a model of RNA; see :func:`deepscore.train_bridge`.
 
     Parameters
     ----------
     rna, atac
-        Cells x genes, and cells x peaks or x genes (activity).
-    modality
-        ``"peaks"`` or ``"activity"``: what the ATAC half holds.
+        The halves of a multiome, in any order of cells.
+    genes
+        Annotation, where the activity of peaks is to be learnt from.
     batch
-        Sample of each cell, for the annotation of the RNA.
-    """
-
-    rna: CellBlocks
-    atac: CellBlocks
-    modality: str
-    batch: Names | None = None
-
-    @classmethod
-    def of(
-        cls,
-        rna: CellBlocks,
-        atac: CellBlocks,
-        modality: str = "peaks",
-        genes: pd.DataFrame | None = None,
-        upstream: int = 2000,
-        batch: Names | None = None,
-    ) -> Bridge:
-        """Bring the two halves to one order of cells, and the ATAC half to what is learnt from.
-
-        Parameters
-        ----------
-        modality
-            ``"peaks"`` or ``"activity"``.
-        genes, upstream
-            For activity, where the ATAC half holds peaks: as for :func:`activity_blocks`.
-
-        Raises
-        ------
-        ConfigError
-            ``bad_argument``.
-        InputError
-            ``different_cells``, ``no_annotation``, ``modality_mismatch``, and what :func:`activity_blocks` raises.
-        """
-        choice("modality", modality, ("peaks", "activity"))
-        whole("upstream", upstream, 0)  # also where it is not needed
-        atac = atac.in_order_of(rna.cell_names, "The RNA and the ATAC of a multiome")
-        if modality == "peaks":
-            return cls(rna, select_modality(atac, "peaks")[0], modality, batch)
-        if select_modality(atac, None)[1] == "peaks":
-            if genes is None:
-                raise InputError(
-                    "no_annotation",
-                    "The ATAC half holds peaks: gene activity needs annotation=, a GTF, GFF3 or BED file of genes.",
-                )
-            atac = activity_blocks(atac, genes, upstream)
-        return cls(rna, atac, modality, batch)
-
-
-def train_through(
-    bridge: Bridge,
-    rna_model: Model,
-    network: NetworkConfig,
-    train: TrainConfig,
-    *,
-    threshold: float = 0.5,
-) -> Model:
-    """Train a model of chromatin with labels from a model of RNA.
-
-    Parameters
-    ----------
-    threshold
-        Cells whose score is below it are not learnt from.
+        Sample of each cell of the RNA.
 
     Returns
     -------
@@ -115,8 +92,7 @@ def train_through(
     Raises
     ------
     InputError
-        ``bridge_labels`` where fewer than two labels have a confident cell; what :func:`annotate_blocks` and
-        :func:`prepare` raise.
+        ``bridge_labels`` where fewer than two labels have a confident cell; what annotation and training raise.
 
     Warns
     -----
@@ -125,47 +101,46 @@ def train_through(
     """
     from ..training.fit import fit
 
-    found = annotate_blocks(rna_model, bridge.rna, threshold, bridge.batch)
+    halves = Multiome.of(rna, atac, request.modality, genes, request.upstream)
+    found = annotate(rna_model, halves.rna, AnnotateRequest(threshold=request.threshold), batch=batch)
     kept = pd.Series(found.calls[found.calls != UNCLASSIFIED]).value_counts()
     if len(kept) < 2:
         raise InputError(
             "bridge_labels",
-            f"Of the multiome's {bridge.rna.n_cells} cells {int(kept.sum())} were called with a score of at least "
-            f"{threshold:g}, with {len(kept)} different labels; two are needed. Check that the multiome is of the "
-            "reference's tissue, or lower the threshold.",
+            f"Of the multiome's {rna.n_cells} cells {int(kept.sum())} were called with a score of at least "
+            f"{request.threshold:g}, with {len(kept)} different labels; two are needed. Check that the multiome is of "
+            "the reference's tissue, or lower the threshold.",
         )
-    logger.info("%d of the multiome's %d cells have a confident label", kept.sum(), bridge.rna.n_cells)
+    logger.info("%d of the multiome's %d cells have a confident label", kept.sum(), rna.n_cells)
     per_label = {label: int(kept.get(label, 0)) for label in rna_model.labels}
     _warn_of_few(per_label)
     labels = found.calls.copy()
     labels[labels == UNCLASSIFIED] = None
-    reference = prepare(bridge.atac, labels, network, modality="peaks" if bridge.modality == "peaks" else "rna")
-    model = fit(reference, network, train)
-    facts = _provenance(rna_model, found, per_label, threshold) | {"modality": bridge.modality}
+    kind = PEAKS if request.modality == "peaks" else RNA
+    reference = prepare(halves.atac, labels, request.network(), modality=kind.name)
+    model = fit(reference, request.network(), request.training())
+    facts = _provenance(rna_model, found, per_label, request.threshold) | {"modality": request.modality}
     return replace(model, training={**model.training, "bridge": facts})
 
 
-def rna_model_of(reference: CellBlocks, labels: Names, rna: CellBlocks, train: TrainConfig, seed: int) -> Model:
+def train_rna_model(reference: CellBlocks, labels: Names, rna: CellBlocks, request: BridgeRequest) -> Model:
     """Train a model of RNA on the variable features that a reference shares with the RNA of a multiome."""
     from ..training.fit import fit
 
-    reference = select_modality(reference, "rna")[0]
+    reference = select_modality(reference, RNA.name)[0]
     shared = int((match_names(reference.feature_names, rna.feature_names) >= 0).sum())
-    n_features = min(DEFAULT_FEATURES["rna"], max(shared, 1))
-    features = common_features(reference, [rna], n_features, "variable", "rna")
-    network = NetworkConfig(common_features=tuple(features), seed=seed)
-    return fit(prepare(reference, labels, network, modality="rna"), network, train)
+    features = common_features(reference, [rna], min(RNA.n_features, max(shared, 1)), "variable", RNA)
+    network = NetworkConfig(common_features=tuple(features), seed=request.seed)
+    return fit(prepare(reference, labels, network, modality=RNA.name), network, request.training())
 
 
 def _warn_of_few(per_label: Mapping[str, int]) -> None:
     few = {label: n for label, n in per_label.items() if n < FEW_CELLS}
     if few:
         listed = ", ".join(f"{label} ({n})" for label, n in few.items())
-        warnings.warn(
+        warn(
             f"These labels have fewer than {FEW_CELLS} confident cells in the multiome and are learnt badly, or not at "
-            f"all where there is none: {listed}.",
-            UserWarning,
-            stacklevel=4,
+            f"all where there is none: {listed}."
         )
 
 

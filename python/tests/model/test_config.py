@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from deepscore.support.config import ACTIVATIONS, SCHEDULES, NetworkConfig, TrainConfig
 from deepscore.errors import ConfigError
+from deepscore.model.config import ACTIVATIONS, NetworkConfig, recorded
 
-BAD_NETWORK = [
+BAD = [
     ("hidden_nodes", (64, 0)),
     ("hidden_nodes", (64, 2.5)),
     ("hidden_nodes", "64"),
@@ -58,22 +58,12 @@ BAD_NETWORK = [
     ("device", 5),
     ("device", None),
 ]
-BAD_TRAINING = [
-    ("early_stopping", 1),
-    ("early_stopping", "yes"),
-    ("patience", 0),
-    ("patience", 2.5),
-    ("patience", math.nan),
-    ("lr_schedule", "linear"),
-    ("progress", None),
-]
-BAD = [(NetworkConfig, *case) for case in BAD_NETWORK] + [(TrainConfig, *case) for case in BAD_TRAINING]
 
 
-@pytest.mark.parametrize(("kind", "name", "value"), BAD)
-def test_a_bad_value_is_refused_by_the_name_of_its_argument(kind, name, value):
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_a_bad_value_is_refused_by_the_name_of_its_argument(name, value):
     with pytest.raises(ConfigError, match=name) as caught:
-        kind(**{name: value})
+        NetworkConfig(**{name: value})
     assert caught.value.code == "bad_argument"
 
 
@@ -106,24 +96,11 @@ def test_the_numbers_of_r_and_numpy_are_taken(name, value, kept):
         assert [type(part) for part in found] == [type(part) for part in kept]
 
 
-def test_a_whole_number_from_r_is_taken_for_patience():
-    assert TrainConfig(patience=3.0).patience == 3
-
-
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation_is_known(activation):
     assert NetworkConfig(activation=activation).activation == activation
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
-def test_every_schedule_is_known(schedule):
-    assert TrainConfig(lr_schedule=schedule).lr_schedule == schedule
-
-
-def test_no_schedule_is_a_constant_rate():
-    assert TrainConfig(lr_schedule=None).lr_schedule == "constant"
-
-
-@pytest.mark.parametrize("name", ["tensorboard", "gif"])
-def test_paths_are_kept_as_text(name, tmp_path):
-    assert getattr(TrainConfig(**{name: tmp_path / "x"}), name) == str(tmp_path / "x")
+def test_what_a_file_says_of_its_network_becomes_arguments_again():
+    network = {"hidden_nodes": [8], "lr": 0.01, "common_features": ["a"], "of a later version": 1}
+    assert recorded(network) == {"hidden_nodes": [8], "lr": 0.01}

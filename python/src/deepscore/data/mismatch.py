@@ -1,0 +1,46 @@
+"""Why a data set has none of the features that were looked for."""
+
+from __future__ import annotations
+
+from ..errors import InputError
+from .blocks import CellBlocks, Names
+from .names import is_peak, match_names
+from .values import IN_SEURAT
+
+__all__ = ["no_shared_features"]
+
+
+def no_shared_features(wanted: Names, data: CellBlocks, cells: Names | None = None) -> InputError:
+    """Explain why a data set has none of the wanted features: other names, or cells and features exchanged.
+
+    Where the wanted features are those of a reference, `cells` are the names of its cells.
+    """
+    turned = None
+    if _among(wanted, data.cell_names):
+        turned = f"{data.n_features} feature names"
+    elif cells is not None and _among(data.feature_names, cells):
+        turned = f"{len(wanted)} feature names of the reference"
+    if turned is not None:
+        return InputError(
+            "wrong_orientation",
+            f"The features were not found among the {turned}, but they are among the cell names: the matrix is the "
+            "wrong way round. AnnData is cells x features (use adata.T), a matrix in R is features x cells.",
+        )
+    advice = f"Check species, the kind of names, and the modality; in Seurat also the assay: {IN_SEURAT}."
+    wants_peaks, has_peaks = is_peak(wanted[0]), is_peak(data.feature_names[0])
+    if has_peaks and not wants_peaks:
+        advice = (
+            "Compute gene activity first (gene_activity), train on peaks through a multiome (train_bridge), or choose "
+            f"genes (in Seurat: {IN_SEURAT})."
+        )
+    elif has_peaks and wants_peaks:
+        advice = "Peaks are called anew in every study: merge them (find_common_peaks) and count anew (match_peaks)."
+    return InputError(
+        "no_shared_features",
+        f"None of the {len(wanted)} features (such as {wanted[0]!r}) was found among the {data.n_features} of the "
+        f"other data set (such as {data.feature_names[0]!r}). {advice}",
+    )
+
+
+def _among(features: Names, cells: Names) -> bool:
+    return bool((match_names(features, cells) >= 0).sum() > 0.1 * min(len(features), len(cells)))

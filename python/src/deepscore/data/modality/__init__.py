@@ -1,0 +1,119 @@
+"""Kinds of data: their registration, and which of them a data set holds.
+
+A new kind is a file beside this one and its name in MODALITIES.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...errors import InputError
+from ...support.checks import choice
+from ...support.notices import logger
+from ..blocks import CellBlocks, Names
+from ..normalize import Normalization
+from .base import Modality
+from .peaks import PEAKS, TfIdf
+from .protein import PROTEIN
+from .rna import RNA
+
+__all__ = [
+    "MODALITIES",
+    "PEAKS",
+    "PROTEIN",
+    "RECIPES",
+    "RNA",
+    "Modality",
+    "TfIdf",
+    "check_modality",
+    "modality_named",
+    "select_modality",
+]
+
+# What names cannot tell is of the first kind.
+MODALITIES: dict[str, Modality] = {kind.name: kind for kind in (RNA, PEAKS, PROTEIN)}
+# By their names in a model file.
+RECIPES: dict[str, type[Normalization]] = {
+    recipe.method: recipe for kind in MODALITIES.values() for recipe in (kind.recipe, *kind.former_recipes)
+}
+
+
+def check_modality(name: str | None) -> None:
+    """Refuse what is neither None nor the name of a modality, with ``bad_argument``."""
+    if name is not None:
+        choice("modality", name, list(MODALITIES))
+
+
+def modality_named(name: str) -> Modality:
+    """Return the kind of data of that name; refuse another name with ``bad_argument``."""
+    check_modality(name)
+    return MODALITIES[name]
+
+
+def select_modality(blocks: CellBlocks, name: str | None) -> tuple[CellBlocks, Modality]:
+    """Tell which kinds of features a data set holds, and keep those of the wanted one.
+
+    The data set's own ``feature_types`` decide where it has them, else the names of its features. Antibodies beside
+    genes are left out where none is asked for.
+
+    Returns
+    -------
+    The data set (only the features of the modality) and the modality.
+
+    Raises
+    ------
+    ConfigError
+        ``bad_argument`` for an unknown modality.
+    InputError
+        ``modality_required`` where genes and peaks are there and none is named; ``modality_mismatch`` where the named
+        kind is not there.
+    """
+    check_modality(name)
+    kinds = _by_type(blocks)
+    if kinds is None:
+        kinds = _by_name(blocks, name)
+    counts = {kind: int((kinds == kind.name).sum()) for kind in MODALITIES.values()}
+    present = [kind for kind, count in counts.items() if count]
+    if name is None:
+        if len(present) > 1 and PEAKS in present:
+            raise InputError(
+                "modality_required",
+                f"The data hold {' and '.join(f'{counts[kind]} {kind.features}' for kind in present)}: name the one to "
+                f"use with {' or '.join(f'modality={kind.name!r}' for kind in present)}.",
+            )
+        chosen = present[0]
+        if len(present) > 1:
+            logger.info("%d %s are used; the other features are left out", counts[chosen], chosen.features)
+    else:
+        chosen = MODALITIES[name]
+        if chosen not in present:
+            raise InputError(
+                "modality_mismatch",
+                f"modality={name!r} was asked for, but all {blocks.n_features} features are "
+                f"{' or '.join(kind.features for kind in present)} (such as {blocks.feature_names[0]!r}).",
+            )
+    keep = kinds == chosen.name
+    return (blocks if keep.all() else blocks.select(np.flatnonzero(keep))), chosen
+
+
+def _by_type(blocks: CellBlocks) -> Names | None:
+    """Return the modality of each feature by its feature type, "" for others; None where no type is known."""
+    if blocks.feature_types is None:
+        return None
+    known = {word: kind.name for kind in MODALITIES.values() for word in kind.feature_types}
+    kinds = np.array([known.get(word, "") for word in blocks.feature_types], dtype=object)
+    return kinds if kinds.any() else None
+
+
+def _by_name(blocks: CellBlocks, name: str | None) -> Names:
+    """Return the modality of each feature by its name; what names cannot tell is what was asked for, or genes."""
+    untold = RNA.name if name is None or MODALITIES[name].named_alike else name
+    kinds = np.full(blocks.n_features, untold, dtype=object)
+    for kind in MODALITIES.values():
+        if kind.named_alike is not None:
+            alike = np.fromiter(map(kind.named_alike, blocks.feature_names), np.bool_, blocks.n_features)
+            if 0.05 < alike.mean() < 0.95:
+                kinds[alike] = kind.name
+            elif alike.mean() >= 0.95:  # a few names that look otherwise are chance: there are genes like TRNA-1-2
+                kinds[:] = kind.name
+    return kinds

@@ -1,0 +1,85 @@
+"""Profiles: the few means that a model keeps of its reference, to judge a query as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from ..data.labels import evenly
+from ..data.linalg import Codes, Doubles, clusters_of, components, group_means, group_moments
+from ..data.standardise import LEAST_DEVIATION
+from ..data.values import Floats
+
+__all__ = ["WITHIN", "Profiles", "profiles_of"]
+
+WITHIN = 3  # directions
+CELLS_PER_PROFILE, PROFILES_PER_LABEL = 60, 6
+MOST_CELLS = 6_000  # of a reference: more change next to nothing
+
+
+@dataclass(frozen=True, eq=False)
+class Profiles:
+    """What a model keeps of its reference: means over groups of similar cells, and how cells vary within labels.
+
+    Parameters
+    ----------
+    mean
+        Profiles x features: mean normalised values of 1 to 6 groups of similar cells of each label.
+    owner, cells
+        Label (its position) and number of cells of each profile.
+    variance
+        Labels x features: variance within each label.
+    within
+        Features x 3: the directions in which cells vary within labels.
+    """
+
+    mean: Floats
+    owner: Codes
+    cells: Codes
+    variance: Floats
+    within: Floats
+
+    def label_means(self) -> Doubles:
+        """Return the mean of each label, labels x features."""
+        member = np.zeros((len(self.variance), len(self.owner)))
+        member[self.owner, np.arange(len(self.owner))] = self.cells
+        return member @ self.mean.astype(np.float64) / member.sum(axis=1, keepdims=True)
+
+
+def profiles_of(matrix: sp.csr_matrix, codes: Codes) -> Profiles:
+    """Summarise a reference.
+
+    Parameters
+    ----------
+    matrix
+        Cells x features, normalised.
+    codes
+        Label of each cell, every label at least once.
+    """
+    counts = np.bincount(codes)
+    cells = evenly(codes, MOST_CELLS, np.random.default_rng(0))
+    matrix, codes = matrix[cells], codes[cells]
+    everyone = np.zeros(len(codes), np.intp)
+    variance = group_moments(matrix, everyone)[1][0]
+    z = (matrix @ sp.diags(1 / np.sqrt(variance + LEAST_DEVIATION**2))).tocsr()
+    scores = components(z, everyone)[0]
+    means, owner, sizes = [], [], []
+    for label in range(int(codes.max()) + 1):
+        members = np.flatnonzero(codes == label)
+        n = int(np.clip(len(members) // CELLS_PER_PROFILE, 1, PROFILES_PER_LABEL))
+        parts = clusters_of(scores[members], n, 0)
+        means.append(group_means(matrix[members], parts))
+        owner.append(np.full(len(means[-1]), label))
+        sizes.append(np.rint(np.bincount(parts) * (counts[label] / len(members))))
+    within = components(z, codes)[1]
+    padded = np.zeros((matrix.shape[1], WITHIN))
+    padded[:, : within.shape[1]] = within[:, :WITHIN]
+    return Profiles(
+        np.concatenate(means).astype(np.float32),
+        np.concatenate(owner),
+        np.maximum(np.concatenate(sizes), 1).astype(np.intp),
+        group_moments(matrix, codes)[1].astype(np.float32),
+        padded.astype(np.float32),
+    )

@@ -1,0 +1,73 @@
+"""The cells of a query that are looked at together: all of them, or a sample of a large query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from ..data.linalg import Codes, Doubles
+from ..data.standardise import GroupSums, Scale
+from ..model.model import Model
+from .align import AlignedQuery
+from .settings import SETTINGS, Settings
+
+__all__ = ["Sample"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Cells of a query, before the model that is to call them.
+
+    Parameters
+    ----------
+    x
+        Cells x features of the model, normalised.
+    batches
+        Batch of each cell, from 0 to ``n_batches - 1``; of some there may be no cell.
+    present
+        Which of the model's features the query has.
+    rows
+        Position of each cell in the query.
+    whole
+        Whether these cells are the whole query.
+    """
+
+    model: Model
+    x: sp.csr_matrix
+    batches: Codes
+    n_batches: int
+    present: npt.NDArray[np.bool_]
+    rows: Codes
+    whole: bool
+
+    @classmethod
+    def of(cls, query: AlignedQuery, settings: Settings = SETTINGS) -> Self:
+        """Read the cells: all, or runs of neighbours at even distances, and some of every batch."""
+        batches, n_batches = query.batches, int(query.batches.max()) + 1
+        rows = query.blocks.spread(settings.sample if len(batches) > settings.whole else settings.whole)
+        few = np.flatnonzero(np.bincount(batches[rows], minlength=n_batches) < settings.cells_per_batch)
+        more = [np.flatnonzero(batches == batch)[: settings.cells_per_batch] for batch in few]
+        rows = np.unique(np.concatenate([rows, *more]))
+        return cls(
+            query.model, query.cells(rows), batches[rows], n_batches, query.present, rows, len(rows) == len(batches)
+        )
+
+    def sums(self, cells: Codes | slice = slice(None)) -> GroupSums:
+        """Return the sums of some of the cells, for each batch."""
+        return GroupSums(self.n_batches, self.x.shape[1]).add(self.x[cells], self.batches[cells])
+
+    def calls(self, scale: Scale) -> Codes:
+        """Return the network's best label of each cell by a scale of each batch."""
+        batches = self.batches if len(scale.centre) > 1 else None
+        of_cells = Scale(scale.centre, scale.deviation, batches)
+        calls: Codes = self.model.logits(self.x, of_cells, self.present).argmax(axis=1)
+        return calls
+
+    def batch_mean(self, of_cells: npt.ArrayLike) -> Doubles:
+        """Return the mean of a value over the cells of each batch, 0 where it has none."""
+        n = np.bincount(self.batches, minlength=self.n_batches)
+        return np.bincount(self.batches, of_cells, self.n_batches) / np.maximum(n, 1)

@@ -1,0 +1,135 @@
+"""Every number by which a query is looked at, with its unit and where it comes from.
+
+"Row" names the row of the ablation table in ``python/docs/accuracy.md`` that shows what the number is worth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["SETTINGS", "NoveltySettings", "Settings"]
+
+
+@dataclass(frozen=True)
+class NoveltySettings:
+    """How types that the reference does not have are told; all chosen on tasks with labels withheld, row "no novelty".
+
+    Parameters
+    ----------
+    least
+        Cells, and features of the model: fewer show too little structure of their own.
+    cells_per_cluster
+        Mean sizes of the clusters; a cell's share is the mean over all of them.
+    starts
+        Seeds of the k-means for each size.
+    fewest_clusters, most_clusters
+        Bounds on their number; the lower one gives way where a cluster would have less than five cells.
+    base, slope, small, width
+        A cell counts as unknown to a half where its cluster leaves ``base + slope * m + small / cells`` unexplained, m
+        being the share of the query's median cell: a change of technology raises all shares, and few cells make few
+        clusters, whose shares vary more. The chance falls as a logistic function of that width.
+    certain
+        Chances from here on count as certain.
+    least_signal
+        Share of a cluster's energy that is signal at least, however noisy it seems.
+    few_cells
+        Clusters of fewer cells get the pooled noise where theirs is lower.
+    known_base, known_margin, known_width
+        In the first fit, clusters weigh less towards the common centre where their unexplained share is above the
+        larger of the base and the median plus the margin, as a logistic function of that width.
+    rounds
+        Fits: the first says which clusters look unknown, the second weighs them less.
+    """
+
+    least: int = 100
+    cells_per_cluster: tuple[int, ...] = (20, 35, 70)
+    starts: tuple[int, ...] = (0, 1)
+    fewest_clusters: int = 8
+    most_clusters: int = 120
+    base: float = 0.32
+    slope: float = 0.65
+    small: float = 10.0
+    width: float = 0.04
+    certain: float = 0.9
+    least_signal: float = 0.15
+    few_cells: int = 5
+    known_base: float = 0.6
+    known_margin: float = 0.15
+    known_width: float = 0.08
+    rounds: int = 2
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The numbers of this room.
+
+    Parameters
+    ----------
+    good_overlap
+        Share of the model's features: a query that has fewer is annotated with a warning.
+    foreign
+        Ratio: where the reference has so many times more of its counts in the model's features than the query, the
+        totals of the query's cells are taken over these features alone.
+    whole, sample
+        Cells: a query of at most `whole` is looked at in full, of a larger one `sample` cells. Time and memory; the
+        figures of README are flat from 2,000 on.
+    cells_per_batch
+        Cells: so many of each batch are looked at at least.
+    unshifted
+        Cells of the reference, without a shift, that count beside those of a batch when its shift is measured.
+    trust
+        Weight that moves from the own to the shifted scale for each unit by which labels on the shifted one are more
+        often shared by neighbours. Rows "both scales alike", "own scale without composition".
+    prior_cells
+        Cells: a batch's own evidence counts a half with so many.
+    rank_markers
+        Features: the most raised ones of each label against each other are ranked. SingleR takes 10 to 50.
+    least_cells
+        Cells: fewer have no neighbours to speak of.
+    neighbours, cells_per_neighbour, fewest_neighbours
+        A cell has `neighbours` nearest neighbours, but no more than one for each `cells_per_neighbour` cells of the
+        query, and `fewest_neighbours` at least.
+    cells_per_cluster
+        Cells: the mean size of the clusters that stand for neighbourhoods of a large query.
+    lsi_components
+        Components of the space in which neighbours of peaks are found.
+    neighbour_power
+        Power of the ratio by which a label is more frequent among a cell's neighbours than in the query. Row "no
+        neighbours".
+    least_frequency
+        Frequency that is added to both sides of that ratio: what a few cells say of a rare label counts little.
+    peaks_power
+        The same power for what the cell's own peaks say.
+    folds, rounds
+        Of the regression that learns from calls what the peaks of each label look like.
+    outlier
+        Chance: cells whose type is known with less are outliers.
+    novelty
+        The numbers of :mod:`deepscore.query.novelty`.
+    """
+
+    good_overlap: float = 0.5
+    foreign: float = 1.5
+    whole: int = 10_000
+    sample: int = 5_000
+    cells_per_batch: int = 50
+    unshifted: int = 20
+    trust: float = 20.0
+    prior_cells: int = 50
+    rank_markers: int = 50
+    least_cells: int = 20
+    neighbours: int = 15
+    cells_per_neighbour: int = 30
+    fewest_neighbours: int = 3
+    cells_per_cluster: int = 20
+    lsi_components: int = 30
+    neighbour_power: float = 0.5
+    least_frequency: float = 0.02
+    peaks_power: float = 1.0
+    folds: int = 5
+    rounds: int = 2
+    outlier: float = 0.5
+    novelty: NoveltySettings = field(default_factory=NoveltySettings)
+
+
+SETTINGS = Settings()

@@ -1,0 +1,174 @@
+"""The course of one training: what stays the same from epoch to epoch, and what each epoch does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from tqdm import tqdm
+
+from ..data.standardise import Codes, GroupSums, scaled
+from ..errors import ConfigError
+from ..model.config import NetworkConfig
+from ..model.model import Model
+from ..model.network import Network, SparseBatch
+from ..version import CREATED_WITH
+from .board import board
+from .config import TrainConfig
+from .metrics import accuracy
+from .reference import Reference
+from .schedule import EarlyStop, batch_slices, default_batch_size, default_epochs, scheduled_lr
+
+__all__ = ["Course"]
+
+
+class Course:
+    """One run of training: what stays the same from epoch to epoch."""
+
+    def __init__(
+        self,
+        reference: Reference,
+        network: NetworkConfig,
+        train: TrainConfig,
+        learn: Codes,
+        watched: Codes,
+        rng: np.random.Generator,
+    ) -> None:
+        self.reference, self.network, self.train, self.rng = reference, network, train, rng
+        self.learn, self.watched = learn, watched
+        n_groups = int(reference.groups.max()) + 1
+        sums = GroupSums(n_groups, len(reference.features))
+        for rows in batch_slices(len(learn), 4096):
+            sums.add(reference.matrix[learn[rows]], reference.groups[learn[rows]])
+        self.pooled = sums.pooled()
+        self.scale = self.pooled if n_groups == 1 else sums.by_group(reference.groups, self.pooled)
+        counts = np.bincount(reference.codes[learn], minlength=len(reference.labels))
+        weight = np.sqrt(counts.max() / np.maximum(counts, 1))  # rare labels count more, but do not rule a batch
+        self.class_weight = torch.from_numpy((weight / (weight * counts).sum() * counts.sum()).astype(np.float32))
+        self.batch_size = network.batch_size or default_batch_size(len(learn))
+        self.epochs = network.epochs or default_epochs(len(learn))
+        try:
+            self.device = torch.device(network.device)
+            torch.ones(1, device=self.device).cpu()  # some can be named, but hold no values
+        except Exception as error:  # each kind of device has its own
+            raise ConfigError("bad_argument", f"device {network.device!r} cannot be used: {error}") from None
+        self.class_weight = self.class_weight.to(self.device)
+
+    def run(self, on_epoch: Callable[[int, Model], None] | None) -> tuple[Network, list[dict[str, Any]], int]:
+        """Train; return the network, one record per epoch, and the epoch whose weights were kept."""
+        module = self._module()
+        optimizer = torch.optim.AdamW(module.parameters(), lr=self.network.lr, weight_decay=self.network.l2, fused=True)
+        history: list[dict[str, Any]] = []
+        stop = EarlyStop(self.train.patience if self.train.early_stopping else None)
+        centres = torch.from_numpy(self.scale.centre / self.scale.deviation).to(self.device)
+        matrix = scaled(self.reference.matrix, self.scale)
+        with (
+            tqdm(total=self.epochs, desc="train", unit="epoch", disable=not self.train.progress) as bar,
+            board(self.train.tensorboard) as write,
+        ):
+            for epoch in range(1, self.epochs + 1):
+                lr = self._set_lr(optimizer, epoch, history)
+                record = {"epoch": epoch, "lr": lr, **self._epoch(module, optimizer, matrix, centres)}
+                record |= self._watch(module)
+                history.append(record)
+                write(record)
+                bar.set_postfix(loss=f"{record['loss']:.3f}", accuracy=f"{record['accuracy']:.3f}")
+                bar.update()
+                if on_epoch is not None:
+                    on_epoch(epoch, self.model(module))
+                if stop.after(record, module):
+                    break
+        return module, history, stop.restore(module) or len(history)
+
+    def _module(self) -> Network:
+        net = self.network
+        module = Network(
+            len(self.reference.features),
+            net.hidden_nodes,
+            len(self.reference.labels),
+            activation=net.activation,
+            dropout_rate=net.dropout_rate,
+            batchnorm=net.batchnorm,
+        )
+        return module.to(self.device)
+
+    def _set_lr(self, optimizer: torch.optim.Optimizer, epoch: int, history: list[dict[str, Any]]) -> float:
+        """Set the learning rate of an epoch (the first is 1)."""
+        lr = scheduled_lr(self.train.lr_schedule, self.network.lr, epoch, self.epochs, history)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        return lr
+
+    def _epoch(
+        self, module: Network, optimizer: torch.optim.Optimizer, matrix: sp.csr_matrix, centres: Tensor
+    ) -> dict[str, float]:
+        """Go through all cells once; return mean loss and accuracy."""
+        module.train()
+        cells = self.rng.permutation(self.learn)
+        shuffled = matrix[cells]  # once per epoch: batches are then slices
+        codes = torch.from_numpy(self.reference.codes[cells].astype(np.int64)).to(self.device)
+        groups = torch.from_numpy(self.reference.groups[cells].astype(np.int64)).to(self.device)
+        loss_sum = right = 0.0
+        for rows in batch_slices(len(cells), self.batch_size):
+            batch = _rows(shuffled, rows)
+            transposed = SparseBatch.from_scipy(batch.tocsc()).to(self.device)
+            logits = module(SparseBatch.from_scipy(batch).to(self.device), transposed, centres, groups[rows])
+            loss = cross_entropy(logits, codes[rows], self.class_weight)
+            total = loss
+            if self.network.l1:
+                total = loss + self.network.l1 * sum(w.abs().sum() for w in module.weights)
+            optimizer.zero_grad(set_to_none=True)
+            total.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            if self.network.max_norm is not None:
+                module.constrain(self.network.max_norm)
+            loss_sum += float(loss.detach()) * len(logits)
+            right += float((logits.argmax(dim=1) == codes[rows]).sum())
+        if not math.isfinite(loss_sum):
+            raise ConfigError(
+                "bad_argument", f"Training diverged: the loss is not finite. Lower lr (it is {self.network.lr:g})."
+            )
+        return {"loss": loss_sum / len(cells), "accuracy": right / len(cells)}
+
+    def _watch(self, module: Network) -> dict[str, float]:
+        """Return loss and accuracy on the cells that early stopping looks at."""
+        if not len(self.watched):
+            return {}
+        logits = self.model(module).logits(self.reference.matrix[self.watched], self.scale.cells(self.watched))
+        codes = self.reference.codes[self.watched]
+        loss = cross_entropy(torch.from_numpy(logits), torch.from_numpy(codes.astype(np.int64)))
+        return {"val_loss": float(loss), "val_accuracy": accuracy(codes, logits.argmax(axis=1))}
+
+    def model(self, module: Network) -> Model:
+        """Freeze the network as it is, not calibrated."""
+        network = asdict(self.network)
+        for name in ("common_features", "n_labels", "seed"):  # told elsewhere in the file
+            del network[name]
+        module.eval()
+        return Model(
+            features=self.reference.features,
+            labels=self.reference.labels,
+            modality=self.reference.modality,
+            normalization=self.reference.normalization,
+            mean=self.pooled.centre[0],
+            deviation=self.pooled.deviation[0],
+            layers=tuple(module.folded()),
+            temperature=1.0,
+            network=network,
+            created_with=CREATED_WITH,
+        )
+
+
+def _rows(matrix: sp.csr_matrix, rows: slice) -> sp.csr_matrix:
+    """Return a run of rows that shares the arrays of the matrix."""
+    indptr = matrix.indptr[rows.start : rows.stop + 1]
+    inside = slice(indptr[0], indptr[-1])
+    shape = (len(indptr) - 1, matrix.shape[1])
+    return sp.csr_matrix((matrix.data[inside], matrix.indices[inside], indptr - indptr[0]), shape=shape)

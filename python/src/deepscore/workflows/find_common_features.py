@@ -1,0 +1,39 @@
+"""Find the features that a reference and its queries share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from ..data.blocks import CellBlocks, Names
+from ..data.modality import select_modality
+from ..features.markers import MarkerTest
+from ..features.select import Strategy, common_features
+from ..support.checks import choice, keep, whole
+
+__all__ = ["FeaturesRequest", "find_common_features"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesRequest:
+    """The options of :func:`deepscore.find_common_features`, checked; they are documented there."""
+
+    n_features: int = 2000
+    strategy: Strategy = "variable"
+    modality: str | None = None
+    test: MarkerTest = "t-test"
+
+    def __post_init__(self) -> None:
+        choice("strategy", self.strategy, get_args(Strategy))
+        choice("test", self.test, get_args(MarkerTest))
+        keep(self, n_features=whole("n_features", self.n_features, 1))
+
+
+def find_common_features(
+    reference: CellBlocks, queries: Sequence[CellBlocks], request: FeaturesRequest, labels: Names | None = None
+) -> list[str]:
+    """Choose features of one modality, the best first; see :func:`deepscore.find_common_features`."""
+    reference, kind = select_modality(reference, request.modality)
+    queries = [select_modality(query, kind.name)[0] for query in queries]
+    return common_features(reference, queries, request.n_features, request.strategy, kind, labels, request.test)

@@ -1,0 +1,30 @@
+"""Set the reference: check it, and keep its labelled cells and chosen features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..data.blocks import CellBlocks, Names
+from ..model.config import NetworkConfig
+from ..support.checks import keep, number
+from ..training.reference import Reference, prepare
+
+__all__ = ["ReferenceRequest", "set_reference"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceRequest:
+    """The options of :meth:`deepscore.DeepScore.set_reference`, checked; they are documented there."""
+
+    modality: str | None = None
+    test_prop: float = 0.1
+
+    def __post_init__(self) -> None:
+        keep(self, test_prop=number("test_prop", self.test_prop, 0, 0.9))
+
+
+def set_reference(
+    data: CellBlocks, labels: Names, network: NetworkConfig, request: ReferenceRequest, batch: Names | None = None
+) -> Reference:
+    """Return the prepared reference; see :meth:`deepscore.DeepScore.set_reference`."""
+    return prepare(data, labels, network, batch=batch, modality=request.modality, test_prop=request.test_prop)

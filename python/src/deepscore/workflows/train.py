@@ -1,0 +1,26 @@
+"""Train a network on a prepared reference, with a film of it where one is wanted."""
+
+from __future__ import annotations
+
+from ..data.blocks import CellBlocks
+from ..model.config import NetworkConfig
+from ..model.model import Model
+from ..output.film import filming
+from ..training.config import TrainConfig
+from ..training.reference import Reference
+
+__all__ = ["train"]
+
+
+def train(reference: Reference, network: NetworkConfig, request: TrainConfig, query: CellBlocks | None = None) -> Model:
+    """Return the trained model; see :meth:`deepscore.DeepScore.train`.
+
+    Parameters
+    ----------
+    query
+        Data set that the film shows; without it, cells of the reference.
+    """
+    from ..training.fit import fit
+
+    with filming(request.gif, reference, query, network.seed) as on_epoch:
+        return fit(reference, network, request, on_epoch)

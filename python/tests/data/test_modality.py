@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from deepscore.data.modality import MODALITIES, RECIPES, modality_named, select_modality
+from deepscore.errors import ConfigError, InputError
+from synthetic import blocks_of
+
+
+def array(*values):
+    return np.array(values, dtype=object)
+
+
+GENES, SITES = ["CD3D", "MS4A1", "NKG7"], ["chr1:10-20", "chr1:30-40"]
+
+
+@pytest.mark.parametrize(
+    ("features", "asked", "kind", "kept"),
+    [
+        (GENES, None, "rna", GENES),
+        (SITES, None, "peaks", SITES),
+        (GENES, "protein", "protein", GENES),
+        ([*GENES, *SITES], "rna", "rna", GENES),
+        ([*SITES, *GENES], "peaks", "peaks", SITES),
+    ],
+)
+def test_modality_is_told_or_chosen(features, asked, kind, kept):
+    matrix = np.arange(2.0 * len(features)).reshape(2, -1)
+    part, found = select_modality(blocks_of(matrix, array(*features)), asked)
+    assert found.name == kind
+    assert part.feature_names.tolist() == kept
+    np.testing.assert_array_equal(part.read(0, 2).toarray(), matrix[:, [features.index(name) for name in kept]])
+
+
+@pytest.mark.parametrize(
+    ("features", "asked", "kind", "code"),
+    [
+        ([*GENES, *SITES], None, InputError, "modality_required"),
+        (GENES, "peaks", InputError, "modality_mismatch"),
+        (SITES, "rna", InputError, "modality_mismatch"),
+        (GENES, "atac", ConfigError, "bad_argument"),
+    ],
+)
+def test_a_modality_that_cannot_be_is_refused(features, asked, kind, code):
+    with pytest.raises(kind) as caught:
+        select_modality(blocks_of(np.ones((2, len(features))), array(*features)), asked)
+    assert caught.value.code == code
+
+
+def test_a_gene_named_like_a_peak_does_not_make_a_data_set_mixed():
+    features = array(*[f"GENE{i}" for i in range(99)], "TRNA-1-2")
+    part, kind = select_modality(blocks_of(np.ones((2, 100)), features), None)
+    assert (kind.name, part.n_features) == ("rna", 100)
+
+
+@pytest.mark.parametrize("modality", [None, "rna"])
+def test_a_gene_that_is_named_like_a_peak_stays_among_genes(modality):
+    names = np.array(["TRNA-1-2", *(f"GENE{i}" for i in range(30))], object)
+    kept, kind = select_modality(blocks_of(np.ones((2, 31)), names), modality)
+    assert kept.feature_names.tolist() == names.tolist()
+    assert kind.name == "rna"
+
+
+# ------------------------------------------------------------------------------------------------- feature types
+
+MIXED = ["Gene Expression"] * 3 + ["Antibody Capture"] * 2 + ["Custom"]
+
+
+def typed(types, features=None):
+    data = blocks_of(np.arange(2.0 * len(types)).reshape(2, -1) + 1, features)
+    return replace(data, feature_types=array(*types))
+
+
+@pytest.mark.parametrize(
+    ("types", "asked", "kind", "kept"),
+    [
+        (MIXED, None, "rna", [0, 1, 2]),
+        (MIXED, "protein", "protein", [3, 4]),
+        (MIXED[3:], None, "protein", [0, 1]),
+        (["Peaks", "Gene Expression", "Peaks"], "peaks", "peaks", [0, 2]),
+        (["Peaks", "Gene Expression", "Peaks"], "rna", "rna", [1]),
+        (["Peaks"] * 3, None, "peaks", [0, 1, 2]),  # whatever their names look like
+        (["unheard of"] * 3, None, "rna", [0, 1, 2]),
+    ],
+)
+def test_feature_types_choose_the_features(types, asked, kind, kept):
+    data = typed(types)
+    part, found = select_modality(data, asked)
+    assert found is modality_named(kind)
+    assert part.feature_names.tolist() == data.feature_names[kept].tolist()
+    np.testing.assert_array_equal(part.read(0, 2).toarray(), data.read(0, 2).toarray()[:, kept])
+    assert select_modality(part, asked)[0].n_features == len(kept)  # the types go with the features
+
+
+@pytest.mark.parametrize(
+    ("types", "asked", "code"),
+    [
+        (["Peaks", "Gene Expression"], None, "modality_required"),
+        (["Gene Expression"] * 2, "protein", "modality_mismatch"),
+        (MIXED, "peaks", "modality_mismatch"),
+    ],
+)
+def test_what_feature_types_rule_out_is_refused(types, asked, code):
+    with pytest.raises(InputError) as caught:
+        select_modality(typed(types), asked)
+    assert caught.value.code == code
+
+
+def test_every_recipe_is_found_by_its_name_in_files():
+    assert {name: recipe.method for name, recipe in RECIPES.items()} == {name: name for name in RECIPES}
+    assert all(RECIPES[kind.recipe.method] is kind.recipe for kind in MODALITIES.values())

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from deepscore.data.standardise import Scale
+from deepscore.query.align import align
+from deepscore.query.sample import Sample
+from deepscore.query.settings import SETTINGS
+from synthetic import blocks_of, full_model, log_cp10k, names
+
+
+def recorded(data):
+    """Return the same data, and a list of the rows that are read of it."""
+    rows = []
+
+    def read(start, stop):
+        rows.extend(range(start, stop))
+        return data.read(start, stop)
+
+    return replace(data, read=read), rows
+
+
+def query_of(n_cells, n_features=30, rows=64):
+    """Return a cheap query: two counts in each cell, the same in every 15th."""
+    cell = np.arange(n_cells)
+    values = np.column_stack([1 + cell % 3, 1 + cell % 5]).ravel().astype(np.float32)
+    features = np.column_stack([cell % n_features, (cell + 1 + cell % 7) % n_features]).ravel()
+    matrix = sp.csr_matrix((values, features, np.arange(0, 2 * n_cells + 1, 2)), shape=(n_cells, n_features))
+    return blocks_of(matrix, rows=rows)
+
+
+@pytest.mark.parametrize(("n_cells", "looked_at"), [(9_999, 9_999), (10_000, 10_000), (10_001, 5_000)])
+def test_of_more_than_10000_cells_5000_are_looked_at(n_cells, looked_at):
+    data, read = recorded(query_of(n_cells, rows=4096))
+    query = align(full_model(), data)
+    read.clear()
+    sample = Sample.of(query)
+    assert len(read) == len(set(read)) == looked_at
+    assert sorted(read) == sample.rows.tolist()
+    assert sample.whole == (looked_at == n_cells)
+    if not sample.whole:  # runs of neighbours, from the first cell to the last, at even distances
+        starts = np.flatnonzero(np.diff(sample.rows, prepend=-2) != 1)
+        assert np.diff(np.append(starts, looked_at)).tolist() == [100] * 50
+        assert np.ptp(np.diff(sample.rows[starts])) <= 1
+        assert (sample.rows[0], sample.rows[-1]) == (0, n_cells - 1)
+
+
+@pytest.mark.parametrize(("in_sample", "more"), [(0, 50), (30, 50), (49, 50), (50, 0), (51, 0)])
+def test_of_each_batch_50_cells_are_looked_at_in_any_case(in_sample, more):
+    # the cells 0:100 and 800:900 are looked at anyhow; a batch of 80 cells has some of them
+    batch = np.full(900, "large", object)
+    batch[800 : 800 + in_sample] = "small"
+    batch[300 : 380 - in_sample] = "small"
+    sample = Sample.of(align(full_model(), query_of(900), batch), replace(SETTINGS, whole=0, sample=200))
+    small = np.flatnonzero(batch == "small")[:more]
+    assert sample.rows.tolist() == sorted({*range(100), *range(800, 900), *small.tolist()})
+    assert not sample.whole
+    assert sample.n_batches == 2
+    assert sample.batches.tolist() == [int(name == "small") for name in batch[sample.rows]]
+
+
+def test_a_batch_of_fewer_cells_is_looked_at_in_full():
+    batch = np.full(900, "large", object)
+    batch[400:410] = "small"
+    sample = Sample.of(align(full_model(), query_of(900), batch), replace(SETTINGS, whole=0, sample=100))
+    assert sample.rows.tolist() == [*range(100), *range(400, 410)]
+
+
+def test_a_sample_of_all_cells_is_the_whole():
+    sample = Sample.of(align(full_model(), query_of(300)), replace(SETTINGS, whole=0, sample=300))
+    assert sample.whole
+    assert sample.rows.tolist() == list(range(300))
+
+
+def test_a_sample_holds_normalised_cells_and_what_the_query_has(rng):
+    model, counts = full_model(), rng.poisson(1.5, (300, 20)).astype(float)
+    query = align(model, blocks_of(counts, names("GENE", 20)), np.resize(["a", "b"], 300).astype(object))
+    sample = Sample.of(query, replace(SETTINGS, whole=0, sample=100))
+    expected = log_cp10k(counts, model.normalization.target_total)[:100]
+    np.testing.assert_allclose(sample.x.toarray()[:, :20], expected, rtol=1e-5)
+    assert not sample.x[:, 20:].nnz
+    assert sample.present.tolist() == [True] * 20 + [False] * 10
+    assert sample.model is model
+
+
+@pytest.fixture
+def sample(rng):
+    """Return 60 cells of two batches; of the one between them there is none."""
+    x = sp.csr_matrix(rng.gamma(1, 1, (60, 30)) * (rng.random((60, 30)) < 0.4), dtype=np.float32)
+    batches = np.where(np.arange(60) % 3, 2, 0)
+    return Sample(full_model(), x, batches, 3, np.arange(30) % 4 > 0, np.arange(60), True)
+
+
+def test_sums_are_those_of_some_cells_of_each_batch(sample):
+    dense = sample.x.toarray().astype(float)
+    for cells in (np.arange(60), np.array([0, 5, 6, 59])):
+        found = sample.sums(cells)
+        for batch in range(3):
+            of_batch = [cell for cell in cells if sample.batches[cell] == batch]
+            assert found.n[batch, 0] == len(of_batch)
+            np.testing.assert_allclose(found.total[batch], dense[of_batch].sum(axis=0), rtol=1e-5)
+            np.testing.assert_allclose(found.squares[batch], (dense[of_batch] ** 2).sum(axis=0), rtol=1e-5)
+    np.testing.assert_array_equal(sample.sums().total, sample.sums(np.arange(60)).total)
+
+
+@pytest.mark.parametrize("n_batches", [1, 3])
+def test_calls_are_the_network_s_best_labels_by_the_scale_of_each_batch(sample, rng, n_batches):
+    batches = sample.batches if n_batches == 3 else np.zeros(60, np.intp)
+    sample = replace(sample, batches=batches, n_batches=n_batches)
+    centre = rng.uniform(0, 1, (n_batches, 30)).astype(np.float32)
+    deviation = rng.uniform(0.5, 2, (n_batches, 30)).astype(np.float32)
+    z = (sample.x.toarray() - centre[batches] * sample.present) / deviation[batches]
+    hidden = z
+    for weight, bias in sample.model.layers[:-1]:
+        hidden = np.maximum(hidden @ weight + bias, 0)
+    logits = hidden @ sample.model.layers[-1][0] + sample.model.layers[-1][1]
+    logits += z @ sample.model.linear[0] + sample.model.linear[1]
+    found = sample.calls(Scale(centre, deviation, batches))
+    assert found.tolist() == logits.argmax(axis=1).tolist()
+    assert len(set(found)) > 1
+
+
+def test_the_mean_over_a_batch_is_0_where_it_has_no_cell(sample, rng):
+    values = rng.normal(size=60)
+    expected = [values[sample.batches == 0].mean(), 0, values[sample.batches == 2].mean()]
+    np.testing.assert_allclose(sample.batch_mean(values), expected)

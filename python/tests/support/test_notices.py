@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import ast
+import inspect
+import warnings
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from deepscore.data.modality import RNA
+from deepscore.features.select import common_features
+from synthetic import blocks_of
+
+
+def test_a_warning_names_the_callers_line():
+    with pytest.warns(UserWarning, match="Only 4 features") as caught:
+        common_features(blocks_of([[1, 0, 2, 5]]), [], 9, "variable", RNA)
+    here = inspect.currentframe().f_lineno
+    assert (caught[0].filename, caught[0].lineno) == (__file__, here - 1)
+
+
+def test_a_warning_in_another_thread_is_given_all_the_same():
+    from concurrent.futures import ThreadPoolExecutor
+
+    from deepscore.support.notices import warn
+
+    with warnings.catch_warnings(record=True) as caught, ThreadPoolExecutor(1) as pool:
+        warnings.simplefilter("always")
+        pool.submit(warn, "told").result()
+    assert [str(one.message) for one in caught] == ["told"]
+
+
+def test_nothing_else_warns_or_names_the_logger():
+    for path in Path(str(files("deepscore"))).rglob("*.py"):
+        if path.name == "notices.py":
+            continue
+        calls = [ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        assert "warnings.warn" not in calls, path
+        assert path.name == "cli.py" or "logging.getLogger" not in calls, path

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+
+from deepscore.errors import ConfigError
+from deepscore.training.reference import prepare
+from deepscore.workflows.set_reference import ReferenceRequest, set_reference
+from synthetic import blocks_of, dataset, quick
+
+
+def test_the_reference_is_prepared_as_asked():
+    data = dataset(1, 60)
+    blocks, labels = blocks_of(data.X, data.var_names.to_numpy(object)), data.obs["cell_type"].to_numpy(object)
+    batch = data.obs["batch"].to_numpy(object)
+    found = set_reference(blocks, labels, quick(), ReferenceRequest(modality="protein", test_prop=0.2), batch)
+    expected = prepare(blocks, labels, quick(), batch=batch, modality="protein", test_prop=0.2)
+    assert found.to_bytes() == expected.to_bytes()
+    assert found.modality == "protein"
+
+
+@pytest.mark.parametrize("value", [-0.1, 0.95, "half", None])
+def test_a_share_to_hold_out_that_makes_no_sense_is_refused(value):
+    with pytest.raises(ConfigError) as caught:
+        ReferenceRequest(test_prop=value)
+    assert caught.value.code == "bad_argument"
