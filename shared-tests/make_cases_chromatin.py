@@ -89,6 +89,13 @@ def activity_cases(gtf, lines):
     yield chromatin("gene activity, genes from a table without strands", "gene_activity",
                     {"x": SOME, "annotation": {"table": columns}},
                     {"features": list(opened), "values": list(opened.values())})  # fmt: skip
+    ends = [(gene, chrom, *ends) for gene, chrom, start, end in table for ends in ((start, start + 9), (end - 9, end))]
+    rows = [(*row, "exon") for row in ends] + [(gene, chrom, 0, 10**6, "CDS") for gene, chrom, *_ in table]
+    columns = {name: [row[i] for row in rows] for i, name in enumerate(("Name", "chrom", "start", "end", "type"))}
+    columns["gene_id"] = [f"of {name}" for name in columns["Name"]]
+    yield chromatin("gene activity, exons from a table with types", "gene_activity",
+                    {"x": SOME, "annotation": {"table": columns}},
+                    {"features": list(opened), "values": list(opened.values())})  # fmt: skip
     cells = barcodes(lines)
     exact = oracle.fragment_counts(lines, list(regions.values()), cells, "insertions")
     yield chromatin("gene activity of fragments", "gene_activity",

@@ -162,6 +162,7 @@ change_file <- function(content, change) {
       content[at] <- xor(content[at], as.raw(1))
       content
     },
+    write_length = c(writeBin(c(change$n, 0L), raw(), endian = "little"), content[-(1:8)]), # of the header
     replace = { # of the same length, so that all offsets stay right
       old <- charToRaw(change$find)
       new <- charToRaw(change$with)

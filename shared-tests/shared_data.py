@@ -181,6 +181,8 @@ def change_file(content: bytes, change: dict) -> bytes:
     if change["do"] == "flip_byte":
         at = len(content) - change["from_end"]
         return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+    if change["do"] == "write_length":  # of the header
+        return change["n"].to_bytes(8, "little") + content[8:]
     if change["do"] == "replace":  # of the same length, so that all offsets stay right
         old, new = change["find"].encode(), change["with"].encode()
         assert old in content

@@ -17,6 +17,9 @@ import pytest
 from safetensors.numpy import load_file
 
 import deepscore
+from deepscore.errors import ModelFileError
+from forgery import CONTENT, VERSION_1, VERSION_3, repacked
+from model import test_file_refused as refused
 from shared_data import HERE, read_fixture, to_anndata
 
 pytestmark = pytest.mark.r
@@ -45,6 +48,45 @@ def test_r_runs_the_shared_cases():
     done = rscript("-e", run)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     assert "Skipped" not in done.stdout, "every test must run"
+
+
+MANIFESTS = {
+    "version 1": VERSION_1,
+    "version 2": CONTENT,
+    "version 3": VERSION_3,
+    "the largest seed": refused.rewritten('"seed": 3', '"seed": 9223372036854775807'),
+    "a large number": refused.rewritten('"n_cells": 30', '"n_cells": 30, "x": 1e30'),
+    "digits and pairs of characters": refused.rewritten("GENE003", r"12345678901234567890 \ud83d\ude00 \\ud83d"),
+    "half a character": refused.rewritten("GENE003", r"\\\ud83d"),
+    **{f"no model: {name}": content for name, content in refused.NOT_MODELS.items()},
+    **{f"1: {name}": repacked(change, content=VERSION_1) for name, change in refused.INVALID_1.items()},
+    **{f"2: {name}": repacked(change) for name, change in (refused.INVALID | refused.FORGED | refused.EDITS).items()},
+    **{f"3: {name}": repacked(change, content=VERSION_3) for name, change in refused.INVALID_3.items()},
+}
+
+
+def test_both_languages_refuse_the_same_manifests(tmp_path):
+    """R does it without Python."""
+
+    def code_of(path):
+        try:
+            return deepscore.inspect_model(path) and "none"
+        except ModelFileError as error:
+            return error.code
+
+    paths = [tmp_path / str(number) for number in range(len(MANIFESTS))]
+    for path, content in zip(paths, MANIFESTS.values(), strict=True):
+        path.write_bytes(content)
+    inspect = """library(deepscore)
+        code_of <- function(path) tryCatch({inspect_model(path); "none"}, deepscore_error = function(e) e$code)
+        for (path in commandArgs(TRUE)) cat(code_of(path), "")
+        cat(reticulate::py_available())"""
+    done = rscript("-e", inspect, *paths)
+    *codes, python = done.stdout.split()
+    assert python == "FALSE", done.stderr
+    expected = {name: code_of(path) for name, path in zip(MANIFESTS, paths, strict=True)}
+    assert dict(zip(MANIFESTS, codes, strict=True)) == expected
+    assert set(expected.values()) == {"none", "not_a_model", "invalid_manifest"}
 
 
 DATA = {

@@ -299,3 +299,10 @@ def test_arguments_are_those_of_the_contract(verb):
     assert plain == [argument[1:] for argument in contract["arguments"]]
     keyword_only = [p.name for p in found if p.kind is p.KEYWORD_ONLY]
     assert (keyword_only or [None])[0] == contract.get("keyword_only_from")
+
+
+def test_r_has_the_schemas_of_python():
+    ours, theirs = (HERE.parent / folder for folder in ("python/src/deepscore/model/schemas", "r-package/inst/schemas"))
+    assert {path.name: path.read_bytes() for path in ours.iterdir()} == {
+        path.name: path.read_bytes() for path in theirs.iterdir()
+    }

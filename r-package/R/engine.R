@@ -4,7 +4,7 @@
 started <- new.env(parent = emptyenv())
 
 # The number of the interface between the two packages, which deepscore.interfaces.r has too.
-bridge_version <- 3L
+bridge_version <- 4L
 
 engine <- function() {
   if (is.null(started$engine)) {
@@ -140,7 +140,10 @@ bridge_function <- function(bridge, name) {
 # Data sets, alone or among several values, become handles of the bridge; all else is sent as it is.
 send <- function(x, ask) {
   if (is_blocks(x)) {
-    ask("blocks", strings(x$features), strings(x$cells), x$nnz, tidy_reader(x$read), x$source)
+    ask(
+      "blocks", strings(x$features), strings(x$cells), x$nnz, tidy_reader(x$read), x$source,
+      x$modality
+    )
   } else if (inherits(x, "deepscore_several")) {
     lapply(unclass(x), send, ask = ask)
   } else {
@@ -161,7 +164,7 @@ tidy_reader <- function(read) {
   blocks_read <- 0
   tidy <- function() {
     blocks_read <<- blocks_read + 1
-    # It takes longer than making a block, which has 250,000 values (VALUES_PER_READ of interfaces/r.py).
+    # It takes longer than making a block of 250,000 values (VALUES_PER_READ of interfaces/r.py).
     if (blocks_read %% 32 == 0) gc(full = FALSE)
     NULL
   }

@@ -6,8 +6,8 @@
 #'   a fragments file, which is counted exactly.
 #' @param annotation Where the genes are: the path of a GTF, GFF3 or BED file, plain or gzip; a data
 #'   frame with the columns `chrom`, `start`, `end` (from 0, the end not included), `gene` and
-#'   `strand`; or a GRanges with one of the columns `gene_name`, `gene`, `name` or `gene_id`. Of a
-#'   GRanges with a column `type` the genes are taken; transcripts and exons are joined by
+#'   `strand`; or a GRanges. Names may also be in `gene_name`, `Name`, `name`, `gene_id` or `ID`. Of
+#'   what has a column `type` the genes are taken, else transcripts, else exons, which are joined by
 #'   `gene_id`. Loci of one name that overlap are one gene; a name at several places is ambiguous
 #'   and left out, but X is kept before Y and chromosomes before scaffolds.
 #' @param upstream,downstream Bases before the start and after the end of the gene, by its strand.

@@ -44,17 +44,20 @@ as_peaks.data.frame <- function(x) {
   strings(paste0(x$chrom, ":", as_text(x$start), "-", as_text(x$end), recycle0 = TRUE))
 }
 
-# One string that is no peak, or the name of a file.
-is_path <- function(x) is_string(x) && !is.na(x) && (!is_peak(x) || file.exists(x))
+# The name of a file that is there, or one string that looks like one and is no peak.
+is_path <- function(x) {
+  is_string(x) && !is.na(x) && (file.exists(x) || grepl("[./\\\\]", x) && !is_peak(x))
+}
 
 # What `datasets` lists: data sets of any kind, ranges, files, or one of them.
 each_data_set <- function(x) {
   if (methods::is(x, "GRangesList")) return(as.list(x))
-  if (is.character(x) && !any(is_peak(x))) return(as.list(x))
+  if (is.character(x) && !any(is_peak(utils::head(x, 1000)))) return(as.list(x))
   if (is.list(x) && !is.object(x)) x else list(x)
 }
 
 # A gene annotation as the path of a file or as a table: lists of strings and the bytes of numbers.
+# What tells the genes, their names and biotypes in it, the engine knows.
 as_annotation <- function(x) UseMethod("as_annotation")
 
 #' @export
@@ -72,45 +75,17 @@ as_annotation.character <- function(x) one_path(x, "annotation")
 
 #' @export
 as_annotation.data.frame <- function(x) {
-  known <- intersect(annotation_columns, names(x))
-  columns <- lapply(stats::setNames(known, known), function(column) {
+  read <- call_engine("read_of_table", strings(unique(as.character(x[["type"]]))))
+  if (length(read$types)) x <- x[x[["type"]] %in% read$types, ]
+  columns <- intersect(read$columns, names(x))
+  columns <- lapply(stats::setNames(columns, columns), function(column) {
     if (column %in% c("start", "end")) as_bytes(x[[column]]) else strings(x[[column]])
   })
   named_list(columns)
 }
 
 #' @export
-as_annotation.GenomicRanges <- function(x) {
-  table <- as_table_of(x)
-  name <- intersect(c("gene_name", "Name", "gene", "name", "gene_id"), names(table))
-  if (length(name)) table$gene <- Reduce(first_known, lapply(table[name], as.character))
-  genes <- table$type %in% c("gene", "ncRNA_gene", "pseudogene")
-  if (any(genes)) {
-    table <- table[genes, ]
-  } else if (all(c("gene", "gene_id") %in% names(table))) {
-    table <- joined(table)
-  }
-  as_annotation(table)
-}
-
-first_known <- function(a, b) ifelse(is.na(a) | !nzchar(a), b, a)
-
-annotation_columns <- c(
-  "chrom", "start", "end", "strand", "gene", "name", "gene_type", "gene_biotype", "biotype"
-)
-
-# Transcripts and exons of one gene as one row, from the first to the last base.
-joined <- function(table) {
-  key <- paste(table$gene_id, table$chrom, table$strand, table$gene, sep = "\t")
-  first <- !duplicated(key)
-  bounds <- function(values, f) as.vector(tapply(values, key, f)[key[first]])
-  start <- bounds(table$start, min)
-  end <- bounds(table$end, max)
-  table <- table[first, ]
-  table$start <- start
-  table$end <- end
-  table
-}
+as_annotation.GenomicRanges <- function(x) as_annotation(as_table_of(x))
 
 # A GRanges as a table with BED positions and all that is known of each range.
 as_table_of <- function(x) {

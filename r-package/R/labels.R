@@ -1,6 +1,7 @@
 # One value per cell, for `labels`, `batch` and `groups`: a column of the data set, or a vector.
 
-# Returns a list of strings in the order of the cells, with NULL where a value is missing.
+# Returns a list of strings, NULL where a value is missing; or, where the values have names, a list
+# of both: the engine puts them in the order of the cells. Words for missing labels it knows, too.
 cell_values <- function(values, x, what) {
   if (is.null(values)) return(NULL)
   values <- plain_vector(values)
@@ -15,14 +16,12 @@ cell_values <- function(values, x, what) {
       "`", what, "` must name a column or hold one value per cell; it is a ", class(values)[1], "."
     )
   }
-  strings(without_words(as_text(align_to_cells(values, cells, what), what)))
+  with_names(strings(as_text(values, what)), names(values), cells)
 }
 
-# An empty label is a missing one. So are the words that numpy and pandas make of a missing value
-# where all values become text: such a column has no other missing values.
-without_words <- function(text) {
-  text[text %in% c("", if (!anyNA(text)) c("nan", "None", "<NA>"))] <- NA
-  text
+with_names <- function(values, names, cells) {
+  if (is.null(names) || identical(names, cells) || is_look_up(names, cells)) return(values)
+  list(values = values, names = strings(names))
 }
 
 # A table or matrix of one column as a vector, named where its rows are; vectors of Bioconductor
@@ -101,20 +100,6 @@ cell_data.Seurat <- function(x) {
 
 #' @export
 cell_data.SummarizedExperiment <- function(x) SummarizedExperiment::colData(x)
-
-# Values that are named after the cells are put in the order of the cells.
-align_to_cells <- function(values, cells, what) {
-  names <- names(values)
-  if (is.null(names) || identical(names, cells) || is_look_up(names, cells)) return(values)
-  if (length(values) != length(cells)) return(values) # the engine refuses it
-  if (!anyDuplicated(names) && all(cells %in% names)) return(values[match(cells, names)])
-  abort(
-    "InputError", "labels_cells",
-    "The names of `", what, "` are not the names of the cells: ", sum(!cells %in% names), " of ",
-    length(cells), " cells are not named. Name them after the cells, or use unname() if the ",
-    "values are in the order of the cells."
-  )
-}
 
 # Names that repeat and name no cell are what is left of a look-up in a table of new labels.
 is_look_up <- function(names, cells) {

@@ -1,9 +1,6 @@
 # Model files: 8 bytes with the length of the header, the header as JSON, and the tensors
 # (safetensors). The header's __metadata__ holds one key, "deepscore": the manifest, as JSON text.
 
-# The newest version of the format, which is written; all older ones are read.
-format_version <- 3L
-
 # No header of a real model comes near this size; a larger number is not a length.
 largest_header <- 100 * 2^20
 
@@ -14,8 +11,8 @@ largest_header <- 100 * 2^20
 #' `save_model()` writes to a temporary file first, so a file that is already there survives a
 #' failure. It replaces nothing but files: a link to a file stays one, a link to nothing is refused.
 #' `load_model()` checks everything, up to the answers the model gave when it was saved.
-#' `inspect_model()` reads what the file says about itself, without Python, and checks no more than
-#' the outline of that.
+#' `inspect_model()` reads what the file says about itself, without Python, and checks it against
+#' the schema of the format.
 #'
 #' @param ds A trained [DeepScore()] object.
 #' @param path The file; its name ends in `.deepscore` by custom.
@@ -41,48 +38,11 @@ largest_header <- 100 * 2^20
 save_model <- function(ds, path) {
   if (!inherits(ds, "DeepScore")) abort_foreign("save_model", ds)
   bytes <- model_bytes(ds)
-  check_whole(bytes)
   if (!is_string(path) || is.na(path)) {
     abort("ModelFileError", "path_not_writable", "`path` must be the path of one file.")
   }
-  target <- normalizePath(path, mustWork = FALSE) # a symbolic link stays one
-  # Beside the target, so that the rename is within one file system and atomic.
-  beside <- tempfile(paste0(".", basename(target), "-"), tmpdir = dirname(target))
-  on.exit(unlink(beside))
-  written <- is_free(target) && tryCatch(
-    {
-      writeBin(bytes, beside)
-      if (file.exists(target)) Sys.chmod(beside, file.mode(target), use_umask = FALSE)
-      file.rename(beside, target)
-    },
-    error = function(e) FALSE,
-    warning = function(w) FALSE
-  )
-  if (!written) {
-    abort(
-      "ModelFileError", "path_not_writable", "Cannot write the model to '", path,
-      "'. Check that the folder exists and may be written to, and what is there already."
-    )
-  }
+  call_engine("save_model", bytes, as_utf8(path.expand(path)))
   invisible(path)
-}
-
-# May a file be put at a path? It would take the place of a link to nothing, and of a device or a
-# pipe, which R cannot tell from a file.
-is_free <- function(path) {
-  if (!file.exists(path)) return(Sys.readlink(path) %in% c("", NA))
-  !dir.exists(path) &&
-    (.Platform$OS.type != "unix" || system2("test", c("-f", shQuote(path))) == 0)
-}
-
-# A model that was cut must not take the place of a whole one.
-check_whole <- function(bytes) {
-  read_manifest(bytes)
-  start <- header_end(bytes, length(bytes))
-  tensors <- parse_json(bytes[9:start])
-  tensors <- tensors[names(tensors) != "__metadata__"]
-  ends <- vapply(tensors, function(tensor) tensor$data_offsets[2], numeric(1))
-  if (max(ends, 0) != length(bytes) - start) abort_truncated()
 }
 
 #' @rdname save_model
@@ -124,8 +84,30 @@ read_manifest <- function(bytes, size = length(bytes)) {
   text <- if (is.list(header)) as.list(header[["__metadata__"]])[["deepscore"]]
   manifest <- if (is.character(text)) parse_json(charToRaw(text))
   if (!is.list(manifest) || !"format_version" %in% names(manifest)) abort_not_a_model()
-  check_manifest(manifest)
+  check_version(manifest$format_version, manifest$created_with)
+  check_schema(manifest, schema_of(manifest$format_version))
+  structure(simplified(manifest), class = "deepscore_manifest")
 }
+
+# The newest version of the format is the one that the newest schema describes.
+check_version <- function(version, created_with) {
+  newest <- length(list.files(schema_folder()))
+  whole <- is.integer(version) || is.double(version) && version > .Machine$integer.max
+  if (length(version) != 1 || !whole) abort_invalid("$.format_version")
+  if (version <= newest) return(invisible())
+  abort(
+    "ModelFileError", "newer_version", "The file has format version ", version,
+    ", written by ", created_with %||% "a newer version",
+    "; this version reads up to ", newest, ". Upgrade deepscore."
+  )
+}
+
+# Copies of those of the Python package; version 1 refuses a version that there never was.
+schema_of <- function(version) {
+  jsonlite::read_json(file.path(schema_folder(), sprintf("model-v%d.json", max(version, 1L))))
+}
+
+schema_folder <- function() system.file("schemas", package = "deepscore")
 
 # Where the header ends, in bytes.
 header_end <- function(bytes, size) {
@@ -148,97 +130,60 @@ abort_not_a_model <- function() {
   abort("ModelFileError", "not_a_model", "This is not a DeepScore model file.")
 }
 
-# NULL where the bytes are no JSON in UTF-8, or have a key twice.
+abort_invalid <- function(at) {
+  abort("ModelFileError", "invalid_manifest", "The manifest is not valid at ", at, ".")
+}
+
+# Arrays are lists, objects are lists with names. NULL where the bytes are no JSON in UTF-8, or
+# where another reader could read them otherwise.
 parse_json <- function(bytes) {
   force(bytes) # its own errors are not about JSON
   tryCatch(
     {
       text <- rawToChar(bytes)
-      stopifnot(all(bytes != 0), validUTF8(text))
+      stopifnot(all(bytes != 0), validUTF8(text), !is_misread(text))
+      text <- gsub(paste0(backslash, "\\\\u0000"), "\\\\uffff", text, perl = TRUE) # R has no NUL
       Encoding(text) <- "UTF-8"
-      simplified(jsonlite::parse_json(text, simplifyVector = FALSE))
+      parsed <- jsonlite::parse_json(text)
+      stopifnot(is_unambiguous(parsed))
+      parsed
     },
     error = function(e) NULL
   )
 }
 
+# jsonlite makes something else of whole numbers of more than 64 bits and of halves of characters.
+is_misread <- function(text) {
+  pair <- "\\\\u[dD][89abAB]..\\\\u[dD][c-fC-F]..(*SKIP)(*F)|"
+  if (grepl(paste0(backslash, pair, "\\\\u[dD][89a-fA-F]"), text, perl = TRUE)) return(TRUE)
+  string <- "\"(?:\\\\.|[^\"\\\\]++)*+\"(*SKIP)(*F)|"
+  whole <- "(?<![0-9.eE]|[eE][+-])[0-9]{19,}(?![0-9.eE])"
+  long <- regmatches(text, gregexpr(paste0(string, whole), text, perl = TRUE))[[1]]
+  any(nchar(long) > 19 | long > "9223372036854775807")
+}
+
+# To pass over backslashes that are text themselves.
+backslash <- "\\\\\\\\(*SKIP)(*F)|"
+
+# No key is there twice, and numbers are finite.
+is_unambiguous <- function(x) {
+  if (is.list(x)) return(!anyDuplicated(names(x)) && all(vapply(x, is_unambiguous, NA)))
+  !is.numeric(x) || is.finite(x)
+}
+
 # Lists of strings or of numbers as vectors. jsonlite would make numbers of labels such as "NA".
 simplified <- function(x) {
   if (!is.list(x)) return(x)
-  stopifnot(!anyDuplicated(names(x)))
   x <- lapply(x, simplified)
-  is_vector <- is.null(names(x)) && length(x) && all(lengths(x) == 1) &&
+  if (is.null(names(x))) as_vector(x) else x
+}
+
+# A list of single strings or of single numbers as a vector, all others as they are.
+as_vector <- function(x) {
+  same <- length(x) > 0 && all(lengths(x) == 1) &&
     (all(vapply(x, is.character, NA)) || all(vapply(x, is.numeric, NA)))
-  if (is_vector) unlist(x) else x
+  if (same) unlist(x, use.names = FALSE) else x
 }
-
-# The checks of the format's schema that matter for reading a manifest; the engine runs all of them.
-check_manifest <- function(manifest) {
-  version <- manifest$format_version
-  refuse_newer(version, manifest$created_with)
-  parts <- c("network", "normalization", "calibration", "thresholds", "training", "self_check")
-  manifest[parts] <- lapply(manifest[parts], function(part) if (is.list(part)) part else list())
-  is_valid <- c(
-    format_version = is_version(version),
-    created_with = is_string(manifest$created_with),
-    modality = is_string(manifest$modality) && manifest$modality %in% modalities,
-    features = are_names(manifest$features),
-    labels = are_names(manifest$labels) && length(manifest$labels) > 1,
-    network = all(c("hidden_nodes", "activation") %in% names(manifest$network)),
-    normalization = is_string(manifest$normalization$method),
-    calibration = is.numeric(manifest$calibration$temperature),
-    thresholds = is.numeric(manifest$thresholds$default),
-    training = all(training_facts %in% names(manifest$training)),
-    self_check = all(c("rows", "probabilities") %in% names(manifest$self_check)),
-    content_sha256 = is_string(manifest$content_sha256)
-  )
-  if (is_version(version) && version > 1) is_valid["profiles"] <- are_profiles(manifest$profiles)
-  if (is_version(version) && version > 2) is_valid["lsi"] <- is_lsi(manifest$lsi)
-  wrong <- c(names(is_valid)[!is_valid], setdiff(names(manifest), names(is_valid)))
-  if (length(wrong)) {
-    abort(
-      "ModelFileError", "invalid_manifest",
-      "The manifest is not valid at ", paste(wrong, collapse = ", "), "."
-    )
-  }
-  structure(manifest, class = "deepscore_manifest")
-}
-
-refuse_newer <- function(version, created_with) {
-  whole <- is.integer(version) || is.double(version) && version > .Machine$integer.max
-  if (length(version) != 1 || !whole || version <= format_version) return()
-  abort(
-    "ModelFileError", "newer_version", "The file has format version ", version,
-    ", written by ", created_with %||% "a newer version",
-    "; this version reads up to ", format_version, ". Upgrade deepscore."
-  )
-}
-
-modalities <- c("rna", "peaks", "protein")
-
-training_facts <- c("seed", "n_cells", "n_unlabelled", "cells_per_label", "held_out", "history")
-
-is_string <- function(x) is.character(x) && length(x) == 1
-
-are_names <- function(x) is.character(x) && length(x) > 0 && !anyDuplicated(x) && all(nzchar(x))
-
-is_version <- function(x) is.integer(x) && length(x) == 1 && x %in% seq_len(format_version)
-
-# Version 1 had no profiles: means over groups of similar cells, 1 to 6 groups for each label.
-are_profiles <- function(profiles) {
-  is.list(profiles) && all(
-    setequal(names(profiles), c("labels", "cells")), is.character(profiles$labels),
-    length(profiles$labels) > 1, are_counts(profiles$cells)
-  )
-}
-
-# Models of peaks have the components of their reference.
-is_lsi <- function(lsi) {
-  is.list(lsi) && identical(names(lsi), "components") && are_counts(lsi$components) &&
-    length(lsi$components) == 1
-}
-
-are_counts <- function(x) is.numeric(x) && isTRUE(all(x >= 1))
 
 #' @export
 print.deepscore_manifest <- function(x, ...) {

@@ -43,7 +43,7 @@ holds_peaks <- function(x) {
   length(some) > 0 && mean(is_peak(some)) > 0.5
 }
 
-is_peak <- function(names) grepl("^.+[:_-][0-9]+[-_][0-9]+$", names)
+is_peak <- function(names) as.logical(call_engine("are_peaks", strings(names)))
 
 # Peaks: the part that `modality` names, else the default assay of a Seurat object (or the main
 # experiment) if it holds peaks, or the first part that does.
@@ -71,7 +71,14 @@ multiome_halves <- function(x, layer, rna_assay, atac_assay) {
     half <- function(name, ...) if (is.null(name)) as_blocks(x, ...) else part_blocks(x, name, ...)
     return(list(rna = half(rna_assay, layer), atac = half(atac_assay), cells = x))
   }
-  pair_halves(split_kinds(x), layer)
+  if (length(dim(x)) != 2 || is.data.frame(x)) return(pair_halves(x, layer))
+  list(rna = only(as_blocks(x, layer), "rna"), atac = only(as_blocks(x), "peaks"), cells = x)
+}
+
+# Of genes and peaks in one matrix, those of one modality: the engine tells them apart.
+only <- function(blocks, modality) {
+  blocks$modality <- modality
+  blocks
 }
 
 pair_halves <- function(x, layer) {
@@ -89,14 +96,6 @@ pair_halves <- function(x, layer) {
     )
   }
   list(rna = as_blocks(x$rna, layer), atac = as_blocks(x$atac), cells = x$rna)
-}
-
-# Genes and peaks of one matrix as a pair of them. A few names that look otherwise are chance.
-split_kinds <- function(x) {
-  if (length(dim(x)) != 2 || is.data.frame(x) || is.null(rownames(x))) return(x)
-  peaks <- is_peak(rownames(x))
-  if (mean(peaks) <= 0.05 || mean(peaks) >= 0.95) return(x)
-  list(rna = x[!peaks, ], atac = x[peaks, ])
 }
 
 rna_first <- function(names) unique(c(intersect(c("RNA", "SCT"), names), names))

@@ -55,3 +55,5 @@ strings <- function(x) {
   out[is.na(x)] <- list(NULL)
   out
 }
+
+is_string <- function(x) is.character(x) && length(x) == 1

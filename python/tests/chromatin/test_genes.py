@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepscore.chromatin.genes import read_annotation
+from deepscore.chromatin.genes import TABLE_COLUMNS, gene_types, read_annotation
 from deepscore.errors import DeepScoreError, InputError
 
 DATA = Path(os.environ.get("DEEPSCORE_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
@@ -109,6 +109,53 @@ def test_a_table_is_taken_as_it_is():
     assert rows(read_annotation(given_.astype({"chrom": "category", "gene": "category"}))) == expected
     assert rows(read_annotation(given_.drop(columns="strand"))) == [(*row[:4], ".") for row in expected]
     pd.testing.assert_frame_equal(given_, before)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        (["exon", "exon", "gene", "gene"], [("1", 90, 99, "B", "+"), ("1", 10, 99, "A", "+")]),
+        (["exon", "exon", "exon", "CDS"], [("1", 10, 40, "A", "+"), ("1", 90, 99, "B", "+")]),
+        (["transcript", "transcript", "exon", "exon"], [("1", 10, 40, "A", "+")]),
+        (["ncRNA_gene", None, "pseudogene", "CDS"], [("1", 10, 20, "A", "+"), ("1", 90, 99, "B", "+")]),
+        (["cds", "utr", "cds", "gap"], [("1", 10, 99, "A", "+"), ("1", 90, 99, "B", "+")]),
+    ],
+)
+def test_a_table_with_types_is_read_like_a_file(kinds, expected):
+    """Of types that are not known, as without any, what has one gene_id is one gene."""
+    loci = table(("1", 10, 20, "A", "+"), ("1", 30, 40, "A", "+"), ("1", 90, 99, "B", "+"), ("1", 10, 99, "A", "+"))
+    loci = loci.rename(columns={"gene": "gene_name"}).assign(gene_id=["E1", "E1", "E2", "E1"])
+    assert rows(read_annotation(loci.assign(type=kinds))) == expected
+    if kinds[0] == "cds":
+        assert rows(read_annotation(loci)) == expected
+
+
+def test_copies_in_a_table_whose_gene_id_is_the_name_are_no_gene_across_them():
+    loci = table(("1", 10, 20, "MIR1", "+"), ("1", 9010, 9020, "MIR1", "+"), ("1", 100, 120, "SOX2", "+"))
+    loci["gene_id"] = loci["gene"]
+    assert rows(read_annotation(loci)) == [("1", 100, 120, "SOX2", "+")]
+    exons = loci.assign(type="exon", transcript_id=["NR_1", "NR_1_dup1", "NM_1"])
+    assert rows(read_annotation(exons)) == [("1", 100, 120, "SOX2", "+")]
+
+
+def test_a_name_in_a_table_is_taken_from_where_it_is():
+    loci = pd.DataFrame({"chrom": "1", "start": [0, 20, 40, 60], "end": [9, 29, 49, 69]})
+    loci = loci.assign(Name=["A", None, "", pd.NA], gene_id=["E1", "E2", "E3", None], ID=["gene:E9"] * 4)
+    assert read_annotation(loci)["gene"].tolist() == ["A", "E2", "E3", "E9"]
+    loci = loci.assign(gene_type=[None, "x", "y", "y"], biotype="x")
+    assert read_annotation(loci, biotypes=["x"])["gene"].tolist() == ["A", "E2"]
+
+
+def test_the_types_that_tell_genes():
+    assert gene_types(["exon", "pseudogene", "transcript"]) == ("gene", "ncRNA_gene", "pseudogene")
+    assert gene_types(["exon", "CDS", "transcript"]) == ("transcript",)
+    assert gene_types(iter(["exon", "CDS"])) == ("exon",)
+    assert gene_types(["cds"]) == gene_types([]) == ()
+
+
+def test_every_column_that_a_table_may_have_is_listed_once():
+    assert len(set(TABLE_COLUMNS)) == len(TABLE_COLUMNS)
+    assert {"chrom", "start", "end", "strand", "type", "gene", "gene_id", "biotype"} < set(TABLE_COLUMNS)
 
 
 @pytest.mark.parametrize("kind", ["transcript", "exon"])

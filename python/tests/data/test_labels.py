@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from deepscore.data.labels import check_labels, evenly, require_length
+from deepscore.data.labels import as_texts, check_labels, evenly, positions_of, require_length
 from deepscore.errors import InputError
 from synthetic import blocks_of
 
@@ -12,6 +13,37 @@ DATA = blocks_of(np.ones((4, 7)))
 
 def array(*values):
     return np.array(values, dtype=object)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["B", None, np.nan, pd.NA, ""], ["B", None, None, None, None]),
+        (["NA", "nan", "None", "<NA>", b"nan"], ["NA", None, None, None, None]),
+        (["nan", None, "a"], ["nan", None, "a"]),
+        ([1.0, 2.5, np.float32(3), 4], ["1", "2.5", "3", "4"]),
+        ([b"B", True], ["B", "True"]),
+        ([], []),
+    ],
+)
+def test_labels_become_text_and_missing_ones_none(values, expected):
+    assert as_texts(values).tolist() == expected
+
+
+def test_values_are_found_by_the_names_of_their_cells():
+    cells = array("c", "a", "b")
+    assert positions_of(cells, array("a", "b", "c"), "labels").tolist() == [2, 0, 1]
+    assert positions_of(cells, array("x", "y"), "labels").tolist() == [0, 1]  # too few, which is another error
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [(("a", "b", "b"), "named twice, such as b"), (("a", None, "d"), "2 of 3 cells are not named, such as c")],
+)
+def test_names_of_other_cells_are_refused(names, told):
+    with pytest.raises(InputError, match=f"names of batch.*{told}.*unname") as caught:
+        positions_of(array("c", "a", "b"), array(*names), "batch")
+    assert caught.value.code == "labels_cells"
 
 
 def test_labels_are_counted_once_and_sorted_as_text():

@@ -17,7 +17,7 @@ from deepscore.version import __version__
 CONFIG = {"hidden_nodes": [16.0, 8.0], "epochs": 3.0, "batch_size": 32.0, "seed": 4.0}
 
 
-def handle(data, source="assay 'RNA', slot 'counts'"):
+def handle(data, source="assay 'RNA', slot 'counts'", modality=None):
     """Return a data set the way R hands it over: columns of a features x cells matrix as bytes."""
     csr = data.X.tocsr()
 
@@ -30,7 +30,7 @@ def handle(data, source="assay 'RNA', slot 'counts'"):
             "x": bytearray(part.data.astype(np.float32).tobytes()),
         }
 
-    answer = rbridge.blocks(list(data.var_names), list(data.obs_names), float(csr.nnz), read, source)
+    answer = rbridge.blocks(list(data.var_names), list(data.obs_names), float(csr.nnz), read, source, modality)
     return answer["value"]
 
 
@@ -78,6 +78,40 @@ def test_blocks_read_what_r_holds(reference):
     assert data.source == "assay 'RNA', slot 'counts'"
     assert (data.read(10, 35) != reference.X[10:35]).nnz == 0
     assert data.feature_names.tolist() == reference.var_names.tolist()
+
+
+def test_blocks_of_one_modality(reference):
+    both = reference.copy()
+    peaks = [f"chr1:{i}00-{i}50" for i in range(30)]
+    both.var_names = [*peaks, *both.var_names[30:]]
+    assert handle(both, modality="peaks").feature_names.tolist() == peaks
+    assert (handle(both, modality="rna").to_csr() != both.X[:, 30:]).nnz == 0
+    answer = rbridge.blocks(["CD3E"], ["x"], 1.0, None, "matrix", "peaks")
+    assert error(answer)["code"] == "modality_mismatch"
+
+
+def test_names_of_peaks_are_told():
+    assert value(rbridge.are_peaks(["chr1:10-20", "TRNA-1-2", "chr1-20-10", None])) == [True, True, False, False]
+    assert value(rbridge.are_peaks([])) == []
+
+
+def test_values_with_the_names_of_their_cells_are_put_in_order(reference):
+    data, given = handle(reference), labels(reference)
+    turned = {"values": given[::-1], "names": list(reference.obs_names[::-1])}
+    for values in (given, turned):
+        found = value(rbridge.set_reference(CONFIG, data, values, None, {}))
+        batched = value(rbridge.set_reference(CONFIG, data, given, values, {}))
+        if values is given:
+            expected = found, batched
+    assert (found, batched) == expected
+    other = {"values": given, "names": ["x"] * len(given)}
+    assert error(rbridge.set_reference(CONFIG, data, given, other, {}))["code"] == "labels_cells"
+
+
+def test_words_for_missing_labels_are_missing(reference):
+    some = ["nan"] * 20 + labels(reference)[20:]
+    found = rbridge.set_reference(CONFIG, handle(reference), some, None, {})
+    assert any("20 of 240 cells" in note["text"] for note in found["notes"])
 
 
 def test_a_check_equals_that_of_python(reference, query):
@@ -165,6 +199,15 @@ def test_a_model_is_checked_in_full(model):
     damaged = bytearray(model)
     damaged[-1] ^= 1
     assert error(rbridge.check_model(damaged))["code"] == "edited"
+
+
+def test_a_model_is_saved_as_a_whole(model, tmp_path):
+    path = tmp_path / "model.deepscore"
+    assert value(rbridge.save_model(bytearray(model), str(path))) is None
+    assert path.read_bytes() == model
+    assert error(rbridge.save_model(model, str(tmp_path)))["code"] == "path_not_writable"
+    assert error(rbridge.save_model(model[:-9], str(path)))["code"] == "truncated"
+    assert path.read_bytes() == model
 
 
 def test_that_torch_came_first_is_told_once(model, query, monkeypatch):

@@ -60,6 +60,22 @@ def assert_same(answer, expected):
     np.testing.assert_array_equal(as_csr(answer, expected.n_obs).toarray(), expected.X.toarray())
 
 
+def test_r_is_told_what_to_send_of_a_table():
+    found = value(bridge.read_of_table(["exon", "gene", None]))
+    assert is_plain(found)
+    assert found["types"] == ["gene", "ncRNA_gene", "pseudogene"]
+    assert {"chrom", "start", "type", "gene_id"} < set(found["columns"])
+    assert value(bridge.read_of_table([]))["types"] == []
+
+
+def test_exons_in_a_table_are_joined(peaks):
+    exons = {name: [*values, values[0]] for name, values in GENES.items()}
+    exons |= {"start": [1000.0, 5000.0, 1800.0], "end": [1200.0, 6000.0, 2000.0]}
+    exons |= {"type": ["exon"] * 3, "gene_id": ["E1", "E2", "E1"], "gene_name": exons.pop("gene")}
+    found, whole = (value(bridge.gene_activity(handle(peaks), as_table(t), None, {})) for t in (exons, GENES))
+    assert found == whole
+
+
 def test_common_peaks_equal_those_of_python(peaks, tmp_path):
     bed = tmp_path / "peaks.bed"
     bed.write_text("chr1\t500\t1200\nchr2\t0\t60\n")

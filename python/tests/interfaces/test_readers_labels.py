@@ -62,7 +62,7 @@ def test_labels_become_one_text_per_cell(source, given, expected):
     "index", [["c1", "c2", "c3", "x"], ["c1", "c2", "c3", "c3"]], ids=["another cell", "a cell twice"]
 )
 def test_a_series_of_other_cells_is_refused(source, index):
-    with pytest.raises(InputError, match="labels is a Series") as caught:
+    with pytest.raises(InputError, match="The names of labels are not the names of the cells") as caught:
         labels_of(source, series(["B"] * 4, index), "labels")
     assert caught.value.code == "labels_cells"
 

@@ -50,13 +50,37 @@ def test_permissions_and_links_stay(tmp_path):
 def test_what_is_no_regular_file_is_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
-    for path in (tmp_path / "pipe", tmp_path / "link", tmp_path, "a\0b"):
+    (tmp_path / "to_nothing").symlink_to("nothing")
+    for path in (tmp_path / "pipe", tmp_path / "link", tmp_path / "to_nothing", tmp_path, "a\0b"):
         with pytest.raises((OSError, ValueError)), replacing(path):
             pass
         with pytest.raises(InputError) as caught:
             require_writable(path)
         assert caught.value.code == "path_not_writable"
     assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "to_nothing").is_symlink()
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe", "to_nothing"]
+
+
+def test_the_new_file_is_on_disk_before_it_takes_the_place_of_the_old_one(tmp_path, monkeypatch):
+    path, done = tmp_path / "file", []
+    path.write_text("old")
+    synced, replaced = os.fsync, os.replace
+
+    def fsync(file):
+        done.append(("on disk", os.fstat(file).st_ino, os.fstat(file).st_size))
+        synced(file)
+
+    def replace(source, target):
+        done.append(("in place", os.stat(source).st_ino, os.stat(source).st_size))
+        replaced(source, target)
+
+    monkeypatch.setattr("os.fsync", fsync)
+    monkeypatch.setattr("os.replace", replace)
+    with replacing(path) as temporary:
+        temporary.write_text("newer")
+    inode = path.stat().st_ino
+    assert done == [("on disk", inode, 5), ("in place", inode, 5)]
 
 
 def test_a_file_that_cannot_be_read_is_told_with_the_reason(tmp_path, monkeypatch):

@@ -12,13 +12,16 @@ example_manifest <- function(...) {
       seed = 0, n_cells = 90, n_unlabelled = 2, cells_per_label = list(B = 40, "T\u00e9" = 50),
       held_out = list(n_cells = 10, accuracy = 0.9, macro_f1 = 0.85), history = list()
     ),
-    self_check = list(rows = list(), probabilities = list()),
+    self_check = list(
+      rows = rep(list(list(indices = c(0, 2), values = c(1, 2.5))), 3),
+      probabilities = rep(list(c(0.25, 0.75)), 3)
+    ),
     content_sha256 = strrep("0", 64)
   )
   utils::modifyList(manifest, list(...))
 }
 
-# As the newest version has it.
+# As models of genes have it.
 example_manifest_v2 <- function(...) {
   manifest <- example_manifest(
     format_version = 2, normalization = list(method = "lognorm", scale = 2345.5),
@@ -27,9 +30,21 @@ example_manifest_v2 <- function(...) {
   utils::modifyList(manifest, list(...))
 }
 
+# As models of peaks have it.
+example_manifest_v3 <- function(...) {
+  manifest <- example_manifest_v2(
+    format_version = 3, modality = "peaks", lsi = list(components = 12),
+    normalization = list(method = "tfidf", scale = 2345.5)
+  )
+  utils::modifyList(manifest, list(...))
+}
+
 model_bytes_of <- function(manifest) {
   text <- jsonlite::toJSON(manifest, auto_unbox = TRUE, digits = NA)
-  header <- list("__metadata__" = list(deepscore = enc2utf8(as.character(text))))
+  model_bytes_of_header(list("__metadata__" = list(deepscore = enc2utf8(as.character(text)))))
+}
+
+model_bytes_of_header <- function(header) {
   header <- charToRaw(enc2utf8(as.character(jsonlite::toJSON(header, auto_unbox = TRUE))))
   c(writeBin(c(length(header), 0L), raw(), endian = "little"), header)
 }

@@ -1,4 +1,5 @@
 test_that("peaks are names, tables, ranges, files, data sets or those of a model", {
+  skip_if_no_engine()
   expect_identical(as_peaks(c("chr1:10-20", "chr2-5-9")), list("chr1:10-20", "chr2-5-9"))
   expect_identical(as_peaks("chr1-10-20"), list("chr1-10-20"))
   expect_identical(as_peaks(factor("chr1-10-20")), list("chr1-10-20"))
@@ -23,12 +24,15 @@ test_that("ranges count from 1 and include their end", {
 })
 
 test_that("a file that is named like a peak is a file", {
+  skip_if_no_engine()
   before <- setwd(tempdir())
   on.exit(setwd(before))
   expect_false(is_path("chr1-10-20"))
   file.create("chr1-10-20")
   on.exit(unlink(file.path(tempdir(), "chr1-10-20")), add = TRUE)
   expect_true(is_path("chr1-10-20"))
+  expect_true(is_path("peaks.bed"))
+  for (no_path in c("chr1:-500-1005", "chr1.1:10-20")) expect_false(is_path(no_path))
 })
 
 test_that("a file whose name is not ASCII is found in the C locale", {
@@ -44,6 +48,7 @@ test_that("a file whose name is not ASCII is found in the C locale", {
 })
 
 test_that("several data sets are a list, a GRangesList or several files", {
+  skip_if_no_engine()
   peaks <- c("chr1:1-9", "chr2:1-9")
   expect_identical(each_data_set(list(peaks, peaks)), list(peaks, peaks))
   expect_identical(each_data_set(peaks), list(peaks))
@@ -61,6 +66,7 @@ received <- function(x) {
 }
 
 test_that("a table of genes goes in columns, positions as numbers", {
+  skip_if_no_engine()
   genes <- genes_small()
   columns <- as.list(genes)[c("chrom", "start", "end", "strand", "gene")]
   expect_identical(received(genes), columns)
@@ -72,33 +78,47 @@ test_that("a table of genes goes in columns, positions as numbers", {
   expect_length(as_annotation(data.frame()), 0)
 })
 
-test_that("ranges of genes have BED positions, a name and a strand", {
+test_that("ranges of genes have BED positions and all that the engine reads of them", {
+  skip_if_no_engine()
   ranges <- granges(
     chrom = c("chr1", "chr2"), start = c(11, 21), end = c(20, 40), strand = c("-", "*"),
-    gene_id = c("E1", "E2"), gene_name = c("A", "B"), gene_biotype = c("x", "y")
+    gene_id = c("E1", "E2"), gene_name = c("A", "B"), gene_biotype = c("x", "y"), note = 1:2
   )
   wanted <- list(
     chrom = c("chr1", "chr2"), start = c(10, 20), end = c(20, 40), strand = c("-", "*"),
-    gene = c("A", "B"), gene_biotype = c("x", "y")
+    gene_id = c("E1", "E2"), gene_name = c("A", "B"), gene_biotype = c("x", "y")
   )
   expect_identical(received(ranges), wanted)
 })
 
-test_that("of a whole annotation genes are taken, or transcripts and exons joined", {
+test_that("of a whole annotation only the rows go that tell the genes", {
+  skip_if_no_engine()
   of_kind <- function(type) {
     granges(
       chrom = "chr1", start = c(11, 31, 91, 11), end = c(20, 40, 99, 99), strand = "+",
       gene_name = c("A", "A", "B", "A"), gene_id = c("E1", "E1", "E2", "E1"), type = type
     )
   }
-  genes <- received(of_kind(c("exon", "exon", "gene", "gene")))
-  expect_identical(genes[c("start", "end", "gene")], list(
-    start = c(90, 10), end = c(99, 99), gene = c("B", "A")
-  ))
-  exons <- received(of_kind("exon")[1:3])
-  expect_identical(exons[c("start", "end", "gene")], list(
-    start = c(10, 90), end = c(40, 99), gene = c("A", "B")
-  ))
+  expect_identical(received(of_kind(c("exon", "exon", "gene", "gene")))$start, c(90, 10))
+  expect_identical(received(of_kind(factor(c("exon", "CDS", "exon", NA))))$start, c(10, 90))
+  expect_length(received(of_kind("cds"))$start, 4)
+})
+
+test_that("genes, transcripts and exons of a GRanges give the activity of the genes", {
+  skip_if_no_engine()
+  genes <- genes_small()
+  ranges <- function(type) {
+    rows <- rbind(genes, transform(genes, start = start + 100))
+    granges(
+      chrom = rows$chrom, start = rows$start + 1, end = rows$end, strand = rows$strand,
+      type = type, gene_name = rows$gene, gene_id = paste0("E", rows$gene)
+    )
+  }
+  counts <- multiome_small()$atac
+  expected <- quietly(gene_activity(counts, genes))
+  for (type in c("gene", "transcript", "exon", "cds")) {
+    expect_identical(quietly(gene_activity(counts, ranges(type))), expected)
+  }
 })
 
 test_that("an annotation of another kind is refused", {
@@ -123,13 +143,4 @@ test_that("tables of peaks hold no missing values and may be empty", {
   expect_code("invalid_peaks", as_peaks(table))
   expect_identical(as_peaks(table[0, ]), list())
   expect_code("unknown_data", as_cell_names(c("a", NA)))
-})
-
-test_that("genes of a GRanges take their name where it is, and all kinds of genes count", {
-  ranges <- granges(
-    chrom = "chr1", start = c(1, 50, 90, 100), end = c(9, 58, 98, 108),
-    type = c("gene", "ncRNA_gene", "exon", "pseudogene"), gene_name = c("A", NA, "C", ""),
-    gene_id = c("id1", "id2", "id3", "id4")
-  )
-  expect_identical(as_annotation(ranges)$gene, list("A", "id2", "id4"))
 })

@@ -21,30 +21,30 @@ test_that("missing labels are NULL, not the string NA", {
   values <- c(NA, labels_small()[-1])
   expect_null(resolve(values)[[1]])
   expect_length(resolve(values), 80)
-  expect_null(resolve(c("", labels_small()[-1]))[[1]])
   expect_null(resolve(factor(values))[[1]])
 })
 
-test_that("words for a missing value are missing ones where all values are text, as in Python", {
-  rest <- labels_small()[-(1:3)]
-  expect_identical(resolve(c("NA", "nan", "<NA>", rest))[1:3], list("NA", NULL, NULL))
-  expect_identical(resolve(factor(c("None", "", "a", rest)))[1:3], list(NULL, NULL, "a"))
-  expect_identical(resolve(c("nan", NA, "a", rest))[1:3], list("nan", NULL, "a"))
+test_that("labels with the names of other cells than those in turn go with their names", {
+  cells <- colnames(pbmc_small())
+  values <- stats::setNames(labels_small(), cells)
+  expect_identical(resolve(values), as.list(labels_small()))
+  turned <- list(values = as.list(rev(labels_small())), names = as.list(rev(cells)))
+  expect_identical(resolve(rev(values)), turned)
 })
 
-test_that("labels named after the cells are put in their order", {
+test_that("the engine puts labels in the order of the cells, or refuses their names", {
+  skip_if_no_engine()
+  set <- function(labels) set_reference(DeepScore(), pbmc_small(), labels)$prepared
   values <- stats::setNames(labels_small(), colnames(pbmc_small()))
-  expect_identical(resolve(rev(values)), as.list(labels_small()))
+  expect_identical(quietly(set(rev(values))), quietly(set(labels_small())))
+  expect_code("labels_cells", quietly(set(stats::setNames(values, paste0("cell", 1:80)))))
+  expect_code("labels_cells", quietly(set(stats::setNames(values, names(values)[c(1, 1:79)]))))
+  expect_code("labels_length", quietly(set(values[-1])))
 })
 
 test_that("names that are left of a look-up are no cell names", {
   new_names <- c("0" = "T", "1" = "Mono", "2" = "B")
   expect_identical(resolve(new_names[labels_small()]), as.list(unname(new_names[labels_small()])))
-})
-
-test_that("names of other cells are refused", {
-  values <- stats::setNames(labels_small(), paste0("cell", 1:80))
-  expect_code("labels_cells", resolve(values))
 })
 
 test_that("a column that is not there is named", {
@@ -78,8 +78,9 @@ test_that("rows of tables and matrices name the cells, automatic row names do no
   values <- labels_small()
   cells <- colnames(pbmc_small())
   turned <- data.frame(anno = rev(values), row.names = rev(cells))
-  expect_identical(resolve(turned), as.list(values))
-  expect_identical(resolve(as.matrix(turned)), as.list(values))
+  with_names <- list(values = as.list(rev(values)), names = as.list(rev(cells)))
+  expect_identical(resolve(turned), with_names)
+  expect_identical(resolve(as.matrix(turned)), with_names)
   expect_identical(resolve(data.frame(anno = values)), as.list(values))
 })
 

@@ -30,15 +30,30 @@ test_that("a manifest of version 2 is read without Python", {
 })
 
 test_that("a manifest of version 3, of a model of peaks, tells its components", {
-  version_3 <- function(...) example_manifest_v2(format_version = 3, modality = "peaks", ...)
-  manifest <- inspect_model(model_file(model_bytes_of(version_3(lsi = list(components = 12)))))
+  manifest <- inspect_model(model_file(model_bytes_of(example_manifest_v3())))
   expect_equal(manifest$lsi$components, 12)
   for (wrong in list(
-    version_3(), version_3(lsi = 12), version_3(lsi = list(components = 0)),
-    version_3(lsi = list(components = c(1, 2))), version_3(lsi = list(components = 3, more = 1)),
+    example_manifest_v3(lsi = NULL), example_manifest_v3(lsi = 12),
+    example_manifest_v3(lsi = list(components = 0)), example_manifest_v3(modality = "rna"),
+    example_manifest_v3(lsi = list(components = c(1, 2))),
+    example_manifest_v3(lsi = list(more = 1)),
     example_manifest_v2(lsi = list(components = 3))
   )) {
     expect_code("invalid_manifest", inspect_model(model_file(model_bytes_of(wrong))))
+  }
+})
+
+test_that("nesting of any depth is refused or read", {
+  deep <- function(depth) {
+    text <- jsonlite::toJSON(example_manifest(), auto_unbox = TRUE, digits = NA)
+    nested <- paste0("{\"seed\":0,\"extra\":", strrep("[", depth), strrep("]", depth))
+    text <- sub("{\"seed\":0", nested, text, fixed = TRUE)
+    model_file(model_bytes_of_header(list("__metadata__" = list(deepscore = text))))
+  }
+  expect_identical(inspect_model(deep(50))$format_version, 1L)
+  for (depth in c(seq(100, 1000, 25), 2e5)) {
+    found <- tryCatch(inspect_model(deep(depth)), deepscore_error_not_a_model = identity)
+    expect_s3_class(found, c("deepscore_manifest", "deepscore_error"))
   }
 })
 
@@ -58,7 +73,7 @@ test_that("files that are no usable model are refused, each for its reason", {
   expect_identical(inspect_model(with_header(c(header, charToRaw(" "))))$format_version, 1L)
   expect_code("not_a_model", inspect_model(with_header(c(header, as.raw(0)))))
   expect_code("not_a_model", inspect_model(with_header(replace(header, 20, as.raw(0xff)))))
-  newer <- model_bytes_of(example_manifest(format_version = 4, created_with = "deepscore 9.9"))
+  newer <- model_bytes_of(example_manifest(format_version = 99, created_with = "deepscore 9.9"))
   expect_error(inspect_model(model_file(newer)), "9.9", class = "deepscore_error_newer_version")
   newer <- model_bytes_of(example_manifest(format_version = 2^40))
   expect_code("newer_version", inspect_model(model_file(newer)))
@@ -75,26 +90,29 @@ test_that("files that are no usable model are refused, each for its reason", {
 })
 
 test_that("saving replaces a file, and a failure leaves it as it was", {
-  ds <- new_deepscore(model = model_bytes_of(example_manifest()))
+  skip_if_no_engine()
+  ds <- trained()
   path <- tempfile(fileext = ".deepscore")
   writeBin(as.raw(1:3), path)
   expect_identical(save_model(ds, path), path)
-  expect_identical(readBin(path, "raw", 1e5), ds$model)
+  expect_identical(readBin(path, "raw", 1e7), ds$model)
   folder <- tempfile()
   dir.create(folder)
   expect_code("path_not_writable", save_model(ds, folder))
   expect_code("path_not_writable", save_model(ds, file.path(folder, "none", "a.deepscore")))
   expect_length(list.files(folder, all.files = TRUE, no.. = TRUE), 0)
-  expect_length(list.files(tempdir(), "^\\.", all.files = TRUE, no.. = TRUE), 0)
+  expect_length(list.files(dirname(path), basename(path), all.files = TRUE), 1)
 })
 
 test_that("what is no file is not replaced by one", {
   skip_on_os("windows")
-  ds <- new_deepscore(model = model_bytes_of(example_manifest()))
+  skip_if_no_engine()
+  ds <- trained()
   link <- tempfile()
   file.symlink(tempfile(), link)
   expect_code("path_not_writable", save_model(ds, link))
   expect_true(nzchar(Sys.readlink(link)))
+  expect_false(file.exists(link))
   pipe <- tempfile()
   skip_if(system2("mkfifo", pipe) != 0)
   expect_code("path_not_writable", save_model(ds, pipe))
@@ -113,11 +131,16 @@ test_that("a model that was cut or changed by hand is not saved", {
   }
   ds$model <- "abc"
   expect_code("not_trained", save_model(ds, path))
+  edited <- before
+  edited[length(before)] <- xor(edited[length(before)], as.raw(1))
+  ds$model <- edited
+  expect_code("edited", save_model(ds, path))
   expect_identical(readBin(path, "raw", 1e7), before)
 })
 
 test_that("a folder that may not be written to keeps its file", {
   skip_on_os("windows")
+  skip_if_no_engine()
   folder <- tempfile()
   dir.create(folder)
   path <- file.path(folder, "a.deepscore")
@@ -125,8 +148,7 @@ test_that("a folder that may not be written to keeps its file", {
   Sys.chmod(folder, "0500")
   on.exit(Sys.chmod(folder, "0700"))
   skip_if(file.access(folder, 2) == 0, "this user may write everywhere")
-  ds <- new_deepscore(model = model_bytes_of(example_manifest()))
-  expect_code("path_not_writable", save_model(ds, path))
+  expect_code("path_not_writable", save_model(trained(), path))
   expect_identical(readBin(path, "raw", 10), as.raw(1:3))
 })
 

@@ -1,4 +1,5 @@
 test_that("an assay of Signac is read as the assay that it is", {
+  skip_if_no_engine()
   counts <- multiome_small()$atac
   assay <- chromatin_assay(counts)
   expect_s4_class(assay, "ChromatinAssay")
@@ -11,6 +12,7 @@ test_that("an assay of Signac is read as the assay that it is", {
 })
 
 test_that("peaks are the default assay, or the first that holds some, or what modality names", {
+  skip_if_no_engine()
   object <- multiome_seurat()
   expect_identical(peaks_blocks(object)$features, peaks_small())
   object[["few"]] <- SeuratObject::CreateAssayObject(counts = multiome_small()$atac[1:9, ])
@@ -24,12 +26,14 @@ test_that("peaks are the default assay, or the first that holds some, or what mo
 })
 
 test_that("a column that is named like an assay does not hide it", {
+  skip_if_no_engine()
   object <- multiome_seurat()
   object@meta.data$ATAC <- 1
   expect_identical(peaks_blocks(object)$features, peaks_small())
 })
 
 test_that("alternative experiments are parts of a SingleCellExperiment", {
+  skip_if_no_engine()
   sce <- sce_small()
   half <- counts_small()[1:100, ]
   SingleCellExperiment::altExp(sce, "half") <-
@@ -49,6 +53,7 @@ test_that("parts that are not there are refused, and those that are there are na
 })
 
 test_that("the halves of a multiome are found, or named", {
+  skip_if_no_engine()
   object <- multiome_seurat()
   halves <- multiome_halves(object, NULL, NULL, NULL)
   expect_identical(halves$rna$features, genes_small()$gene)
@@ -70,12 +75,26 @@ test_that("two data sets are a multiome, by name or in turn", {
   for (pair in list(x, rev(x), unname(x))) {
     expect_identical(multiome_halves(pair, NULL, NULL, NULL)$rna$features, genes_small()$gene)
   }
-  both <- multiome_halves(rbind(x$rna, x$atac), NULL, NULL, NULL)
-  expect_equal(read_all(both$rna), x$rna)
-  expect_equal(read_all(both$atac), x$atac)
-  for (wrong in list(x$rna, x$atac, x[1], c(x, x), pbmc_small, NULL)) {
+  for (wrong in list(x[1], c(x, x), pbmc_small, NULL)) {
     expect_code("unknown_data", multiome_halves(wrong, NULL, NULL, NULL))
   }
+})
+
+test_that("the engine tells genes from peaks in one matrix", {
+  skip_if_no_engine()
+  x <- multiome_small()
+  linked <- function(x) {
+    suppressWarnings(quietly(find_linked_genes(x, 5, genes_small(), upstream = 600)))
+  }
+  expect_identical(linked(rbind(x$rna, x$atac)), linked(x))
+  for (wrong in x) expect_code("modality_mismatch", linked(wrong))
+})
+
+test_that("the engine tells which names are those of peaks", {
+  skip_if_no_engine()
+  found <- is_peak(c("chr1:10-20", "TRNA-1-2", "chr1-20-10", NA, "CD3E"))
+  expect_identical(found, c(TRUE, TRUE, FALSE, FALSE, FALSE))
+  expect_identical(is_peak(character()), logical())
 })
 
 test_that("the names of the halves are used, whatever their order, or refused", {
@@ -88,6 +107,7 @@ test_that("the names of the halves are used, whatever their order, or refused", 
 })
 
 test_that("an assay that is not there is told", {
+  skip_if_no_engine()
   object <- multiome_seurat()
   expect_code("layer_not_found", peaks_blocks(object, modality = "atac"))
   expect_code("layer_not_found", peaks_blocks(object, modality = NA))
@@ -95,6 +115,7 @@ test_that("an assay that is not there is told", {
 })
 
 test_that("a multiome may have its peaks as an alternative experiment", {
+  skip_if_no_engine()
   skip_if_not_installed("SingleCellExperiment")
   halves <- multiome_small()
   sce <- SingleCellExperiment::SingleCellExperiment(list(counts = halves$rna))

@@ -17,12 +17,18 @@ from ..support.files import opened
 from ..support.notices import logger
 from .intervals import chromosome_keys, is_standard
 
-__all__ = ["read_annotation"]
+__all__ = ["TABLE_COLUMNS", "gene_types", "read_annotation"]
 
 GENE_TYPES = ("gene", "ncRNA_gene", "pseudogene")
+PART_TYPES = (("transcript",), ("exon",))
 # The attributes that may hold a name, the most readable first, and those that hold a biotype.
 NAME_KEYS = ("gene_name", "Name", "gene", "gene_id", "ID")
 BIOTYPE_KEYS = ("gene_type", "gene_biotype", "biotype")
+# A table may have the columns of a file; its own word for the name is gene, or name.
+TABLE_NAMES = ("gene", "name", *NAME_KEYS)
+TABLE_COLUMNS = tuple(
+    dict.fromkeys(["chrom", "start", "end", "strand", "type", "gene_id", "transcript_id", *TABLE_NAMES, *BIOTYPE_KEYS])
+)
 STRANDS = {"+": "+", "-": "-", "1": "+", "-1": "-"} | dict.fromkeys(("", ".", "*", "?", "nan", "None", "<NA>"), ".")
 EXPECTED = "GTF or GFF3 (nine columns with tabs between) or BED (chromosome, start, end, name, score, strand)"
 
@@ -46,7 +52,8 @@ def read_annotation(
     ----------
     path_or_table
         A file (GTF, GFF3 or BED, plain or gzip), or a table with the columns chrom, start, end (0-based, half-open),
-        gene or name, and if known strand.
+        gene or name (or what a file has for it), and if known strand. A table with the column type is read like a file
+        with features of these types; one without is joined per gene_id where that is more than the name.
     biotypes
         Keep only genes with one of these in gene_type, gene_biotype or biotype, such as ``["protein_coding"]``.
 
@@ -79,6 +86,22 @@ def read_annotation(
         raise InputError("annotation_without_genes", f"{source}: every gene name is missing or at several places.")
     logger.info("%s: %d genes", source, len(genes))
     return genes
+
+
+def gene_types(types: Iterable[str]) -> tuple[str, ...]:
+    """Choose the types of features by which the genes of an annotation are known.
+
+    Parameters
+    ----------
+    types
+        The types that it has.
+
+    Returns
+    -------
+    The types of genes, else that of transcripts, else that of exons; nothing where it has none of them.
+    """
+    there = set(types)
+    return next((kinds for kinds in (GENE_TYPES, *PART_TYPES) if there.intersection(kinds)), ())
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -124,10 +147,10 @@ def _from_bed(path: Path) -> pd.DataFrame:
 def _from_gff(path: Path) -> pd.DataFrame:
     types: Counter[str] = Counter()
     genes = _features(path, GENE_TYPES, types)
-    for kind in ("transcript", "exon"):
-        if not genes and types[kind]:
-            return _joined(_described(_features(path, (kind,)), path), path.name)
-    if not genes:
+    kinds = gene_types(types)
+    if kinds in PART_TYPES:
+        return _joined(_described(_features(path, kinds), path), path.name)
+    if not kinds:
         found = ", ".join(f"{count} {kind}" for kind, count in types.most_common(5)) or "no features at all"
         raise InputError(
             "annotation_without_genes",
@@ -190,7 +213,7 @@ def _joined(parts: pd.DataFrame, source: str) -> pd.DataFrame:
 
 
 def _from_table(table: pd.DataFrame) -> pd.DataFrame:
-    name = "gene" if "gene" in table else "name"
+    name = next((key for key in TABLE_NAMES if key in table), "gene")
     missing = [column for column in ("chrom", "start", "end", name) if column not in table]
     if missing:
         raise InputError(
@@ -198,9 +221,27 @@ def _from_table(table: pd.DataFrame) -> pd.DataFrame:
             f"The table has no column {', '.join(missing)} (it has {', '.join(map(str, table.columns))}). Expected "
             "chrom, start, end (0-based, half-open), gene (or name) and strand.",
         )
-    loci = table[["chrom", "start", "end"]].assign(gene=table[name], strand=table.get("strand", "."))
-    found = next((key for key in BIOTYPE_KEYS if key in table), None)
-    return (loci if found is None else loci.assign(biotype=table[found])).reset_index(drop=True)
+    kinds = gene_types(table["type"].dropna()) if "type" in table else ()
+    table = (table[table["type"].isin(kinds)] if kinds else table).reset_index(drop=True)
+
+    def first(keys: Sequence[str]) -> pd.Series:
+        found = np.full(len(table), None, dtype=object)
+        for key in keys:
+            missing = pd.isna(found) | (found.astype(str) == "")
+            if key in table and missing.any():
+                found[missing] = table[key].to_numpy(object)[missing]
+        return pd.Series(found, dtype=object)
+
+    loci = table[["chrom", "start", "end"]].assign(
+        strand=table.get("strand", "."),
+        gene=first(TABLE_NAMES).map(lambda name: str(name).removeprefix("gene:"), na_action="ignore"),
+        biotype=first(BIOTYPE_KEYS),
+        id=first(["gene_id"]),
+        transcript=first(["transcript_id"]),
+    )
+    id_says_more = (loci["id"].notna() & loci["id"].ne(loci["gene"])).any()
+    are_parts = id_says_more if not kinds else kinds in PART_TYPES
+    return _joined(loci, "The table") if are_parts else loci
 
 
 def _of_biotypes(loci: pd.DataFrame, biotypes: list[str], source: str) -> pd.DataFrame:

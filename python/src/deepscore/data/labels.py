@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,82 @@ import pandas as pd
 from ..errors import InputError
 from .blocks import CellBlocks, Names
 
-__all__ = ["UNCLASSIFIED", "batches_of", "check_labels", "evenly", "require_length", "require_names"]
+__all__ = [
+    "UNCLASSIFIED",
+    "as_texts",
+    "batches_of",
+    "check_labels",
+    "evenly",
+    "positions_of",
+    "require_length",
+    "require_names",
+]
 
 # What a cell without a confident call is called: no label of a reference may be named so.
 UNCLASSIFIED = "Unclassified"
 LONGEST = 1000  # characters of a name in a model file
+# What numpy and pandas make of a missing value where all values become text.
+WORDS = ("nan", "None", "<NA>", b"nan", b"None")
+
+
+def as_texts(values: Iterable[Any]) -> Names:
+    """Return labels or batches as text, None where one is missing.
+
+    Missing are None, NaN, NA and empty text. Where all values are text, so are the words that numpy and pandas make of
+    a missing value: there is no other. Whole numbers lose their ".0": clusters 1, 2, 3 beside a missing one are floats.
+    """
+    values = list(values)
+    text = all(isinstance(value, (str, bytes)) for value in values)
+    return np.array([None if text and value in WORDS else _as_text(value) for value in values], dtype=object)
+
+
+def _as_text(value: Any) -> str | None:
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    if pd.isna(value) or value == "":
+        return None
+    if isinstance(value, (float, np.floating)) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def positions_of(cells: Names, names: Names, what: str) -> npt.NDArray[np.intp]:
+    """Find the value of each cell among values that are named after the cells.
+
+    Parameters
+    ----------
+    cells
+        Names of the cells.
+    names
+        Names of the values, as many as there are cells; of any other number, which :func:`require_length` refuses, the
+        order is kept.
+    what
+        What the values are, for messages.
+
+    Returns
+    -------
+    Position of the value of each cell.
+
+    Raises
+    ------
+    InputError
+        ``labels_cells`` where a name is there twice, or a cell is not named.
+    """
+    if len(names) != len(cells):
+        return np.arange(len(names))
+    index = pd.Index(names, dtype=object)
+    if not index.is_unique:
+        why = f"some cells are named twice, such as {index[index.duplicated()][0]}"
+    else:
+        found: npt.NDArray[np.intp] = index.get_indexer(pd.Index(cells))
+        if (found >= 0).all():
+            return found
+        why = f"{(found < 0).sum()} of {len(cells)} cells are not named, such as {cells[found < 0][0]}"
+    raise InputError(
+        "labels_cells",
+        f"The names of {what} are not the names of the cells: {why}. Name the values after the cells. If they are in "
+        f"their order, leave the names out: {what}.to_numpy() of a Series in Python, unname({what}) in R.",
+    )
 
 
 def check_labels(data: CellBlocks, labels: Names, n_labels: int | None = None) -> list[str]:

@@ -19,6 +19,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..data.blocks import CellBlocks, Names, rows_per_block
+from ..data.labels import as_texts, positions_of
+from ..data.modality import select_modality
+from ..data.names import is_peak
 from ..errors import DeepScoreError, InputError
 from ..model import file as modelfile
 from ..model.config import NetworkConfig
@@ -35,13 +38,15 @@ from ..workflows import find_common_features as choosing
 from ..workflows import set_reference as referencing
 from ..workflows import train as training
 
-__all__ = ["Answer", "Kwargs", "answering", "given_labels", "load_torch", "optional_strings", "strings"]
+__all__ = ["Answer", "Kwargs", "Values", "answering", "given_labels", "load_torch", "optional_values", "strings"]
 
-BRIDGE = 3
+BRIDGE = 4
 # While R reads, it holds the lock of Python: between short reads the other threads get on with their work.
 VALUES_PER_READ = 250_000
 Answer = dict[str, Any]
 Kwargs = Mapping[str, Any]
+# One value per cell in their order, or "values" beside the "names" of their cells.
+Values = Sequence[str | None] | Mapping[str, Sequence[str | None]]
 
 
 class _Notes(logging.Handler):
@@ -147,6 +152,7 @@ def blocks(
     nnz: float,
     read: Callable[[int, int], Mapping[str, Any]],
     source: str,
+    modality: str | None = None,
 ) -> CellBlocks:
     """Make a data set of an R matrix that is read block by block.
 
@@ -162,6 +168,8 @@ def blocks(
         features CSR matrix.
     source
         Where the values come from, for messages.
+    modality
+        Keep only the features of this modality.
     """
 
     def read_rows(start: int, stop: int) -> sp.csr_matrix:
@@ -171,7 +179,14 @@ def blocks(
         return sp.csr_matrix((values, indices, indptr), shape=(stop - start, len(features)))
 
     rows = rows_per_block(len(cells), nnz, VALUES_PER_READ)
-    return CellBlocks(strings(features), strings(cells), read_rows, rows, source)
+    data = CellBlocks(strings(features), strings(cells), read_rows, rows, source)
+    return data if modality is None else select_modality(data, modality)[0]
+
+
+@answering
+def are_peaks(names: Sequence[str | None]) -> list[bool]:
+    """Tell which names are those of peaks."""
+    return [name is not None and is_peak(name) for name in names]
 
 
 def strings(values: Sequence[str | None]) -> Names:
@@ -179,16 +194,21 @@ def strings(values: Sequence[str | None]) -> Names:
     return np.array(list(values), dtype=object)
 
 
-def optional_strings(values: Sequence[str | None] | None) -> Names | None:
-    """Return text as an array, or None where nothing was given."""
-    return None if values is None else strings(values)
-
-
-def given_labels(values: Sequence[str | None] | None) -> Names:
-    """Return labels as an array; ``no_labels`` where none were given."""
+def optional_values(values: Values | None, data: CellBlocks, what: str) -> Names | None:
+    """Return the labels, batches or groups that R sends: one text per cell, in the order of the cells."""
     if values is None:
+        return None
+    if not isinstance(values, Mapping):
+        return as_texts(values)
+    return as_texts(values["values"])[positions_of(data.cell_names, strings(values["names"]), what)]
+
+
+def given_labels(values: Values | None, data: CellBlocks) -> Names:
+    """Return the labels that R sends; ``no_labels`` where none were given."""
+    labels = optional_values(values, data, "labels")
+    if labels is None:
         raise InputError("no_labels", "There are no labels: name a column, or give one label per cell.")
-    return strings(values)
+    return labels
 
 
 @answering
@@ -199,26 +219,30 @@ def check_config(config: Kwargs) -> None:
 
 @answering
 def find_common_features(
-    reference: CellBlocks, query: Sequence[CellBlocks], labels: Sequence[str | None] | None, kwargs: Kwargs
+    reference: CellBlocks, query: Sequence[CellBlocks], labels: Values | None, kwargs: Kwargs
 ) -> list[str]:
     """Twin of :func:`deepscore.find_common_features`."""
     request = made(choosing.FeaturesRequest, kwargs)
-    return choosing.find_common_features(reference, query, request, optional_strings(labels))
+    return choosing.find_common_features(reference, query, request, optional_values(labels, reference, "labels"))
 
 
 @answering
 def check_reference(
     reference: CellBlocks,
-    labels: Sequence[str | None] | None,
+    labels: Values | None,
     query: CellBlocks | None,
-    batch: Sequence[str | None] | None,
+    batch: Values | None,
     kwargs: Kwargs,
 ) -> Answer:
     """Twin of :func:`deepscore.check_reference`; returns the tables as lists, one per column."""
     load_torch()
     request = made(checking.CheckRequest, kwargs)
     found = checking.check_reference(
-        reference, given_labels(labels), request, query=query, batch=optional_strings(batch)
+        reference,
+        given_labels(labels, reference),
+        request,
+        query=query,
+        batch=optional_values(batch, reference, "batch"),
     )
     return {
         "words": list(found.words),
@@ -233,13 +257,15 @@ def check_reference(
 def set_reference(
     config: Kwargs,
     reference: CellBlocks,
-    labels: Sequence[str | None] | None,
-    batch: Sequence[str | None] | None,
+    labels: Values | None,
+    batch: Values | None,
     kwargs: Kwargs,
 ) -> bytes:
     """Twin of :meth:`deepscore.DeepScore.set_reference`; returns the prepared reference and configuration."""
     network, request = made(NetworkConfig, config), made(referencing.ReferenceRequest, kwargs)
-    found = referencing.set_reference(reference, given_labels(labels), network, request, optional_strings(batch))
+    found = referencing.set_reference(
+        reference, given_labels(labels, reference), network, request, optional_values(batch, reference, "batch")
+    )
     return found.to_bytes()
 
 
@@ -255,8 +281,8 @@ def train(config: Kwargs, prepared: bytes, kwargs: Kwargs, query: CellBlocks | N
 def annotate(
     model: bytes,
     query: CellBlocks,
-    batch: Sequence[str | None] | None,
-    groups: Sequence[str | None] | None,
+    batch: Values | None,
+    groups: Values | None,
     kwargs: Kwargs,
     peaks: CellBlocks | None = None,
     peaks_model: bytes | None = None,
@@ -268,8 +294,8 @@ def annotate(
         modelfile.from_bytes(bytes(model)),
         query,
         request,
-        batch=optional_strings(batch),
-        groups=optional_strings(groups),
+        batch=optional_values(batch, query, "batch"),
+        groups=optional_values(groups, query, "groups"),
         peaks=peaks,
         peaks_model=None if peaks_model is None else modelfile.from_bytes(bytes(peaks_model)),
     )
@@ -299,3 +325,11 @@ def check_model(model: bytes) -> None:
     """Check the content of a model file in every way."""
     load_torch()
     modelfile.from_bytes(bytes(model))
+
+
+@answering
+def save_model(model: bytes, path: str) -> None:
+    """Twin of :meth:`deepscore.DeepScore.save`: what was cut or edited does not take the place of a whole model."""
+    load_torch()
+    modelfile.from_bytes(bytes(model))
+    modelfile.save(bytes(model), path)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from ..chromatin.genes import read_annotation
+from ..chromatin.genes import TABLE_COLUMNS, gene_types, read_annotation
 from ..chromatin.intervals import peak_names, read_bed
 from ..chromatin.peaks import peaks_among
 from ..data.blocks import CellBlocks, Names
@@ -24,7 +24,7 @@ from ..support.checks import made
 from ..workflows import gene_activity as activity
 from ..workflows import peaks as peaks_of_sets
 from ..workflows import train_bridge as bridge
-from .r import Answer, Kwargs, answering, given_labels, load_torch, optional_strings, strings
+from .r import Answer, Kwargs, Values, answering, given_labels, load_torch, optional_values, strings
 
 # Of a matrix of R.
 MOST_VALUES = 2**31 - 1
@@ -32,6 +32,12 @@ VALUES_PER_PART = 2**24
 
 Peaks = str | Sequence[str] | CellBlocks
 Table = str | Mapping[str, Any]
+
+
+@answering
+def read_of_table(types: Sequence[str | None]) -> Answer:
+    """Tell which columns of a table of genes are read and, of the types of features that it has, which rows."""
+    return {"columns": list(TABLE_COLUMNS), "types": list(gene_types(kind for kind in types if kind is not None))}
 
 
 @answering
@@ -73,21 +79,21 @@ def find_linked_genes(rna: CellBlocks, atac: CellBlocks, annotation: Table | Non
 @answering
 def train_bridge(
     rna_model: bytes | CellBlocks,
-    labels: Sequence[str | None] | None,
+    labels: Values | None,
     rna: CellBlocks,
     atac: CellBlocks,
     annotation: Table | None,
-    batch: Sequence[str | None] | None,
+    batch: Values | None,
     kwargs: Kwargs,
 ) -> bytes:
     """Twin of :func:`deepscore.train_bridge`; `rna_model` is a model file or a reference, `batch` is of `rna`."""
     load_torch()
     request, genes = made(bridge.BridgeRequest, kwargs), _optional_genes(annotation)
     if isinstance(rna_model, CellBlocks):
-        first = bridge.train_rna_model(rna_model, given_labels(labels), rna, request)
+        first = bridge.train_rna_model(rna_model, given_labels(labels, rna_model), rna, request)
     else:
         first = modelfile.from_bytes(bytes(rna_model))
-    model = bridge.train_bridge(first, rna, atac, request, genes=genes, batch=optional_strings(batch))
+    model = bridge.train_bridge(first, rna, atac, request, genes=genes, batch=optional_values(batch, rna, "batch"))
     return modelfile.to_bytes(model)
 
 

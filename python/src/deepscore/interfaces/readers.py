@@ -19,15 +19,13 @@ from pandas.api.extensions import ExtensionDtype
 from pandas.api.types import is_list_like
 
 from ..data.blocks import CellBlocks, Names, rows_per_block
+from ..data.labels import as_texts, positions_of
 from ..data.modality import MODALITIES, PEAKS, RNA, select_modality
 from ..errors import DeepScoreError, EngineError, InputError
 from ..support.checks import optional_name
 from ..support.files import require_file
 
 __all__ = ["Source", "labels_of", "open_halves", "open_source", "values_of", "without_pulling"]
-
-# What numpy and pandas make of a missing value where all values become text.
-WORDS = ("nan", "None", "<NA>", b"nan", b"None")
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,8 +270,7 @@ def labels_of(source: Source, values: Any, what: str) -> Names:
 
     Returns
     -------
-    One string per cell, None where missing: also for the words that numpy and pandas make of a missing value, where all
-    values are text.
+    One text per cell, None where missing: see :func:`~deepscore.data.labels.as_texts`.
 
     Raises
     ------
@@ -290,7 +287,7 @@ def labels_of(source: Source, values: Any, what: str) -> Names:
             raise InputError("column_not_found", f"obs has no column {values!r}; there are: {_listed(source.obs)}.")
         values = table[values]
     elif isinstance(values, pd.Series) and not _numbered(values.index):
-        values = _in_cell_order(source, values, what)
+        values = values.iloc[positions_of(_names(source.obs.index), _names(values.index), what)]
     elif isinstance(values, np.ma.MaskedArray):
         values = values.tolist()  # None where masked
     try:
@@ -304,9 +301,7 @@ def labels_of(source: Source, values: Any, what: str) -> Names:
         raise InputError(
             f"{what}_length", f"{what} is the name of a column, or one text or number per cell in a list or Series."
         )
-    values = list(values)
-    text = all(isinstance(value, (str, bytes)) for value in values)  # missing values were written as words
-    return np.array([None if text and value in WORDS else _as_label(value) for value in values], dtype=object)
+    return as_texts(values)
 
 
 def values_of(source: Source, values: Any, what: str) -> Names | None:
@@ -316,33 +311,3 @@ def values_of(source: Source, values: Any, what: str) -> Names | None:
 
 def _numbered(index: pd.Index[Any]) -> bool:
     return isinstance(index, pd.RangeIndex) and (index.start, index.step) == (0, 1)
-
-
-def _in_cell_order(source: Source, values: pd.Series[Any], what: str) -> pd.Series[Any]:
-    names = source.obs.index
-    values = values.set_axis(pd.Index(_names(values.index)))  # AnnData makes text of numbers, too
-    if values.index.equals(names) or len(values) != len(names):  # a wrong length has an error of its own
-        return values
-    if not values.index.is_unique:
-        raise InputError(
-            "labels_cells",
-            f"{what} is a Series whose index names some cells twice, such as "
-            f"{values.index[values.index.duplicated()][0]}. Give {what}.to_numpy() in the order of the cells.",
-        )
-    if not names.isin(values.index).all():
-        raise InputError(
-            "labels_cells",
-            f"{what} is a Series indexed by other names than the cells (such as {values.index[0]}). Index it by cell "
-            f"name, or give {what}.to_numpy() in the order of the cells.",
-        )
-    return values.loc[names]
-
-
-def _as_label(value: Any) -> str | None:
-    if isinstance(value, bytes):
-        value = value.decode(errors="replace")
-    if pd.isna(value) or value == "":
-        return None
-    if isinstance(value, (float, np.floating)) and value.is_integer():  # clusters 1, 2, 3 beside a missing value
-        return str(int(value))
-    return str(value)

@@ -77,10 +77,10 @@ def require_writable(path: str | os.PathLike[str]) -> None:
 
 
 def _target(path: str | os.PathLike[str]) -> Path:
-    """Follow links to the file to write; a folder, a device or a pipe would be lost if one took its place."""
+    """Follow links to the file to write; a folder, a device, a pipe or a link to nothing is no place for one."""
     target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        raise OSError(errno.EEXIST, "what is there is no regular file")
+    if os.path.lexists(path) and not target.is_file():
+        raise OSError(errno.EEXIST, "what is there is no regular file, nor a link to one")
     return target
 
 
