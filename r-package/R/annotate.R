@@ -11,7 +11,7 @@
 #'   mixture of cell types.
 #' @param layer The values to read: see [set_reference()].
 #' @param modality Which kind of features to read, `"rna"`, `"peaks"` or `"protein"`. `NULL`: that
-#'   of the model.
+#'   of the model. It chooses the assay of a Seurat object: see [deepscore-package].
 #' @param probabilities Add the probability of every label, too?
 #' @param min_overlap Least share of the model's features that the query must have, 0 to 1. A
 #'   missing feature counts as its mean in the reference.
@@ -89,7 +89,7 @@ annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer =
                                refine = TRUE, groups = NULL, peaks = NULL, peaks_model = NULL,
                                ...) {
   no_more_arguments()
-  blocks <- as_blocks(query, layer)
+  blocks <- query_blocks(ds, query, layer, modality)
   cell_data(query) # refuses a table to which no call could be added
   answer <- call_engine(
     "annotate", model_bytes(ds), blocks, cell_values(batch, query, "batch"),
@@ -99,6 +99,15 @@ annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer =
     if (!is.null(peaks_model)) model_bytes(trained_model(peaks_model))
   )
   add_calls(query, as_calls(answer, blocks$cells))
+}
+
+# A query as the model reads it. A model of a format before 4 may be of antibodies, called "rna": it
+# reads the default assay, whatever its name.
+query_blocks <- function(ds, query, layer, modality) {
+  if (isTRUE(ds$manifest$format_version >= 4)) modality <- modality %||% ds$manifest$modality
+  blocks <- as_blocks(query, layer, modality)
+  if (is.null(modality)) blocks$assay <- NULL
+  blocks
 }
 
 # A trained model, given by itself or as the path of its file.

@@ -2,15 +2,16 @@
 # arrays of the cells x features CSR matrix that Python wants: nothing is transposed or made dense.
 
 # Describe a data set to the engine: names, and a function that reads the cells start..stop
-# (0-based, half open) as the raw bytes of p (int32), i (int32) and x (float32).
-as_blocks <- function(x, layer = NULL) {
+# (0-based, half open) as the raw bytes of p (int32), i (int32) and x (float32). Of a Seurat object,
+# `modality` chooses the assay where the default one is named after another modality.
+as_blocks <- function(x, layer = NULL, modality = NULL) {
   UseMethod("as_blocks")
 }
 
 is_blocks <- function(x) inherits(x, "deepscore_blocks")
 
 #' @export
-as_blocks.default <- function(x, layer = NULL) {
+as_blocks.default <- function(x, layer = NULL, modality = NULL) {
   abort(
     "InputError", "unknown_data",
     "Cannot read a data set from an object of class ", class(x)[1], ". ",
@@ -19,16 +20,25 @@ as_blocks.default <- function(x, layer = NULL) {
 }
 
 #' @export
-as_blocks.Seurat <- function(x, layer = NULL) part_blocks(x, SeuratObject::DefaultAssay(x), layer)
+as_blocks.Seurat <- function(x, layer = NULL, modality = NULL) {
+  name <- SeuratObject::DefaultAssay(x)
+  if (!is.null(modality) && length(part_names(x)) > 1) {
+    features <- strings(some_names(part(x, name)))
+    name <- call_engine("choose_assay", strings(part_names(x)), features, modality)
+  }
+  blocks <- part_blocks(x, name, layer)
+  blocks$assay <- name
+  blocks
+}
 
 #' @export
-as_blocks.Assay <- function(x, layer = NULL) as_blocks_assay(x, layer)
+as_blocks.Assay <- function(x, layer = NULL, modality = NULL) as_blocks_assay(x, layer)
 
 #' @export
-as_blocks.StdAssay <- function(x, layer = NULL) as_blocks_assay(x, layer)
+as_blocks.StdAssay <- function(x, layer = NULL, modality = NULL) as_blocks_assay(x, layer)
 
 #' @export
-as_blocks.SummarizedExperiment <- function(x, layer = NULL) {
+as_blocks.SummarizedExperiment <- function(x, layer = NULL, modality = NULL) {
   names <- SummarizedExperiment::assayNames(x)
   if (is.null(names)) { # then they go by their number
     names <- as.character(seq_along(SummarizedExperiment::assays(x)))
@@ -40,7 +50,7 @@ as_blocks.SummarizedExperiment <- function(x, layer = NULL) {
 }
 
 #' @export
-as_blocks.Matrix <- function(x, layer = NULL) {
+as_blocks.Matrix <- function(x, layer = NULL, modality = NULL) {
   if (!is.null(layer)) choose_layer(layer, character())
   matrix_blocks(x, "the matrix")
 }

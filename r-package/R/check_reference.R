@@ -52,8 +52,10 @@ check_reference <- function(reference, labels, query = NULL, common_features = N
     abort("ConfigError", "bad_argument", "`query_layer` is the layer of a query: give `query`.")
   }
   found <- call_engine(
-    "check_reference", as_blocks(reference, layer), cell_values(labels, reference, "labels"),
-    if (!is.null(query)) as_blocks(query, query_layer), cell_values(batch, reference, "batch"),
+    "check_reference", as_blocks(reference, layer, modality),
+    cell_values(labels, reference, "labels"),
+    if (!is.null(query)) as_blocks(query, query_layer, modality),
+    cell_values(batch, reference, "batch"),
     given(c("common_features", "modality", "folds", "seed"))
   )
   structure(

@@ -26,11 +26,15 @@
 #' [install_deepscore()] sets it up and [deepscore_doctor()] tells what is wrong with it.
 #'
 #' @section Data sets:
-#' Every verb takes a Seurat object (its default assay), a SingleCellExperiment or
-#' SummarizedExperiment, or a features x cells matrix (dgCMatrix, any other matrix of the Matrix
-#' package, an ordinary matrix, or a DelayedMatrix). The values are counts, or log-normalised
-#' counts. Matrices are read in blocks of cells and never made dense. Assays of Signac
-#' (ChromatinAssay) are read as any other assay.
+#' Every verb takes a Seurat object, a SingleCellExperiment or SummarizedExperiment, or a features x
+#' cells matrix (dgCMatrix, any other matrix of the Matrix package, an ordinary matrix, or a
+#' DelayedMatrix). The values are counts, or log-normalised counts. Matrices are read in blocks of
+#' cells and never made dense. Assays of Signac (ChromatinAssay) are read as any other assay.
+#'
+#' Of a Seurat object the default assay is read. Where that is of another modality than the wanted
+#' one (that of `modality`, or of the model), the assay is read whose name says the wanted one:
+#' `RNA`, `GEX` or `ACTIVITY` for `"rna"`; `peaks`, `ATAC` or `chromatin` for `"peaks"`; `protein`,
+#' `prot`, `ADT`, `CITE` or `antibodies` for `"protein"`, in upper or lower case.
 #'
 #' @section Conditions:
 #' Every error is a condition of class `deepscore_error`, of the class of its kind

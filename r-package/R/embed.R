@@ -57,7 +57,7 @@ embed.DeepScore <- function(ds, query, layer = NULL, modality = NULL, min_overla
       "rename it."
     )
   }
-  blocks <- as_blocks(query, layer)
+  blocks <- query_blocks(ds, query, layer, modality)
   answer <- call_engine("embed", model_bytes(ds), blocks, given(c("modality", "min_overlap")))
   names <- paste0("LSI_", seq_len(answer$components))
   add_embedding(query, matrix(

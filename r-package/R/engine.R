@@ -142,7 +142,7 @@ send <- function(x, ask) {
   if (is_blocks(x)) {
     ask(
       "blocks", strings(x$features), strings(x$cells), x$nnz, tidy_reader(x$read), x$source,
-      x$modality
+      x$modality, x$assay
     )
   } else if (inherits(x, "deepscore_several")) {
     lapply(unclass(x), send, ask = ask)
@@ -164,7 +164,7 @@ tidy_reader <- function(read) {
   blocks_read <- 0
   tidy <- function() {
     blocks_read <<- blocks_read + 1
-    # It takes longer than making a block of 250,000 values (VALUES_PER_READ of interfaces/r.py).
+    # It takes longer than making a block, of 250,000 values (interfaces/r.py).
     if (blocks_read %% 32 == 0) gc(full = FALSE)
     NULL
   }

@@ -14,8 +14,8 @@
 #' @param layer,query_layer The values to read from `reference` and from `query`: a slot or layer
 #'   of a Seurat assay, or the name of an assay of a SingleCellExperiment. `NULL`: counts where
 #'   there are any, else the log-normalised data.
-#' @param modality `"rna"`, `"peaks"` or `"protein"`. `NULL`: one of the first two, told from the
-#'   feature names.
+#' @param modality `"rna"`, `"peaks"` or `"protein"`. `NULL`: told from the name of the
+#'   Seurat assay where that is one of antibodies (`ADT`), else from the feature names.
 #' @param test Test for markers: `"t-test"` (Welch) or `"wilcoxon"` (rank sum).
 #'
 #' @details Genes are ranked by the standardised variance of Stuart et al. (2019) on counts, and by
@@ -37,7 +37,8 @@ find_common_features <- function(reference, query, n_features = 2000, strategy =
   queries <- if (is.list(query) && !is.object(query)) query else list(query)
   features <- call_engine(
     "find_common_features",
-    as_blocks(reference, layer), several(lapply(queries, as_blocks, layer = query_layer)),
+    as_blocks(reference, layer, modality),
+    several(lapply(queries, as_blocks, layer = query_layer, modality = modality)),
     cell_values(labels, reference, "labels"),
     given(c("n_features", "strategy", "modality", "test"))
   )

@@ -36,11 +36,13 @@ part_blocks <- function(x, name, layer = NULL) {
   blocks
 }
 
-# Does a data set, or a part of one, hold peaks? A thousand names tell.
-holds_peaks <- function(x) {
+# Does a data set, or a part of one, hold peaks?
+holds_peaks <- function(x) nrow(x) > 0 && mean(is_peak(some_names(x))) > 0.5
+
+# A thousand names of features, which tell what they are.
+some_names <- function(x) {
   names <- rownames(x)
-  some <- names[unique(round(seq(1, length(names), length.out = min(length(names), 1000))))]
-  length(some) > 0 && mean(is_peak(some)) > 0.5
+  names[unique(round(seq(1, length(names), length.out = min(length(names), 1000))))]
 }
 
 is_peak <- function(names) as.logical(call_engine("are_peaks", strings(names)))

@@ -12,8 +12,8 @@
 #'   log-normalised data (natural logarithms, or to the base 2 or 10).
 #' @param batch A metadata column, or one value per cell: samples that are standardised each by
 #'   itself.
-#' @param modality `"rna"`, `"peaks"` or `"protein"`. `NULL`: one of the first two, told from the
-#'   feature names.
+#' @param modality `"rna"`, `"peaks"` or `"protein"`. `NULL`: told from the name of the
+#'   Seurat assay where that is one of antibodies (`ADT`), else from the feature names.
 #' @param test_prop Share of the cells of each label that is held out for calibration and for the
 #'   figures in the model file. Labels with fewer than four cells are all trained on.
 #' @param ... Not used.
@@ -42,7 +42,7 @@ set_reference.DeepScore <- function(ds, reference, labels, layer = NULL, batch =
                                     modality = NULL, test_prop = 0.1, ...) {
   no_more_arguments()
   prepared <- call_engine(
-    "set_reference", config_of(ds), as_blocks(reference, layer),
+    "set_reference", config_of(ds), as_blocks(reference, layer, modality),
     cell_values(labels, reference, "labels"), cell_values(batch, reference, "batch"),
     given(c("modality", "test_prop"))
   )

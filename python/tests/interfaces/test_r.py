@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import deepscore
+from deepscore.data.modality import select_modality
 from deepscore.interfaces import r as rbridge
 from deepscore.model import file as modelfile
 from deepscore.version import __version__
@@ -93,6 +94,36 @@ def test_blocks_of_one_modality(reference):
 def test_names_of_peaks_are_told():
     assert value(rbridge.are_peaks(["chr1:10-20", "TRNA-1-2", "chr1-20-10", None])) == [True, True, False, False]
     assert value(rbridge.are_peaks([])) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "modality", "chosen"),
+    [
+        (["RNA", "ADT", "ATAC"], "protein", "ADT"),
+        (["RNA", "ADT", "ATAC"], "peaks", "ATAC"),
+        (["RNA", "ADT"], "peaks", "RNA"),
+        (["ADT", "activity", "rna"], "rna", "rna"),  # its own name comes before its keys
+        (["ATAC", "ACTIVITY"], "rna", "ACTIVITY"),
+        (["ADT"], "colour", "ADT"),
+        # What the name of an assay does not tell, the names of its features do.
+        (["SCT", "RNA", "ADT"], "rna", "SCT"),
+        (["SCT", "RNA", "ADT"], "protein", "ADT"),
+        (["windows", "RNA", "peaks"], "peaks", "windows"),
+        (["windows", "RNA", "peaks"], "rna", "RNA"),
+    ],
+)
+def test_the_assay_of_a_modality_is_told_by_its_name(names, modality, chosen):
+    features = ["chr1:1-10", "chr1:20-30"] if names[0] in ("windows", "ATAC") else ["CD4", "CD19"]
+    assert value(rbridge.choose_assay(names, features, modality)) == chosen
+
+
+@pytest.mark.parametrize(
+    ("assay", "kind"), [("ADT", "protein"), ("prot", "protein"), ("RNA", "peaks"), ("ATAC", "peaks"), (None, "peaks")]
+)
+def test_an_assay_of_antibodies_tells_what_its_features_are(assay, kind):
+    """Peaks tell it themselves, also in an assay that Seurat called RNA because nobody gave a name."""
+    data = value(rbridge.blocks(["chr1:1-10", "chr1:20-30"], ["x"], 1.0, None, "matrix", None, assay))
+    assert select_modality(data, None)[1].name == kind
 
 
 def test_values_with_the_names_of_their_cells_are_put_in_order(reference):

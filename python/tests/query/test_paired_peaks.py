@@ -108,6 +108,10 @@ def sample_of(rows, whole):
     return Sample(full_model(), x, np.zeros(len(rows), np.intp), 1, np.ones(30, bool), rows, whole)
 
 
+def learnt(sample, paired, probabilities, settings=SETTINGS):
+    return learn_peaks(sample, paired.reading(sample), probabilities, settings)
+
+
 def refitted(peaks, codes, fold):
     """Call each fold by a regression on dense, standardised peaks of the other folds."""
     scale = GroupSums(1, peaks.shape[1]).add(peaks, np.zeros(peaks.shape[0], np.intp)).pooled()
@@ -142,11 +146,28 @@ def by_neighbours(peaks, probabilities):
 def test_neighbours_by_peaks_are_asked_first(lesson):
     paired, probabilities, _ = lesson
     certain = replace(paired, model_calls=np.full((200, 3), 1 / 3))  # says nothing
-    view = learn_peaks(sample_of(np.arange(200), True), certain, probabilities)
+    view = learnt(sample_of(np.arange(200), True), certain, probabilities)
     found = view.reweigh(probabilities, None, 0)
     expected = by_neighbours(paired.cells(np.arange(200)), probabilities)
     np.testing.assert_allclose(found, expected, atol=1e-9)
     assert np.abs(found - probabilities).max() > 0.1
+
+
+def test_the_peaks_of_a_sample_are_read_before_they_are_learnt_from(lesson):
+    paired, probabilities, _ = lesson
+    asked, data, rows = [], paired.data, np.array([*range(40), *range(90, 150)])
+
+    def read(start, stop):
+        asked.extend(range(start, stop))
+        return data.read(start, stop)
+
+    sample = sample_of(rows, False)
+    ready = replace(paired, data=replace(data, read=read)).reading(sample)
+    assert asked == rows.tolist()
+    np.testing.assert_array_equal(ready.of_sample.toarray(), paired.cells(rows).toarray())
+    learn_peaks(sample, ready, probabilities[rows])
+    assert asked == rows.tolist()
+    assert paired.of_sample is None
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -165,7 +186,7 @@ def test_learning_from_calls_equals_refitting_by_hand(lesson, whole):
         result = summed_to_one(first * (votes + 0.02) / (overall + 0.02))
         rounds.append(codes)
     assert (rounds[0] != rounds[1]).any()  # the second round learns from what the first has said
-    view = learn_peaks(sample_of(np.arange(200), whole), paired, probabilities)
+    view = learnt(sample_of(np.arange(200), whole), paired, probabilities)
     np.testing.assert_allclose(view.overall, overall, atol=1e-4)
     if whole:
         np.testing.assert_allclose(view.votes, votes, atol=1e-4)
@@ -183,7 +204,7 @@ def test_a_model_of_peaks_takes_the_place_of_the_regression(lesson, rng, whole):
     paired, probabilities, _ = lesson
     rows = np.arange(200) if whole else np.sort(rng.permutation(200)[:120])
     told, probabilities = rng.dirichlet(np.ones(3), 200), probabilities[rows]
-    view = learn_peaks(sample_of(rows, whole), replace(paired, model_calls=told), probabilities)
+    view = learnt(sample_of(rows, whole), replace(paired, model_calls=told), probabilities)
     assert view.regression is None
     np.testing.assert_array_equal(view.votes, told)
     peaks = paired.cells(rows)
@@ -216,7 +237,7 @@ def test_no_cell_is_called_by_what_its_own_fold_has_taught(lesson, part):
 def test_a_label_that_no_cell_has_stays_possible(lesson):
     paired, probabilities, _ = lesson
     wide = np.column_stack([probabilities * 0.9, np.full(200, 0.1)])
-    view = learn_peaks(sample_of(np.arange(200), True), paired, wide)
+    view = learnt(sample_of(np.arange(200), True), paired, wide)
     found = view.reweigh(wide, None, 0)
     assert found.shape == (200, 4)
     assert np.isfinite(found).all()
@@ -228,15 +249,14 @@ def test_a_label_that_no_cell_has_stays_possible(lesson):
 def test_one_label_for_all_cells_stays_one_label(lesson):
     paired, _, _ = lesson
     certain = np.tile([0.8, 0.1, 0.1], (200, 1))
-    found = learn_peaks(sample_of(np.arange(200), True), paired, certain).reweigh(certain, None, 0)
+    found = learnt(sample_of(np.arange(200), True), paired, certain).reweigh(certain, None, 0)
     assert (found.argmax(axis=1) == 0).all()
 
 
 def test_learning_twice_gives_the_same(lesson):
     paired, probabilities, _ = lesson
     one, other = (
-        learn_peaks(sample_of(np.arange(200), True), paired, probabilities).reweigh(probabilities, None, 0)
-        for _ in range(2)
+        learnt(sample_of(np.arange(200), True), paired, probabilities).reweigh(probabilities, None, 0) for _ in range(2)
     )
     np.testing.assert_array_equal(one, other)
 
@@ -244,7 +264,7 @@ def test_learning_twice_gives_the_same(lesson):
 def test_a_power_of_0_leaves_the_regression_out(lesson):
     paired, probabilities, _ = lesson
     alone = replace(SETTINGS, peaks_power=0.0)
-    view = learn_peaks(sample_of(np.arange(200), True), paired, probabilities, alone)
+    view = learnt(sample_of(np.arange(200), True), paired, probabilities, alone)
     expected = by_neighbours(paired.cells(np.arange(200)), probabilities)
     np.testing.assert_allclose(view.reweigh(probabilities, None, 0), expected, atol=1e-9)
 
@@ -254,7 +274,7 @@ def test_powers_of_0_leave_all_out_that_peaks_say(lesson, rng, whole):
     paired, probabilities, _ = lesson
     peaks, nothing = paired.cells(np.arange(200)), replace(SETTINGS, neighbour_power=0.0, peaks_power=0.0)
     for calls in (None, rng.dirichlet(np.ones(3), 200)):
-        view = learn_peaks(sample_of(np.arange(200), whole), replace(paired, model_calls=calls), probabilities, nothing)
+        view = learnt(sample_of(np.arange(200), whole), replace(paired, model_calls=calls), probabilities, nothing)
         np.testing.assert_allclose(view.reweigh(probabilities, peaks, 0), probabilities, atol=1e-12)
 
 

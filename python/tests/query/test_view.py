@@ -170,7 +170,7 @@ def test_what_peaks_say_counts_beside_the_neighbours(of_study, rng, whole):
     counts, codes = study(5, [80] * 6)  # the last type is not known
     peaks = PairedPeaks.of(blocks_of(rng.poisson(rng.gamma(0.5, 1, (6, 40))[codes]), peak_names(40)))
     sample = sample_of(of_study, counts, whole=whole)
-    plain, view = learn_view(sample), learn_view(sample, peaks)
+    plain, view = learn_view(sample), learn_view(sample, peaks.reading(sample))
     assert view.needs_peaks != whole
     of_cells = peaks.cells(np.arange(480))
     some = None if whole else of_cells

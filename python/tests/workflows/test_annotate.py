@@ -424,6 +424,23 @@ def test_peaks_may_have_their_cells_in_another_order(of_rna, halves, rng):
     assert (expected.scores != annotate_blocks(of_rna, query).scores).all()
 
 
+@pytest.mark.parametrize("sample", [10_000, 100], ids=["whole", "sample"])
+def test_peaks_are_read_in_the_thread_of_the_caller(of_rna, halves, sample):
+    query, peaks = halves
+    readers = set()
+
+    def watched(data):
+        def read(start, stop):
+            readers.add(threading.get_ident())
+            return data.read(start, stop)
+
+        return replace(data, read=read)
+
+    settings = replace(SETTINGS, whole=sample, sample=sample)
+    annotate_blocks(of_rna, watched(query), peaks=watched(peaks), settings=settings)
+    assert readers == {threading.get_ident()}
+
+
 @pytest.mark.parametrize("change", ["fewer", "more", "renamed"])
 def test_peaks_of_other_cells_are_refused(of_rna, halves, change):
     query, peaks = halves

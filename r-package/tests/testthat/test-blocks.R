@@ -57,6 +57,39 @@ test_that("a Seurat assay without counts gives its data", {
   expect_code("layer_not_found", as_blocks(object, "counts"))
 })
 
+test_that("an assay is chosen by the modality where the default one is of another", {
+  skip_if_no_engine()
+  object <- pbmc_small()
+  adt <- counts_small()[1:5, ]
+  rownames(adt) <- c("CD3", "CD4", "CD8a", "CD19", "CD56")
+  object[["ADT"]] <- SeuratObject::CreateAssayObject(adt)
+  read <- function(...) as_blocks(object, ...)$assay
+  expect_identical(read(), "RNA")
+  expect_identical(read(modality = "rna"), "RNA")
+  expect_identical(read(modality = "protein"), "ADT")
+  expect_identical(read(modality = "peaks"), "RNA") # there is none, as the engine will say
+  expect_identical(read("data", "protein"), "ADT")
+  SeuratObject::DefaultAssay(object) <- "ADT"
+  expect_identical(read(), "ADT")
+  expect_identical(read(modality = "rna"), "RNA")
+  expect_identical(read(modality = "plasma"), "ADT")
+  expect_code("bad_argument", find_common_features(object, object, modality = "plasma"))
+})
+
+test_that("a model of antibodies finds them in the assay of their name", {
+  skip_if_no_engine()
+  object <- pbmc_small()
+  object[["ADT"]] <- SeuratObject::CreateAssayObject(counts_small()[1:30, ])
+  by_name <- object
+  SeuratObject::DefaultAssay(by_name) <- "ADT"
+  ds <- DeepScore(hidden_nodes = 8, epochs = 2) %>%
+    set_reference(by_name, "RNA_snn_res.1") %>%
+    train(progress = FALSE)
+  expect_identical(ds$manifest$modality, "protein")
+  expect_identical(annotate(ds, object)$deepscore, annotate(ds, by_name)$deepscore)
+  expect_setequal(unlist(ds$manifest$features), rownames(object[["ADT"]]))
+})
+
 test_that("the default assay is the one that is read", {
   pbmc <- pbmc_small()
   pbmc[["half"]] <- SeuratObject::CreateAssayObject(counts = counts_small()[1:100, ])

@@ -20,7 +20,7 @@ import scipy.sparse as sp
 
 from ..data.blocks import CellBlocks, Names, rows_per_block
 from ..data.labels import as_texts, positions_of
-from ..data.modality import select_modality
+from ..data.modality import MODALITIES, RNA, part_of, select_modality
 from ..data.names import is_peak
 from ..errors import DeepScoreError, InputError
 from ..model import file as modelfile
@@ -153,6 +153,7 @@ def blocks(
     read: Callable[[int, int], Mapping[str, Any]],
     source: str,
     modality: str | None = None,
+    assay: str | None = None,
 ) -> CellBlocks:
     """Make a data set of an R matrix that is read block by block.
 
@@ -170,6 +171,8 @@ def blocks(
         Where the values come from, for messages.
     modality
         Keep only the features of this modality.
+    assay
+        Name of the Seurat assay. It tells what the features are where their names cannot: antibodies of an assay ADT.
     """
 
     def read_rows(start: int, stop: int) -> sp.csr_matrix:
@@ -179,8 +182,32 @@ def blocks(
         return sp.csr_matrix((values, indices, indptr), shape=(stop - start, len(features)))
 
     rows = rows_per_block(len(cells), nnz, VALUES_PER_READ)
-    data = CellBlocks(strings(features), strings(cells), read_rows, rows, source)
+    data = CellBlocks(strings(features), strings(cells), read_rows, rows, source, feature_types=types_by(assay, features))
     return data if modality is None else select_modality(data, modality)[0]
+
+
+def types_by(assay: str | None, features: Sequence[str]) -> Names | None:
+    """Return the feature types that an assay's name tells; None where the names of its features do, or it tells none."""
+    for kind in MODALITIES.values():
+        if assay and kind is not RNA and kind.named_alike is None and part_of([assay], kind.name):
+            return np.full(len(features), kind.feature_types[0], dtype=object)
+    return None
+
+
+@answering
+def choose_assay(names: Sequence[str], features: Sequence[str], modality: Any) -> str:
+    """Tell which assay of a Seurat object to read for a modality.
+
+    It is the default one, the first of `names`, unless that is of another modality (by its name, or by the names of
+    its `features`) and there is one whose name says the wanted one.
+    """
+    if modality not in MODALITIES:
+        return names[0]
+    named = [kind for kind in MODALITIES if part_of(names[:1], kind)]
+    tellable = [kind for kind in MODALITIES.values() if kind.named_alike is not None]
+    alike = [kind.name for kind in tellable if 2 * sum(map(kind.named_alike, features)) > len(features)]
+    default = (*named, *alike, RNA.name)[0]
+    return names[0] if default == modality else part_of(names, modality) or names[0]
 
 
 @answering

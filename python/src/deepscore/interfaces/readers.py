@@ -20,7 +20,7 @@ from pandas.api.types import is_list_like
 
 from ..data.blocks import CellBlocks, Names, rows_per_block
 from ..data.labels import as_texts, positions_of
-from ..data.modality import MODALITIES, PEAKS, RNA, select_modality
+from ..data.modality import MODALITIES, PEAKS, RNA, part_of, select_modality
 from ..errors import DeepScoreError, EngineError, InputError
 from ..support.checks import optional_name
 from ..support.files import require_file
@@ -190,11 +190,7 @@ def _on_disk(element: Any) -> Any:
 
 def _modality_key(mod: Mapping[str, Any], modality: str | None) -> str:
     """Return the key of a modality in a MuData: the name itself, or what is known to stand for it."""
-    wanted = [modality]
-    if modality in MODALITIES:
-        known = {key.lower(): key for key in reversed(list(mod))}
-        wanted += [known.get(name) for name in (modality, *MODALITIES[modality].keys)]
-    for key in wanted:
+    for key in (modality, part_of(mod, modality) if modality in MODALITIES else None):
         if key in mod:
             return str(key)
     asked = "" if modality is None else f", and {modality!r} was asked for"

@@ -8,7 +8,7 @@ cell that it has learnt from (cross-fitting), so that it repeats what cells have
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,8 @@ class PairedPeaks:
         How they are normalised, and what their values are.
     model_calls
         What a model of peaks says of the cells, where there is one: cells x labels, 0 for labels that it does not know.
+    of_sample
+        The cells that are looked at together, normalised, once they have been read.
     """
 
     data: CellBlocks
@@ -49,6 +51,7 @@ class PairedPeaks:
     recipe: TfIdf
     values: Values
     model_calls: Doubles | None = None
+    of_sample: sp.csr_matrix | None = None
 
     @classmethod
     def of(cls, data: CellBlocks, model_calls: Doubles | None = None) -> PairedPeaks:
@@ -60,6 +63,10 @@ class PairedPeaks:
         if not columns.size:
             raise InputError("empty_data", f"{data.source} of the peaks holds no counts. Leave peaks= out.")
         return cls(data, columns, TfIdf.of_counts(data, sums.total[columns]), values, model_calls)
+
+    def reading(self, sample: Sample) -> PairedPeaks:
+        """Return the same with the peaks of the sample, which are read now: by the thread that may read them."""
+        return replace(self, of_sample=self.cells(sample.rows))
 
     def cells(self, rows: npt.NDArray[np.intp]) -> sp.csr_matrix:
         """Return the cells at these positions, normalised: cells x chosen peaks."""
@@ -112,12 +119,14 @@ def learn_peaks(sample: Sample, paired: PairedPeaks, probabilities: Doubles, set
     sample
         The cells that are looked at together.
     paired
-        The peaks of the whole query. Where a model of peaks has called them, its calls are the votes; without it, a
-        regression learns in two rounds from the best label of each cell what its peaks look like.
+        The peaks of the whole query, those of the sample read already. Where a model of peaks has called them, its calls
+        are the votes; without it, a regression learns in two rounds from the best label of each cell what its peaks
+        look like.
     probabilities
         Cells of the sample x labels, by their gene activity.
     """
-    peaks = paired.cells(sample.rows)
+    peaks = paired.of_sample
+    assert peaks is not None
     one = np.zeros(peaks.shape[0], np.intp)
     space = Space.of(peaks, one, 1, whole=sample.whole, latent=True, settings=settings)
     neighbours = Neighbourhoods.of(space, probabilities, np.ones(len(one)), settings)

@@ -1,4 +1,4 @@
-"""The query as a whole: its own scale, its own neighbours, its own doubt.
+"""The query as a whole: its own scale, its own neighbours, its own types.
 
 Between studies the way the query is used decides more than the network. From a sample of the query this module learns,
 once, what to do with each of its cells; no label is known and no cell of the reference is at hand.
@@ -92,7 +92,7 @@ def learn_view(sample: Sample, paired: PairedPeaks | None = None, settings: Sett
     sample
         The cells that are looked at together.
     paired
-        The raw peaks of the whole query, where they are given.
+        The raw peaks of the whole query, where they are given; those of the sample have been read.
     """
     kind, enough = sample.model.kind, len(sample.rows) >= settings.least_cells
     space = None
@@ -112,7 +112,7 @@ def learn_view(sample: Sample, paired: PairedPeaks | None = None, settings: Sett
     if kind.shows_unknown_types and paired is None:
         known = chance_known(sample, space, probabilities, settings)
     else:
-        logger.info("Unknown types are not looked for: peaks say too little of them")
+        logger.info("Unknown types are not looked for where calls rest on peaks")
         known = np.ones(len(sample.rows))
     neighbours = Neighbourhoods.of(space, probabilities, known, settings)
     if paired is None:

@@ -147,7 +147,9 @@ def _learner(
     if not refine and not own_scale:
         return partial(View, model, aligned.present, model.scale())
     sample = Sample.of(aligned, settings)
-    return partial(learn_view, sample, paired, settings) if refine else partial(view_by_scale, sample)
+    if not refine:
+        return partial(view_by_scale, sample)
+    return partial(learn_view, sample, None if paired is None else paired.reading(sample), settings)
 
 
 def _stream(aligned: AlignedQuery, paired: PairedPeaks | None, learn: Callable[[], View], answers: Answers) -> None:

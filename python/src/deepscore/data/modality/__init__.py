@@ -5,6 +5,8 @@ A new kind is a file beside this one and its name in MODALITIES.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from ...errors import InputError
@@ -27,6 +29,7 @@ __all__ = [
     "TfIdf",
     "check_modality",
     "modality_named",
+    "part_of",
     "select_modality",
 ]
 
@@ -48,6 +51,16 @@ def modality_named(name: str) -> Modality:
     """Return the kind of data of that name; refuse another name with ``bad_argument``."""
     check_modality(name)
     return MODALITIES[name]
+
+
+def part_of(names: Iterable[str], modality: str) -> str | None:
+    """Tell which part of a data set is of a modality, by the names of its parts; case does not matter.
+
+    The parts are those of a MuData, or the assays of a Seurat object. One that is named as the modality comes before
+    those with one of its `keys`.
+    """
+    known = {name.lower(): name for name in reversed(list(names))}
+    return next((known[word] for word in (modality, *MODALITIES[modality].keys) if word in known), None)
 
 
 def select_modality(blocks: CellBlocks, name: str | None) -> tuple[CellBlocks, Modality]:
