@@ -182,15 +182,16 @@ def blocks(
         return sp.csr_matrix((values, indices, indptr), shape=(stop - start, len(features)))
 
     rows = rows_per_block(len(cells), nnz, VALUES_PER_READ)
-    data = CellBlocks(strings(features), strings(cells), read_rows, rows, source, feature_types=types_by(assay, features))
+    types = types_by(assay, len(features))
+    data = CellBlocks(strings(features), strings(cells), read_rows, rows, source, feature_types=types)
     return data if modality is None else select_modality(data, modality)[0]
 
 
-def types_by(assay: str | None, features: Sequence[str]) -> Names | None:
-    """Return the feature types that an assay's name tells; None where the names of its features do, or it tells none."""
+def types_by(assay: str | None, n_features: int) -> Names | None:
+    """Return the feature types that an assay's name tells; None where that is left to the names of its features."""
     for kind in MODALITIES.values():
         if assay and kind is not RNA and kind.named_alike is None and part_of([assay], kind.name):
-            return np.full(len(features), kind.feature_types[0], dtype=object)
+            return np.full(n_features, kind.feature_types[0], dtype=object)
     return None
 
 

@@ -119,8 +119,8 @@ def learn_peaks(sample: Sample, paired: PairedPeaks, probabilities: Doubles, set
     sample
         The cells that are looked at together.
     paired
-        The peaks of the whole query, those of the sample read already. Where a model of peaks has called them, its calls
-        are the votes; without it, a regression learns in two rounds from the best label of each cell what its peaks
+        The peaks of the whole query, those of the sample read already. Where a model of peaks has called them, its
+        calls are the votes; without it, a regression learns in two rounds from the best label of each cell what its peaks
         look like.
     probabilities
         Cells of the sample x labels, by their gene activity.
