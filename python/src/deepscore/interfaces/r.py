@@ -205,8 +205,11 @@ def choose_assay(names: Sequence[str], features: Sequence[str], modality: Any) -
     if modality not in MODALITIES:
         return names[0]
     named = [kind for kind in MODALITIES if part_of(names[:1], kind)]
-    tellable = [kind for kind in MODALITIES.values() if kind.named_alike is not None]
-    alike = [kind.name for kind in tellable if 2 * sum(map(kind.named_alike, features)) > len(features)]
+    alike = [
+        kind.name
+        for kind in MODALITIES.values()
+        if kind.named_alike is not None and 2 * sum(map(kind.named_alike, features)) > len(features)
+    ]
     default = (*named, *alike, RNA.name)[0]
     return names[0] if default == modality else part_of(names, modality) or names[0]
 

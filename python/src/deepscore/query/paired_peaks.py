@@ -120,8 +120,8 @@ def learn_peaks(sample: Sample, paired: PairedPeaks, probabilities: Doubles, set
         The cells that are looked at together.
     paired
         The peaks of the whole query, those of the sample read already. Where a model of peaks has called them, its
-        calls are the votes; without it, a regression learns in two rounds from the best label of each cell what its peaks
-        look like.
+        calls are the votes. Without it, a regression learns in two rounds, from the best label of each cell, what its
+        peaks look like.
     probabilities
         Cells of the sample x labels, by their gene activity.
     """
