@@ -39,11 +39,11 @@ def as_anndata(
 
 
 def write_h5ad(data: ad.AnnData, query: str | None, output: str) -> None:
-    """Write an annotated query: a copy of its file with new columns, or a new file where it was no .h5ad.
+    """Write an annotated or embedded query: a copy of its file with what is new, or a new file where it was no .h5ad.
 
     The output appears only when it is complete.
     """
-    obs, table = data.obs, data.obsm.get(PROBABILITIES)
+    obs, table, components = data.obs, data.obsm.get(PROBABILITIES), data.obsm.get("X_lsi")
     if obs.index.name in [*obs, *([] if table is None else table)]:  # a table in a file has each name once
         obs = obs.rename_axis(None)
     with replacing(output) as temporary, ad.settings.override(allow_write_nullable_strings=True):
@@ -54,6 +54,8 @@ def write_h5ad(data: ad.AnnData, query: str | None, output: str) -> None:
                 file.pop(f"obsm/{PROBABILITIES}", None)  # of an earlier annotation
                 if table is not None:
                     write_elem(file, f"obsm/{PROBABILITIES}", table.set_axis(obs.index))
+                if components is not None:
+                    write_elem(file, "obsm/X_lsi", components)
         else:
             memory = data.to_memory()
             memory.obs = obs
