@@ -317,3 +317,33 @@ def test_a_modality_of_a_mudata_is_trained_on_and_annotated(folder):
     assert (found.obs["deepscore"] == found.obs["cell_type"]).mean() > 0.9
     assert run("annotate", "m", "query.h5ad", "-o", "out.zarr") == 1
     assert not (folder / "out.zarr").exists()
+
+
+@pytest.mark.filterwarnings("ignore:Writing zarr v2")
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr", "h5mu"])
+def test_a_query_is_embedded_as_in_python(multiome, capsys, suffix):
+    assert run("train", "atac.h5ad", "--labels", "cell_type", "-o", "m") == 0
+    atac = ad.read_h5ad("atac.h5ad")
+    if suffix == "zarr":
+        atac.write_zarr("atac.zarr")
+    query, options = ("multiome.h5mu", ("--modality", "atac")) if suffix == "h5mu" else (f"atac.{suffix}", ())
+    assert run("embed", "m", query, *options, "-o", "out.h5ad") == 0
+    expected = deepscore.load("m").embed(atac).obsm["X_lsi"]
+    assert f"200 cells x {expected.shape[1]} components -> out.h5ad" in capsys.readouterr().out
+    found = ad.read_h5ad("out.h5ad")
+    np.testing.assert_allclose(found.obsm["X_lsi"], expected)
+    assert (found.X != atac.X).nnz == 0
+
+
+def test_components_of_an_earlier_model_are_replaced(multiome):
+    for n_features in (30, 60):
+        assert run("train", "atac.h5ad", "--labels", "cell_type", "--n-features", n_features, "-o", "m") == 0
+        assert run("embed", "m", "atac.h5ad", "-o", "atac.h5ad") == 0
+        found = ad.read_h5ad("atac.h5ad").obsm["X_lsi"]
+        np.testing.assert_allclose(found, deepscore.load("m").embed("atac.h5ad").obsm["X_lsi"])
+
+
+def test_a_model_of_genes_embeds_nothing(with_model, capsys):
+    assert run("embed", "model.deepscore", "query.h5ad", "-o", "out.h5ad") == 1
+    assert capsys.readouterr().err.rstrip().endswith("[no_lsi]")
+    assert not os.path.exists("out.h5ad")

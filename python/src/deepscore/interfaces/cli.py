@@ -1,4 +1,4 @@
-"""The command line: ``deepscore check``, ``train``, ``bridge``, ``activity``, ``annotate`` and ``inspect``."""
+"""The command line: ``deepscore check``, ``train``, ``bridge``, ``activity``, ``annotate``, ``embed``, ``inspect``."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if getattr(arguments, name, None) is not None:
                 require_writable(getattr(arguments, name))
         _require_free(arguments)
-        if arguments.run in (_annotate, _activity) and Path(arguments.output).suffix != ".h5ad":
+        if arguments.run in (_annotate, _activity, _embed) and Path(arguments.output).suffix != ".h5ad":
             raise InputError(
                 "path_not_writable", f"The output is an AnnData file: {arguments.output} must end in .h5ad."
             )
@@ -66,14 +66,14 @@ def _require_streams() -> None:
 
 
 def _require_free(arguments: argparse.Namespace) -> None:
-    """Refuse an output that would replace an input or another output; a query may be annotated in place."""
+    """Refuse an output that would replace an input or another output; a query may be annotated or embedded in place."""
     given = [getattr(arguments, name, None) or [] for name in INPUTS]
     taken = [path for paths in given for path in ([paths] if isinstance(paths, str) else paths)]
     for name in OUTPUTS:
         path = getattr(arguments, name, None)
         if path is None:
             continue
-        in_place = arguments.query if (arguments.run, name) == (_annotate, "output") else None
+        in_place = arguments.query if name == "output" and arguments.run in (_annotate, _embed) else None
         if os.path.realpath(path) in [os.path.realpath(other) for other in taken if other != in_place]:
             raise InputError("path_not_writable", f"{path} is read or written by this command already: name another.")
         taken.append(path)
@@ -144,6 +144,13 @@ def _parser() -> argparse.ArgumentParser:
     annotate.add_argument("--probabilities", action="store_true", help="add the table of all probabilities")
     annotate.add_argument("--report", metavar="HTML", help="write a report as an HTML page")
     annotate.set_defaults(run=_annotate)
+
+    embed = verbs.add_parser("embed", help="project a query to the LSI components of a model of peaks")
+    embed.add_argument("model", metavar="MODEL")
+    embed.add_argument("query", metavar="QUERY", help=".h5ad, .zarr or .h5mu, cells x peaks")
+    embed.add_argument("-o", "--output", required=True, metavar="OUT", help=".h5ad to write: the query with X_lsi")
+    _add_matrix(embed)
+    embed.set_defaults(run=_embed)
 
     inspect = verbs.add_parser("inspect", help="print the manifest of a model file as JSON")
     inspect.add_argument("model", metavar="MODEL")
@@ -250,6 +257,19 @@ def _annotate(arguments: argparse.Namespace) -> None:
         with replacing(arguments.report) as temporary:
             temporary.write_text(page, encoding="utf-8")
     print(f"{len(found.calls)} cells, {(found.calls == UNCLASSIFIED).sum()} {UNCLASSIFIED} -> {arguments.output}")
+
+
+def _embed(arguments: argparse.Namespace) -> None:
+    from ..workflows.embed import EmbedRequest, embed
+    from .python import load
+    from .readers import open_source
+    from .writers import add_embedding, write_h5ad
+
+    source = open_source(arguments.query, arguments.layer, arguments.modality)
+    found = embed(load(arguments.model).model, source.blocks, EmbedRequest(modality=source.modality))
+    embedded = add_embedding(source, found)
+    write_h5ad(embedded if source.key is None else embedded.mod[source.key], arguments.query, arguments.output)
+    print(f"{len(found)} cells x {found.shape[1]} components -> {arguments.output}")
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
