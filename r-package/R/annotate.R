@@ -101,12 +101,18 @@ annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer =
   add_calls(query, as_calls(answer, blocks$cells))
 }
 
-# A query as the model reads it. A model of a format before 4 may be of antibodies, called "rna": it
-# reads the default assay, whatever its name.
+# A query as the model reads it: its assay is of the model's modality. But a model called "rna" may
+# be of antibodies, from a version that knew none: it gets the default assay where that has more of
+# its features.
 query_blocks <- function(ds, query, layer, modality) {
-  if (isTRUE(ds$manifest$format_version >= 4)) modality <- modality %||% ds$manifest$modality
-  blocks <- as_blocks(query, layer, modality)
-  if (is.null(modality)) blocks$assay <- NULL
+  if (!is.null(modality)) return(as_blocks(query, layer, modality))
+  wanted <- ds$manifest$modality
+  blocks <- as_blocks(query, layer, wanted)
+  if (inherits(query, "Seurat") && identical(wanted, "rna")) {
+    share <- function(names) mean(unlist(ds$manifest$features) %in% names)
+    if (share(rownames(query)) > share(blocks$features)) blocks <- as_blocks(query, layer)
+  }
+  blocks$assay <- NULL # what the model is of decides, not the name
   blocks
 }
 

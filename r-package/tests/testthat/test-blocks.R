@@ -90,6 +90,28 @@ test_that("a model of antibodies finds them in the assay of their name", {
   expect_setequal(unlist(ds$manifest$features), rownames(object[["ADT"]]))
 })
 
+test_that("a model of genes finds them beside antibodies, and one of antibodies called rna these", {
+  skip_if_no_engine()
+  learn <- function(reference) {
+    DeepScore(hidden_nodes = 8, epochs = 2) %>%
+      set_reference(reference, "RNA_snn_res.1", modality = "rna") %>%
+      train(progress = FALSE)
+  }
+  antibodies <- counts_small()[31:60, ]
+  rownames(antibodies)[11:30] <- paste0("anti-", seq_len(20))
+  alone <- SeuratObject::CreateSeuratObject(antibodies, meta.data = pbmc_small()[[]])
+  object <- pbmc_small()
+  object[["ADT"]] <- SeuratObject::CreateAssayObject(antibodies)
+  by_default <- object
+  SeuratObject::DefaultAssay(by_default) <- "ADT"
+  of_genes <- learn(pbmc_small())
+  expect_identical(annotate(of_genes, by_default)$deepscore, annotate(of_genes, object)$deepscore)
+  as_before <- learn(alone)
+  expect_identical(
+    annotate(as_before, by_default)$deepscore, annotate(as_before, alone)$deepscore
+  )
+})
+
 test_that("the default assay is the one that is read", {
   pbmc <- pbmc_small()
   pbmc[["half"]] <- SeuratObject::CreateAssayObject(counts = counts_small()[1:100, ])
