@@ -45,7 +45,7 @@
 #' @keywords internal
 #' @importClassesFrom Matrix dgCMatrix CsparseMatrix
 #' @importFrom magrittr %>%
-#' @importFrom rlang %||%
+#' @importFrom rlang %||% .data
 "_PACKAGE"
 
 #' @export

@@ -1,5 +1,5 @@
-"""Pictures; see :mod:`deepscore.output.plots`."""
+"""Plots; see :mod:`deepscore.output.plots`."""
 
-from .output.plots import embedding_figure, principal_components
+from .output.plots import embedding_figure, principal_components, score_distribution
 
-__all__ = ["embedding_figure", "principal_components"]
+__all__ = ["embedding_figure", "principal_components", "score_distribution"]

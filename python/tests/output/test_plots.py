@@ -1,12 +1,33 @@
 from __future__ import annotations
 
+import sys
+from collections import Counter
+
+import anndata as ad
+import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
+from matplotlib import pyplot
 from matplotlib.colors import to_hex
 
 import deepscore.plots
+from deepscore.errors import EngineError, InputError
 from deepscore.output import plots
+
+matplotlib.use("agg")
+
+
+@pytest.fixture
+def annotated(rng):
+    """Return 300 annotated cells, some without a label; their scores are whole thousandths, some on bounds of bins."""
+    scores = np.append(rng.integers(0, 1001, 297), [350, 300, 1000]) / 1000
+    reasons = np.where(scores < 0.5, "low confidence", "").astype(object)
+    reasons[:40] = "outlier"
+    obs = pd.DataFrame({"deepscore_score": scores, "deepscore_reason": reasons}, index=[f"c{i}" for i in range(300)])
+    yield ad.AnnData(sp.csr_matrix((300, 1)), obs=obs)
+    pyplot.close("all")
 
 
 def test_the_public_functions_are_found_where_they_always_were():
@@ -58,3 +79,53 @@ def test_labels_beyond_the_palette_still_have_colours(rng):
     labels = [f"type {i}" for i in range(35)]
     figure = plots.embedding_figure(rng.normal(size=(35, 2)), np.array(labels, object), labels, "many")
     assert len(figure.axes[0].collections) >= 35
+
+
+def twentieth(score):
+    """Return the number of a score's bin, by whole numbers."""
+    return min(round(score * 1000) // 50, 19)
+
+
+def test_scores_are_counted_by_outcome(annotated):
+    columns = annotated.obs["deepscore_score"], annotated.obs["deepscore_reason"]
+    table = plots.TABLES["score_distribution"](*columns)
+    expected = Counter((reason or "called", twentieth(score)) for score, reason in zip(*columns, strict=True))
+    rows = table[["outcome", "lower", "cells"]].itertuples(index=False)
+    assert {(outcome, round(lower * 20)): cells for outcome, lower, cells in rows if cells} == expected
+    assert table["outcome"].drop_duplicates().tolist() == ["called", "low confidence", "outlier"]
+    assert table.groupby("outcome")["colour"].nunique().tolist() == [1, 1, 1]
+    assert table["colour"].nunique() == 3
+
+
+def test_the_distribution_of_scores_is_stacked_with_the_threshold(annotated):
+    axes = deepscore.plots.score_distribution(annotated, threshold=0.6)
+    tops = [max(bar.get_y() + bar.get_height() for bar in bars) for bars in zip(*axes.containers, strict=True)]
+    cells = Counter(map(twentieth, annotated.obs["deepscore_score"]))
+    assert tops == [cells[i] for i in range(20)]
+    assert axes.lines[0].get_xdata()[0] == 0.6
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["called", "low confidence", "outlier"]
+    assert not deepscore.plots.score_distribution(annotated, threshold=None).lines
+
+
+def test_a_plot_is_drawn_where_it_is_wanted_and_shown_on_demand(annotated, monkeypatch):
+    shown = []
+    monkeypatch.setattr(pyplot, "show", lambda: shown.append(True))
+    _, ax = pyplot.subplots()
+    assert deepscore.plots.score_distribution(annotated, ax=ax) is ax
+    assert not shown
+    deepscore.plots.score_distribution(annotated, show=True)
+    assert shown
+
+
+def test_cells_that_are_not_annotated_are_refused(annotated):
+    del annotated.obs["deepscore_score"]
+    with pytest.raises(InputError, match="Annotate them first") as caught:
+        deepscore.plots.score_distribution(annotated)
+    assert caught.value.code == "column_not_found"
+
+
+def test_plots_need_matplotlib(annotated, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(EngineError) as caught:
+        deepscore.plots.score_distribution(annotated)
+    assert caught.value.code == "missing_package"

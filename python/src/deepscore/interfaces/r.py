@@ -25,6 +25,7 @@ from ..data.names import is_peak
 from ..errors import DeepScoreError, InputError
 from ..model import file as modelfile
 from ..model.config import NetworkConfig
+from ..output import plots
 from ..output.columns import columns_of
 from ..support.checks import made
 from ..support.notices import logger, warn
@@ -340,6 +341,12 @@ def annotate(
         "labels": list(found.labels),
         "probabilities": None if table is None else table.tobytes(),
     }
+
+
+@answering
+def plot_table(plot: str, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Return what a plot draws, as lists, one per column."""
+    return {str(name): values.tolist() for name, values in plots.TABLES[plot](**columns).items()}
 
 
 @answering

@@ -1,22 +1,38 @@
-"""Pictures: the calls on an embedding."""
+"""Plots of annotated cells.
+
+What a plot draws is a table, and one function makes it for both languages: :data:`TABLES` has it by the plot's name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
 from ..data.labels import UNCLASSIFIED
-from ..errors import EngineError
+from ..errors import EngineError, InputError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["embedding_figure", "missing_packages", "principal_components"]
+__all__ = ["TABLES", "embedding_figure", "missing_packages", "principal_components", "score_distribution"]
+
+BIN = 0.05  # width of a bin of scores
+# Told apart by the colour-blind, too (Okabe and Ito 2008); grey is what nothing is known of.
+OUTCOMES = {
+    "called": "#0072B2",
+    "low confidence": "#E69F00",
+    "outlier": "#D55E00",
+    "low overlap": "#CC79A7",
+    "no counts": "#999999",
+}
 
 
 def missing_packages() -> EngineError:
@@ -68,3 +84,100 @@ def _palette(n: int) -> list[tuple[float, ...]]:
         return [colormaps["gist_rainbow"](i / n) for i in range(n)]
     colours = [colormaps["tab20"](i) for i in (*range(0, 20, 2), *range(1, 20, 2))]
     return [c for c in colours if max(c[:3]) - min(c[:3]) > 0.05][:n]
+
+
+def score_counts(scores: Sequence[float], reasons: Sequence[str]) -> pd.DataFrame:
+    """Count the cells of each outcome in bins of the score.
+
+    Parameters
+    ----------
+    scores, reasons
+        Columns ``deepscore_score`` (0 to 1) and ``deepscore_reason`` (``""``: the cell has a label).
+
+    Returns
+    -------
+    One row per outcome that occurs and bin of 0.05: ``outcome``, ``colour``, ``lower`` bound, ``cells``. A score on a
+    bound is in the upper bin, 1 in the last.
+    """
+    outcomes = np.array([reason or "called" for reason in reasons], dtype=object)
+    bins = np.minimum((np.asarray(scores, np.float64) / BIN + 1e-9).astype(int), round(1 / BIN) - 1)
+    parts = []
+    for outcome, colour in OUTCOMES.items():
+        cells = np.bincount(bins[outcomes == outcome], minlength=round(1 / BIN))
+        if cells.any():
+            lower = np.arange(len(cells)) * BIN
+            parts.append(pd.DataFrame({"outcome": outcome, "colour": colour, "lower": lower, "cells": cells}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def score_distribution(
+    adata: Any, *, threshold: float | None = 0.5, ax: Axes | None = None, show: bool = False
+) -> Axes:
+    """Draw how many cells have which score, those without a label by the reason why.
+
+    Parameters
+    ----------
+    adata
+        An annotated query: its ``obs`` has the columns that ``annotate`` adds.
+    threshold
+        Where to draw the line of the threshold, 0 to 1; None for no line.
+    ax
+        Where to draw; a new figure by default.
+    show
+        Show the figure at once.
+
+    Returns
+    -------
+    The Axes that were drawn on.
+
+    Raises
+    ------
+    deepscore.errors.InputError
+        ``column_not_found`` where the cells are not annotated.
+    deepscore.errors.EngineError
+        ``missing_package`` without matplotlib.
+    """
+    table = score_counts(*_columns(adata, "deepscore_score", "deepscore_reason"))
+    with _axes(ax, show) as axes:
+        _stack(axes, table.rename(columns={"outcome": "kind", "lower": "x"}), BIN, align="edge")
+        if threshold is not None:
+            axes.axvline(threshold, color="black", linestyle="dashed", linewidth=1)
+        axes.set(xlabel="score", ylabel="cells", xlim=(0, 1))
+    return axes
+
+
+TABLES: Mapping[str, Callable[..., pd.DataFrame]] = {"score_distribution": score_counts}
+
+
+def _columns(adata: Any, *names: str) -> list[Any]:
+    """Return columns of the table of cells."""
+    missing = [name for name in names if name not in adata.obs]
+    if missing:
+        raise InputError(
+            "column_not_found",
+            f"The cells have no column {missing[0]!r}. Annotate them first; columns: {', '.join(adata.obs) or 'none'}.",
+        )
+    return [adata.obs[name].to_numpy() for name in names]
+
+
+@contextmanager
+def _axes(ax: Axes | None, show: bool) -> Iterator[Axes]:
+    """Give the Axes to draw on, and show them when they are done."""
+    try:
+        from matplotlib import pyplot
+    except ImportError:
+        raise missing_packages() from None
+    axes = pyplot.subplots(layout="constrained")[1] if ax is None else ax
+    yield axes
+    if show:
+        pyplot.show()
+
+
+def _stack(axes: Axes, table: pd.DataFrame, width: float, align: Literal["center", "edge"]) -> None:
+    """Draw the ``cells`` of each ``kind`` at ``x`` as bars on top of each other, with a legend."""
+    bottom = np.zeros(table["x"].nunique())
+    for kind, part in table.groupby("kind", sort=False):
+        colour = part["colour"].iloc[0]
+        axes.bar(part["x"], part["cells"], width, bottom, align=align, color=colour, label=str(kind))
+        bottom += part["cells"].to_numpy()
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
