@@ -26,7 +26,8 @@ plot_score_distribution <- function(object, threshold = 0.5) {
   line <- if (!is.null(threshold)) ggplot2::geom_vline(xintercept = threshold, linetype = "dashed")
   drawn$outcome <- factor(drawn$outcome, unique(drawn$outcome))
   ggplot2::ggplot(drawn, ggplot2::aes(.data$lower + 0.025, .data$cells, fill = .data$outcome)) +
-    ggplot2::geom_col(width = 0.05) + fill_of(drawn, "outcome") + line +
+    ggplot2::geom_col(width = 0.05, position = ggplot2::position_stack(reverse = TRUE)) +
+    fill_of(drawn, "outcome") + line +
     ggplot2::labs(x = "score", y = "cells", fill = NULL)
 }
 
@@ -45,7 +46,7 @@ plot_table <- function(plot, object, columns) {
     )
   }
   values <- lapply(columns, function(name) {
-    if (is.numeric(cells[[name]])) as.list(cells[[name]]) else strings(cells[[name]])
+    if (name == "deepscore_score") as.list(cells[[name]]) else strings(cells[[name]])
   })
   table <- lapply(call_engine("plot_table", plot, values), unlist)
   as.data.frame(table, stringsAsFactors = FALSE)
@@ -57,4 +58,30 @@ fill_of <- function(table, by) {
   ggplot2::scale_fill_manual(
     values = stats::setNames(first$colour, first[[by]]), breaks = first[[by]]
   )
+}
+
+#' Plot the calls of each cluster or sample
+#'
+#' Draws which share of each group's cells has which call.
+#'
+#' @param object Annotated cells, as for [plot_score_distribution()].
+#' @param groups Name of the column with the clusters or samples. Cells without one are left out.
+#'
+#' @return A ggplot. Its data have one row per group and call: `group`, `call`, `colour`, number of
+#'   `cells` and their `share` of the group, 0 to 1.
+#' @section Errors: `column_not_found` where the cells are not annotated or have no such column;
+#'   `missing_package` without the package ggplot2.
+#' @examplesIf deepscore:::engine_available() && requireNamespace("ggplot2", quietly = TRUE)
+#' pbmc <- SeuratObject::pbmc_small
+#' ds <- DeepScore(hidden_nodes = 32, epochs = 5) %>%
+#'   set_reference(reference = pbmc, labels = pbmc$RNA_snn_res.1) %>%
+#'   train(progress = FALSE)
+#' plot_composition(annotate(ds, query = pbmc), groups = "groups")
+#' @export
+plot_composition <- function(object, groups) {
+  drawn <- plot_table("composition", object, c(calls = "deepscore", groups = groups))
+  drawn$call <- factor(drawn$call, unique(drawn$call))
+  ggplot2::ggplot(drawn, ggplot2::aes(.data$group, .data$share, fill = .data$call)) +
+    ggplot2::geom_col(width = 0.8, position = ggplot2::position_stack(reverse = TRUE)) +
+    fill_of(drawn, "call") + ggplot2::labs(x = groups, y = "share of cells", fill = NULL)
 }

@@ -129,3 +129,33 @@ def test_plots_need_matplotlib(annotated, monkeypatch):
     with pytest.raises(EngineError) as caught:
         deepscore.plots.score_distribution(annotated)
     assert caught.value.code == "missing_package"
+
+
+@pytest.mark.parametrize("n_labels", [2, 30])
+def test_the_calls_of_each_group_are_shared_out(annotated, rng, n_labels):
+    labels = [f"type {i:02}" for i in range(n_labels)]
+    calls = rng.choice([*labels, "Unclassified"], 300).astype(object)
+    groups = rng.choice(["s1", "s2", None], 300, p=[0.7, 0.2, 0.1]).astype(object)
+    annotated.obs["deepscore"], annotated.obs["sample"] = calls, pd.Categorical(groups)
+    table = plots.TABLES["composition"](calls, groups)
+    expected = Counter((group, call) for group, call in zip(groups, calls, strict=True) if group)
+    rows = list(table.itertuples(index=False))
+    assert {(row.group, row.call): row.cells for row in rows if row.cells} == expected
+    totals = Counter(group for group in groups if group)
+    np.testing.assert_allclose([row.share for row in rows], [row.cells / totals[row.group] for row in rows])
+    colours = {row.call: row.colour for row in rows}
+    assert list(colours) == [*labels, "Unclassified"]
+    assert len(set(colours.values())) == n_labels + 1
+    axes = deepscore.plots.composition(annotated, "sample")
+    bars = [[bar.get_height() for bar in container] for container in axes.containers]
+    np.testing.assert_allclose(np.sum(bars, axis=0), 1)
+    np.testing.assert_allclose(bars[0], [expected[group, labels[0]] / totals[group] for group in ("s1", "s2")])
+    assert [to_hex(container[0].get_facecolor()) for container in axes.containers] == [
+        colour.lower() for colour in colours.values()
+    ]
+
+
+def test_a_group_that_is_not_there_is_refused(annotated):
+    annotated.obs["deepscore"] = "a"
+    with pytest.raises(InputError, match="'sample'"):
+        deepscore.plots.composition(annotated, "sample")

@@ -28,3 +28,15 @@ test_that("a Seurat object is plotted, and one that is not annotated is refused"
   object$deepscore_reason <- ""
   expect_equal(sum(ggplot2::layer_data(plot_score_distribution(object))$ymax), ncol(object))
 })
+
+test_that("the calls of each group are shared out as the engine does", {
+  skip_if_no_engine()
+  skip_if_not_installed("ggplot2")
+  cells <- cbind(annotated_cells(), sample = c("x", "x", "x", "x", NA))
+  plot <- plot_composition(cells, "sample")
+  drawn <- ggplot2::layer_data(plot)
+  expect_equal(drawn$ymax - drawn$ymin, c(0.25, 0.25, 0.5))
+  expect_identical(as.character(plot$data$call), c("a", "b", "Unclassified"))
+  expect_identical(drawn$fill, plot$data$colour)
+  expect_code("column_not_found", plot_composition(cells, "donor"))
+})

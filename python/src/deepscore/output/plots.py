@@ -6,6 +6,7 @@ What a plot draws is a table, and one function makes it for both languages: :dat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from colorsys import hls_to_rgb
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,16 +23,24 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["TABLES", "embedding_figure", "missing_packages", "principal_components", "score_distribution"]
+__all__ = [
+    "TABLES",
+    "composition",
+    "embedding_figure",
+    "missing_packages",
+    "principal_components",
+    "score_distribution",
+]
 
 BIN = 0.05  # width of a bin of scores
+GREY = "#999999"
 # Told apart by the colour-blind, too (Okabe and Ito 2008); grey is what nothing is known of.
 OUTCOMES = {
     "called": "#0072B2",
     "low confidence": "#E69F00",
     "outlier": "#D55E00",
     "low overlap": "#CC79A7",
-    "no counts": "#999999",
+    "no counts": GREY,
 }
 
 
@@ -67,7 +76,7 @@ def embedding_figure(
     colours = dict(zip(labels, _palette(len(labels)), strict=True))
     for label in [*labels, UNCLASSIFIED]:
         cells = calls == label
-        colour = colours.get(label, (0.7, 0.7, 0.7, 1.0))
+        colour = colours.get(label, GREY)
         axes.scatter(
             points[cells, 0], points[cells, 1], s=8, color=colour, label=f"{label} ({int(cells.sum())})", linewidths=0
         )
@@ -76,14 +85,12 @@ def embedding_figure(
     return figure
 
 
-def _palette(n: int) -> list[tuple[float, ...]]:
-    """Return `n` colours, none of them grey."""
-    from matplotlib import colormaps
-
-    if n > 18:
-        return [colormaps["gist_rainbow"](i / n) for i in range(n)]
-    colours = [colormaps["tab20"](i) for i in (*range(0, 20, 2), *range(1, 20, 2))]
-    return [c for c in colours if max(c[:3]) - min(c[:3]) > 0.05][:n]
+def _palette(n: int) -> list[str]:
+    """Return `n` colours, none of them grey: those of Okabe and Ito (2008), or more than these as hues all around."""
+    if n <= 7:
+        return ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442"][:n]
+    rounds = (hls_to_rgb(i / n, (0.35, 0.55, 0.7)[i % 3], 0.75) for i in range(n))  # neighbours differ in lightness
+    return ["#" + "".join(f"{round(255 * part):02X}" for part in colour) for colour in rounds]
 
 
 def score_counts(scores: Sequence[float], reasons: Sequence[str]) -> pd.DataFrame:
@@ -146,7 +153,70 @@ def score_distribution(
     return axes
 
 
-TABLES: Mapping[str, Callable[..., pd.DataFrame]] = {"score_distribution": score_counts}
+def call_shares(calls: Sequence[str], groups: Sequence[Any]) -> pd.DataFrame:
+    """Share out the cells of each group to the calls.
+
+    Parameters
+    ----------
+    calls, groups
+        One call and one group for each cell; cells without a group are left out.
+
+    Returns
+    -------
+    One row per group and call, both in the order of their names, "Unclassified" last: ``group``, ``call``, ``colour``,
+    number of ``cells`` and their ``share`` of the group, 0 to 1.
+    """
+    cells = pd.DataFrame({"group": list(groups), "call": list(calls)}).dropna(subset="group")
+    counts = pd.crosstab(cells["group"].astype(str), cells["call"])
+    labels = [label for label in counts.columns if label != UNCLASSIFIED]
+    colours = dict(zip(labels, _palette(len(labels)), strict=True)) | {UNCLASSIFIED: GREY}
+    counts = counts.reindex(columns=[label for label in colours if label in counts.columns])
+    return pd.DataFrame(
+        {
+            "group": np.repeat(counts.index.to_numpy(), counts.shape[1]),
+            "call": np.tile(counts.columns.to_numpy(), counts.shape[0]),
+            "colour": np.tile([colours[label] for label in counts.columns], counts.shape[0]),
+            "cells": counts.to_numpy().ravel(),
+            "share": (counts.to_numpy() / counts.to_numpy().sum(axis=1, keepdims=True)).ravel(),
+        }
+    )
+
+
+def composition(adata: Any, groupby: str, *, ax: Axes | None = None, show: bool = False) -> Axes:
+    """Draw which share of each cluster or sample has which call.
+
+    Parameters
+    ----------
+    adata
+        An annotated query: its ``obs`` has the columns that ``annotate`` adds.
+    groupby
+        Column of ``obs`` with the clusters or samples.
+    ax, show
+        As for :func:`score_distribution`.
+
+    Returns
+    -------
+    The Axes that were drawn on.
+
+    Raises
+    ------
+    deepscore.errors.InputError
+        ``column_not_found`` where the cells are not annotated or have no such column.
+    deepscore.errors.EngineError
+        ``missing_package`` without matplotlib.
+    """
+    table = call_shares(*_columns(adata, "deepscore", groupby))
+    with _axes(ax, show) as axes:
+        drawn = table.assign(x=table["group"], kind=table["call"], cells=table["share"])
+        _stack(axes, drawn, 0.8, align="center")
+        axes.set(xlabel=groupby, ylabel="share of cells", ylim=(0, 1))
+    return axes
+
+
+TABLES: Mapping[str, Callable[..., pd.DataFrame]] = {
+    "composition": call_shares,
+    "score_distribution": score_counts,
+}
 
 
 def _columns(adata: Any, *names: str) -> list[Any]:
