@@ -15,12 +15,12 @@
 #' @param probabilities Add the probability of every label, too?
 #' @param min_overlap Least share of the model's features that the query must have, 0 to 1. A
 #'   missing feature counts as its mean in the reference.
-#' @param refine Use the query as a whole: its own scale, its own neighbours, how much its cells can
-#'   be trusted and which of them are of a type that the reference does not have? Such types are
-#'   looked for by their genes, in queries of at least 100 cells and 100 of the model's genes, not
-#'   with a model of peaks and not with `peaks`; elsewhere they get the nearest label. Without
-#'   `refine` each cell is called by itself, and only `batch` is used. A model from a file of format
-#'   version 1 always calls each cell by itself.
+#' @param refine Use the query as a whole: its own scale, its own neighbours, and which of its cells
+#'   are of a type that the reference does not have? Such types are looked for by their genes or
+#'   antibodies, in queries of at least 100 cells and 100 of the model's features, not with a model
+#'   of peaks and not with `peaks`; elsewhere they get the nearest label. Without `refine` each cell
+#'   is called by itself, and only `batch` is used. A model from a file of format version 1 always
+#'   calls each cell by itself.
 #' @param groups A metadata column, or one value per cell: clusters that get a call each, by a vote
 #'   of their cells. A cell whose group is missing votes by itself.
 #' @param peaks For a query of gene activity, the raw peaks of the same cells: the name of an assay

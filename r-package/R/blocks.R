@@ -8,6 +8,16 @@ as_blocks <- function(x, layer = NULL, modality = NULL) {
   UseMethod("as_blocks")
 }
 
+# Queries, whose assays are of the modality that is given, else of that of the reference: its blocks,
+# or what set_reference() made of it.
+queries_of <- function(reference, queries, layer, modality, verb) {
+  seurat <- vapply(queries, inherits, logical(1), "Seurat")
+  if (is.null(modality) && any(seurat)) {
+    modality <- call_engine("modality_of", reference, verb = verb)
+  }
+  lapply(queries, as_blocks, layer = layer, modality = modality)
+}
+
 is_blocks <- function(x) inherits(x, "deepscore_blocks")
 
 #' @export
@@ -27,7 +37,7 @@ as_blocks.Seurat <- function(x, layer = NULL, modality = NULL) {
     name <- call_engine("choose_assay", strings(part_names(x)), features, modality)
   }
   blocks <- part_blocks(x, name, layer)
-  blocks$assay <- name
+  blocks$assay <- blocks$read_from <- name
   blocks
 }
 

@@ -51,10 +51,12 @@ check_reference <- function(reference, labels, query = NULL, common_features = N
   if (is.null(query) && !is.null(query_layer)) {
     abort("ConfigError", "bad_argument", "`query_layer` is the layer of a query: give `query`.")
   }
+  learnt <- as_blocks(reference, layer, modality)
   found <- call_engine(
-    "check_reference", as_blocks(reference, layer, modality),
-    cell_values(labels, reference, "labels"),
-    if (!is.null(query)) as_blocks(query, query_layer, modality),
+    "check_reference", learnt, cell_values(labels, reference, "labels"),
+    if (!is.null(query)) {
+      queries_of(learnt, list(query), query_layer, modality, "check_reference")[[1]]
+    },
     cell_values(batch, reference, "batch"),
     given(c("common_features", "modality", "folds", "seed"))
   )

@@ -60,25 +60,25 @@ embed.DeepScore <- function(ds, query, layer = NULL, modality = NULL, min_overla
   blocks <- query_blocks(ds, query, layer, modality)
   answer <- call_engine("embed", model_bytes(ds), blocks, given(c("modality", "min_overlap")))
   names <- paste0("LSI_", seq_len(answer$components))
-  add_embedding(query, matrix(
+  embedding <- matrix(
     as_doubles(answer$values),
     ncol = answer$components, byrow = TRUE, dimnames = list(blocks$cells, names)
-  ))
+  )
+  add_embedding(query, embedding, blocks$read_from)
 }
 
-add_embedding <- function(x, values) UseMethod("add_embedding")
+add_embedding <- function(x, values, assay) UseMethod("add_embedding")
 
 #' @export
-add_embedding.default <- function(x, values) values
+add_embedding.default <- function(x, values, assay) values
 
 #' @export
-add_embedding.Seurat <- function(x, values) {
-  assay <- SeuratObject::DefaultAssay(x)
+add_embedding.Seurat <- function(x, values, assay) {
   x[["lsi"]] <- SeuratObject::CreateDimReducObject(values, key = "LSI_", assay = assay)
   x
 }
 
 #' @export
-add_embedding.SingleCellExperiment <- function(x, values) {
+add_embedding.SingleCellExperiment <- function(x, values, assay) {
   SingleCellExperiment::`reducedDim<-`(x, "LSI", value = values)
 }

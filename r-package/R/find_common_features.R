@@ -35,10 +35,10 @@ find_common_features <- function(reference, query, n_features = 2000, strategy =
                                  labels = NULL, layer = NULL, query_layer = NULL,
                                  modality = NULL, test = "t-test") {
   queries <- if (is.list(query) && !is.object(query)) query else list(query)
+  first <- as_blocks(reference, layer, modality)
   features <- call_engine(
-    "find_common_features",
-    as_blocks(reference, layer, modality),
-    several(lapply(queries, as_blocks, layer = query_layer, modality = modality)),
+    "find_common_features", first,
+    several(queries_of(first, queries, query_layer, modality, "find_common_features")),
     cell_values(labels, reference, "labels"),
     given(c("n_features", "strategy", "modality", "test"))
   )

@@ -8,8 +8,9 @@
 #'   [annotate()] returned.
 #' @param threshold Where to draw the line of the threshold, 0 to 1. `NULL` for no line.
 #'
-#' @return A ggplot. Its data have one row per outcome that occurs and bin of 0.05: `outcome`,
-#'   `colour`, `lower` bound of the bin and number of `cells`.
+#' @return A ggplot. Its data have one row per outcome that occurs and bin of scores: `outcome`,
+#'   `colour`, `lower` bound and `width` of the bin, number of `cells`. Cells without a score are
+#'   left out.
 #' @section Errors: `column_not_found` where the cells are not annotated; `missing_package` without
 #'   the package ggplot2.
 #' @examplesIf deepscore:::engine_available() && requireNamespace("ggplot2", quietly = TRUE)
@@ -25,8 +26,9 @@ plot_score_distribution <- function(object, threshold = 0.5) {
   )
   line <- if (!is.null(threshold)) ggplot2::geom_vline(xintercept = threshold, linetype = "dashed")
   drawn$outcome <- factor(drawn$outcome, unique(drawn$outcome))
-  ggplot2::ggplot(drawn, ggplot2::aes(.data$lower + 0.025, .data$cells, fill = .data$outcome)) +
-    ggplot2::geom_col(width = 0.05, position = ggplot2::position_stack(reverse = TRUE)) +
+  drawn$middle <- drawn$lower + drawn$width / 2
+  ggplot2::ggplot(drawn, ggplot2::aes(.data$middle, .data$cells, fill = .data$outcome)) +
+    ggplot2::geom_col(width = drawn$width[1], position = ggplot2::position_stack(reverse = TRUE)) +
     fill_of(drawn, "outcome") + line +
     ggplot2::labs(x = "score", y = "cells", fill = NULL)
 }
@@ -46,7 +48,8 @@ plot_table <- function(plot, object, columns) {
     )
   }
   values <- lapply(columns, function(name) {
-    if (name == "deepscore_score") as.list(cells[[name]]) else strings(cells[[name]])
+    if (name == "deepscore_score") return(as.list(cells[[name]]))
+    strings(as_text(plain_vector(cells[[name]])))
   })
   table <- lapply(call_engine("plot_table", plot, values), unlist)
   as.data.frame(table, stringsAsFactors = FALSE)
@@ -79,6 +82,9 @@ fill_of <- function(table, by) {
 #' plot_composition(annotate(ds, query = pbmc), groups = "groups")
 #' @export
 plot_composition <- function(object, groups) {
+  if (!is_string(groups)) {
+    abort("ConfigError", "bad_argument", "`groups` is the name of a column of the cells.")
+  }
   drawn <- plot_table("composition", object, c(calls = "deepscore", groups = groups))
   drawn$call <- factor(drawn$call, unique(drawn$call))
   ggplot2::ggplot(drawn, ggplot2::aes(.data$group, .data$share, fill = .data$call)) +

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deepscore.data.modality import MODALITIES, RECIPES, modality_named, select_modality
+from deepscore.data.modality import MODALITIES, RECIPES, named_part, part_of, select_modality
 from deepscore.errors import ConfigError, InputError
 from synthetic import blocks_of
 
@@ -89,7 +89,7 @@ def typed(types, features=None):
 def test_feature_types_choose_the_features(types, asked, kind, kept):
     data = typed(types)
     part, found = select_modality(data, asked)
-    assert found is modality_named(kind)
+    assert found is MODALITIES[kind]
     assert part.feature_names.tolist() == data.feature_names[kept].tolist()
     np.testing.assert_array_equal(part.read(0, 2).toarray(), data.read(0, 2).toarray()[:, kept])
     assert select_modality(part, asked)[0].n_features == len(kept)  # the types go with the features
@@ -112,3 +112,21 @@ def test_what_feature_types_rule_out_is_refused(types, asked, code):
 def test_every_recipe_is_found_by_its_name_in_files():
     assert {name: recipe.method for name, recipe in RECIPES.items()} == {name: name for name in RECIPES}
     assert all(RECIPES[kind.recipe.method] is kind.recipe for kind in MODALITIES.values())
+
+
+@pytest.mark.parametrize(
+    ("names", "modality", "part"),
+    [
+        (["rna", "prot"], "protein", "prot"),
+        (["ADT", "protein"], "protein", "protein"),
+        (["activity", "GEX"], "rna", "GEX"),
+        (["rna", "x"], "peaks", None),
+        ([], "rna", None),
+    ],
+)
+def test_the_part_of_a_modality_has_its_name_or_one_of_its_keys(names, modality, part):
+    assert part_of(names, modality) == part
+
+
+def test_the_name_of_a_part_tells_antibodies_alone():
+    assert [named_part(name) for name in ("ADT", "prot", "RNA", "atac", "")] == [MODALITIES["protein"]] * 2 + [None] * 3

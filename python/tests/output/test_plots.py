@@ -97,6 +97,12 @@ def test_scores_are_counted_by_outcome(annotated):
     assert table["colour"].nunique() == 3
 
 
+def test_cells_without_a_score_are_left_out():
+    table = plots.TABLES["score_distribution"]([0.9, np.nan, None], ["", None, None])
+    assert table["cells"].sum() == 1
+    assert plots.TABLES["score_distribution"]([], []).columns.tolist() == table.columns.tolist()
+
+
 def test_the_distribution_of_scores_is_stacked_with_the_threshold(annotated):
     axes = deepscore.plots.score_distribution(annotated, threshold=0.6)
     tops = [max(bar.get_y() + bar.get_height() for bar in bars) for bars in zip(*axes.containers, strict=True)]
@@ -159,3 +165,8 @@ def test_a_group_that_is_not_there_is_refused(annotated):
     annotated.obs["deepscore"] = "a"
     with pytest.raises(InputError, match="'sample'"):
         deepscore.plots.composition(annotated, "sample")
+
+
+def test_numbered_clusters_keep_their_names_beside_a_missing_one():
+    table = plots.TABLES["composition"](["a", "b", "a"], [1.0, 2.0, np.nan])
+    assert table["group"].unique().tolist() == ["1", "2"]

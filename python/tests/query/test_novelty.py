@@ -199,13 +199,13 @@ def test_what_profiles_explain_is_not_left(rng):
     outside = rng.normal(0, 1, (3, 40))
     outside -= outside @ np.linalg.pinv(np.vstack([profiles, within.T])) @ np.vstack([profiles, within.T])
     share, low = novelty._rebuilt(
-        np.vstack([explained, outside, explained + outside]), profiles, np.zeros((9, 40)), within, 0.15
+        np.vstack([explained, outside, explained + outside]), profiles, np.zeros((9, 40)), within, SETTINGS.novelty
     )
     np.testing.assert_allclose(share[:3], 0, atol=1e-9)
     np.testing.assert_allclose(share[3:6], 1, atol=1e-9)
     assert ((share[6:] > 0) & (share[6:] < 1)).all()
     np.testing.assert_allclose(low, share)  # without noise there is no doubt
-    noisy = novelty._rebuilt(explained + outside, profiles, np.full((3, 40), 0.05), within, 0.15)
+    noisy = novelty._rebuilt(explained + outside, profiles, np.full((3, 40), 0.05), within, SETTINGS.novelty)
     assert (noisy[1] < noisy[0]).all()
 
 
@@ -218,7 +218,8 @@ def test_a_part_of_what_a_cluster_shows_is_signal_however_noisy_it_seems(rng, le
         energy, sampling = (y**2).sum(axis=1), 40 * noise
         left = np.maximum((residual**2).sum(axis=1) - sampling * (1 - free), 0)
         expected = left / np.maximum(energy - sampling, least * energy)
-        found = novelty._rebuilt(y, profiles, np.full((3, 40), noise), within, least)[0]
+        numbers = NoveltySettings(least_signal=least)
+        found = novelty._rebuilt(y, profiles, np.full((3, 40), noise), within, numbers)[0]
         np.testing.assert_allclose(found, expected, atol=1e-9)
 
 

@@ -95,6 +95,7 @@ OF_SAMPLES = replace(SETTINGS, whole=0, sample=200)
         ({"fewest_neighbours": 20}, replace(SETTINGS, neighbours=30), {}),
         ({"cells_per_cluster": 60}, OF_SAMPLES, {}),
         ({"lsi_components": 5}, SETTINGS, {"peaks": True}),
+        ({"fewest_components": 40}, SETTINGS, {"peaks": True}),
         ({"neighbour_power": 1.0}, SETTINGS, {}),
         ({"neighbour_power": 1.0}, SETTINGS, {"peaks": True}),
         ({"least_frequency": 0.3}, SETTINGS, {}),

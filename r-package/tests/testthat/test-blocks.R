@@ -74,6 +74,7 @@ test_that("an assay is chosen by the modality where the default one is of anothe
   expect_identical(read(modality = "rna"), "RNA")
   expect_identical(read(modality = "plasma"), "ADT")
   expect_code("bad_argument", find_common_features(object, object, modality = "plasma"))
+  expect_code("bad_argument", find_common_features(object, object, modality = c("rna", "peaks")))
 })
 
 test_that("a model of antibodies finds them in the assay of their name", {
@@ -181,4 +182,24 @@ test_that("assays without a name go by their number, and scaled data are no valu
   scaled <- methods::new("Assay", scale.data = as.matrix(counts), key = "a_")
   expect_code("layer_not_found", as_blocks(scaled))
   expect_error(as_blocks(scaled), "counts or log-normalised.*scale.data")
+})
+
+test_that("the assay of a query is that of the reference's modality", {
+  skip_if_no_engine()
+  object <- pbmc_small()
+  object[["ADT"]] <- SeuratObject::CreateAssayObject(counts_small()[1:30, ])
+  by_default <- object
+  SeuratObject::DefaultAssay(by_default) <- "ADT"
+  shared <- find_common_features(by_default, object, n_features = 30)
+  expect_setequal(shared, rownames(object[["ADT"]]))
+  checked <- check_reference(by_default, "RNA_snn_res.1", query = object, folds = 2)
+  expect_equal(checked$overlap$found, 30)
+  film <- tempfile(fileext = ".gif")
+  expect_s3_class(
+    DeepScore(hidden_nodes = 8, epochs = 2) %>%
+      set_reference(by_default, "RNA_snn_res.1") %>%
+      train(progress = FALSE, gif = film, query = object),
+    "DeepScore"
+  )
+  expect_true(file.exists(film))
 })

@@ -17,6 +17,10 @@ test_that("scores are drawn by outcome, as the engine counts them", {
   expect_identical(drawn$fill[order(drawn$x)], c("#E69F00", "#D55E00", "#0072B2"))
   expect_equal(ggplot2::layer_data(plot, 2)$xintercept, 0.7)
   expect_length(plot_score_distribution(annotated_cells(), threshold = NULL)$layers, 1)
+  more <- rbind(annotated_cells(), data.frame( # of another object, in which nothing was annotated
+    deepscore = NA, deepscore_score = NA, deepscore_reason = NA
+  ))
+  expect_equal(sum(plot_score_distribution(more)$data$cells), 5)
 })
 
 test_that("a Seurat object is plotted, and one that is not annotated is refused", {
@@ -39,4 +43,7 @@ test_that("the calls of each group are shared out as the engine does", {
   expect_identical(as.character(plot$data$call), c("a", "b", "Unclassified"))
   expect_identical(drawn$fill, plot$data$colour)
   expect_code("column_not_found", plot_composition(cells, "donor"))
+  expect_code("bad_argument", plot_composition(cells, c("sample", "deepscore")))
+  cells$sample <- c(100000, 2, 2, 10, NA)
+  expect_setequal(plot_composition(cells, "sample")$data$group, c("100000", "2", "10"))
 })

@@ -1,4 +1,4 @@
-"""The structure of a data set by itself: its own scale, principal components, clusters and nearest neighbours."""
+"""Linear algebra on cells: principal components, clusters and nearest neighbours."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ LEAST_TOTAL = 100.0
 # Natural logarithms of what logarithms are taken to: the field has e, Bioconductor 2.
 BASES = {"": 1.0, "log2-": float(np.log(2)), "log10-": float(np.log(10))}
 # How another assay is chosen, where the one in use holds other values, or other features, than those that are wanted.
-IN_SEURAT = 'DefaultAssay(x) <- "RNA" (or the assay of peaks)'
+IN_SEURAT = 'modality= chooses it, or DefaultAssay(x) <- "RNA" (or another)'
 Floats = npt.NDArray[np.float32]
 
 

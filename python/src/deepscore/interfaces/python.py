@@ -64,7 +64,8 @@ def find_common_features(
         Layer to read in place of X, in the reference and in the queries. Counts and log-normalised values are
         recognised.
     modality
-        ``"rna"``, ``"peaks"`` or ``"protein"``. Not given, the first two are told from the feature names.
+        ``"rna"``, ``"peaks"`` or ``"protein"``. Not given, ``feature_types`` tell it, or the names of the features,
+        which tell peaks from the rest.
     test
         Test for markers: ``"t-test"`` (Welch) or ``"wilcoxon"`` (rank sum), both from scipy.
 
@@ -138,7 +139,7 @@ def check_reference(
         from elsewhere will meet. Each batch is standardised by itself, those left out as by ``annotate(batch=)``.
         Cells whose label no other fold holds cannot be tested.
     modality
-        "rna", "peaks" or "protein". Not given, "rna" and "peaks" are told from the feature names.
+        As for :func:`find_common_features`.
     folds
         Number of folds, at least 2 (fewer where there are fewer batches). Without batches each fold has cells of
         every label; of a label with fewer cells than folds, as many folds as it has cells.
@@ -291,7 +292,7 @@ class DeepScore:
         batch
             Column of ``obs``, or one value per cell: samples that are standardised each by itself.
         modality
-            "rna", "peaks" or "protein". Not given, "rna" and "peaks" are told from the feature names.
+            As for :func:`find_common_features`.
         test_prop
             Share of the cells of each label that is held out for calibration and for the figures in the model file.
             Labels with fewer than four cells are all trained on.
@@ -414,11 +415,11 @@ class DeepScore:
             Least share of the model's features that the query must have. A missing feature counts as its mean in the
             reference.
         refine
-            Whether to use the query as a whole: its own scale, its own neighbours, how much its cells can be trusted
-            and which of them are of a type that the reference does not have. Such types are looked for by their genes,
-            in queries of at least 100 cells and 100 of the model's genes, not with a model of peaks and not with
-            `peaks`; elsewhere they get the nearest label. Without `refine` each cell is called by itself, and only
-            `batch` is used; so it is with a model from a file of version 1.
+            Whether to use the query as a whole: its own scale, its own neighbours, and which of its cells are of a
+            type that the reference does not have. Such types are looked for by their genes or antibodies, in queries of
+            at least 100 cells and 100 of the model's features, not with a model of peaks and not with `peaks`;
+            elsewhere they get the nearest label. Without `refine` each cell is called by itself, and only `batch` is
+            used; so it is with a model from a file of version 1.
         groups
             Column of ``obs``, or one value per cell: clusters that get a call each, by a vote of their cells.
         peaks

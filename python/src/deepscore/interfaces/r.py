@@ -20,7 +20,7 @@ import scipy.sparse as sp
 
 from ..data.blocks import CellBlocks, Names, rows_per_block
 from ..data.labels import as_texts, positions_of
-from ..data.modality import MODALITIES, RNA, part_of, select_modality
+from ..data.modality import MODALITIES, RNA, named_part, part_of, select_modality
 from ..data.names import is_peak
 from ..errors import DeepScoreError, InputError
 from ..model import file as modelfile
@@ -183,17 +183,18 @@ def blocks(
         return sp.csr_matrix((values, indices, indptr), shape=(stop - start, len(features)))
 
     rows = rows_per_block(len(cells), nnz, VALUES_PER_READ)
-    types = types_by(assay, len(features))
+    kind = named_part(assay) if assay else None
+    types = np.full(len(features), kind.feature_types[0], dtype=object) if kind else None
     data = CellBlocks(strings(features), strings(cells), read_rows, rows, source, feature_types=types)
     return data if modality is None else select_modality(data, modality)[0]
 
 
-def types_by(assay: str | None, n_features: int) -> Names | None:
-    """Return the feature types that an assay's name tells; None where that is left to the names of its features."""
-    for kind in MODALITIES.values():
-        if assay and kind is not RNA and kind.named_alike is None and part_of([assay], kind.name):
-            return np.full(n_features, kind.feature_types[0], dtype=object)
-    return None
+@answering
+def modality_of(reference: CellBlocks | bytes) -> str:
+    """Tell the modality of a reference, which its queries share."""
+    if isinstance(reference, CellBlocks):
+        return select_modality(reference, None)[1].name
+    return Reference.from_bytes(bytes(reference)).modality
 
 
 @answering
@@ -203,7 +204,7 @@ def choose_assay(names: Sequence[str], features: Sequence[str], modality: Any) -
     It is the default one, the first of `names`, unless that is of another modality (by its name, or by the names of
     its `features`) and there is one whose name says the wanted one.
     """
-    if modality not in MODALITIES:
+    if not isinstance(modality, str) or modality not in MODALITIES:
         return names[0]
     named = [kind for kind in MODALITIES if part_of(names[:1], kind)]
     alike = [

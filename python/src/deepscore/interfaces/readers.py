@@ -20,7 +20,7 @@ from pandas.api.types import is_list_like
 
 from ..data.blocks import CellBlocks, Names, rows_per_block
 from ..data.labels import as_texts, positions_of
-from ..data.modality import MODALITIES, PEAKS, RNA, part_of, select_modality
+from ..data.modality import MODALITIES, PEAKS, RNA, named_part, part_of, select_modality
 from ..errors import DeepScoreError, EngineError, InputError
 from ..support.checks import optional_name
 from ..support.files import require_file
@@ -70,8 +70,8 @@ def open_source(data: Any, layer: str | None = None, modality: str | None = None
     if hasattr(data, "mod") and isinstance(data.mod, Mapping):
         key = _modality_key(data.mod, modality)
         source = open_source(data.mod[key], layer)
-        known = modality if modality in MODALITIES else None
-        return Source(source.blocks, source.obs, data, known, key)
+        kind = MODALITIES.get(modality or "") or named_part(key)
+        return Source(source.blocks, source.obs, data, kind.name if kind else None, key)
     if not isinstance(data, ad.AnnData):
         raise InputError(
             "unknown_data",

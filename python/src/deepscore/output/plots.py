@@ -16,7 +16,7 @@ import pandas as pd
 import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
-from ..data.labels import UNCLASSIFIED
+from ..data.labels import UNCLASSIFIED, as_texts
 from ..errors import EngineError, InputError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ __all__ = [
     "score_distribution",
 ]
 
-BIN = 0.05  # width of a bin of scores
+N_BINS = 20  # of scores
 GREY = "#999999"
 # Told apart by the colour-blind, too (Okabe and Ito 2008); grey is what nothing is known of.
 OUTCOMES = {
@@ -103,18 +103,22 @@ def score_counts(scores: Sequence[float], reasons: Sequence[str]) -> pd.DataFram
 
     Returns
     -------
-    One row per outcome that occurs and bin of 0.05: ``outcome``, ``colour``, ``lower`` bound, ``cells``. A score on a
-    bound is in the upper bin, 1 in the last.
+    One row per outcome that occurs and bin: ``outcome``, ``colour``, ``lower`` bound and ``width`` of the bin,
+    ``cells``. A score on a bound is in the upper bin, 1 in the last. Cells without a score are left out.
     """
-    outcomes = np.array([reason or "called" for reason in reasons], dtype=object)
-    bins = np.minimum((np.asarray(scores, np.float64) / BIN + 1e-9).astype(int), round(1 / BIN) - 1)
-    parts = []
+    given = np.asarray(scores, np.float64)
+    outcomes = np.array([reason or "called" for reason in reasons], dtype=object)[~np.isnan(given)]
+    bins = np.minimum((given[~np.isnan(given)] * N_BINS + 1e-9).astype(int), N_BINS - 1)
+    columns: dict[str, list[Any]] = {"outcome": [], "colour": [], "lower": [], "width": [], "cells": []}
     for outcome, colour in OUTCOMES.items():
-        cells = np.bincount(bins[outcomes == outcome], minlength=round(1 / BIN))
+        cells = np.bincount(bins[outcomes == outcome], minlength=N_BINS)
         if cells.any():
-            lower = np.arange(len(cells)) * BIN
-            parts.append(pd.DataFrame({"outcome": outcome, "colour": colour, "lower": lower, "cells": cells}))
-    return pd.concat(parts, ignore_index=True)
+            columns["outcome"] += [outcome] * N_BINS
+            columns["colour"] += [colour] * N_BINS
+            columns["lower"] += [i / N_BINS for i in range(N_BINS)]
+            columns["width"] += [1 / N_BINS] * N_BINS
+            columns["cells"] += cells.tolist()
+    return pd.DataFrame(columns)
 
 
 def score_distribution(
@@ -146,7 +150,7 @@ def score_distribution(
     """
     table = score_counts(*_columns(adata, "deepscore_score", "deepscore_reason"))
     with _axes(ax, show) as axes:
-        _stack(axes, table.rename(columns={"outcome": "kind", "lower": "x"}), BIN, align="edge")
+        _stack(axes, table.rename(columns={"outcome": "kind", "lower": "x"}), 1 / N_BINS, align="edge")
         if threshold is not None:
             axes.axvline(threshold, color="black", linestyle="dashed", linewidth=1)
         axes.set(xlabel="score", ylabel="cells", xlim=(0, 1))
@@ -166,8 +170,8 @@ def call_shares(calls: Sequence[str], groups: Sequence[Any]) -> pd.DataFrame:
     One row per group and call, both in the order of their names, "Unclassified" last: ``group``, ``call``, ``colour``,
     number of ``cells`` and their ``share`` of the group, 0 to 1.
     """
-    cells = pd.DataFrame({"group": list(groups), "call": list(calls)}).dropna(subset="group")
-    counts = pd.crosstab(cells["group"].astype(str), cells["call"])
+    cells = pd.DataFrame({"group": as_texts(groups), "call": list(calls)}).dropna(subset="group")
+    counts = pd.crosstab(cells["group"], cells["call"])
     labels = [label for label in counts.columns if label != UNCLASSIFIED]
     colours = dict(zip(labels, _palette(len(labels)), strict=True)) | {UNCLASSIFIED: GREY}
     counts = counts.reindex(columns=[label for label in colours if label in counts.columns])

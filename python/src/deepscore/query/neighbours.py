@@ -93,7 +93,7 @@ class Space:
         latent
             Whether the cells are of chromatin, and are compared in its latent semantic indexing.
         """
-        loadings = _loadings(x, settings.lsi_components) if latent else None
+        loadings = _loadings(x, settings) if latent else None
         if loadings is None:
             deviation = np.sqrt(group_moments(x, groups, n_groups)[1] + LEAST_DEVIATION**2)
             z = own_standardised(x, groups, deviation)
@@ -188,17 +188,17 @@ def reweighted(probabilities: Doubles, votes: Doubles, overall: Doubles, power: 
     return result
 
 
-def _loadings(x: sp.csr_matrix, n_components: int) -> Doubles | None:
-    """Return the loadings of the TF-IDF of cells, features x components; None where it has no three components.
+def _loadings(x: sp.csr_matrix, settings: Settings) -> Doubles | None:
+    """Return the loadings of the TF-IDF of cells, features x components; None where it has too few components.
 
     The first component is left out, as it follows depth. The others count by how much they are stronger than the last,
     which is noise: of shallow cells a few are left, of deep ones nearly all.
     """
-    if not n_components or min(x.shape) < 2 or not x.data.any():
+    if not settings.lsi_components or min(x.shape) < 2 or not x.data.any():
         return None
-    lsi = fit_lsi(x, n_components=n_components)
+    lsi = fit_lsi(x, n_components=settings.lsi_components)
     strength = lsi.singular_values.astype(np.float64)
-    if len(strength) < 3:
+    if len(strength) < settings.fewest_components:
         return None
     weight = np.sqrt(1 - (strength[-1] / strength) ** 2)
     loadings: Doubles = lsi.loadings * weight

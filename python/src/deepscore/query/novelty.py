@@ -58,8 +58,7 @@ def chance_known(sample: Sample, space: Space, probabilities: Doubles, settings:
     shares = []
     for size in numbers.cells_per_cluster:
         for seed in numbers.starts:
-            fewest = min(numbers.fewest_clusters, len(groups) // 5)
-            k = int(np.clip(len(groups) // size, fewest, numbers.most_clusters))
+            k = int(np.clip(len(groups) // size, numbers.fewest_clusters, numbers.most_clusters))
             clusters = clusters_of(space.scores, k, seed)
             unexplained = _unexplained(
                 space.z, offset, groups, clusters, probabilities, labels, profiles, within, numbers
@@ -120,28 +119,33 @@ def _unexplained(
         mix = np.sqrt(total) / np.sqrt(total).sum()
         middle = (weights / np.maximum(total, 1e-9)) @ mix
         y = mean - (middle / middle.sum()) @ mean
-        share, low = _rebuilt(y, profiles - mix @ labels, noise, within, numbers.least_signal)
+        share, low = _rebuilt(y, profiles - mix @ labels, noise, within, numbers)
         typical = _median(share, n)
         bound = max(numbers.known_base, typical + numbers.known_margin)
-        known = np.maximum(expit((bound - share) / numbers.known_width), 1e-3)
+        known = np.maximum(expit((bound - share) / numbers.known_width), numbers.least_weight)
     return low
 
 
 def _rebuilt(
-    y: Doubles, profiles: Doubles, noise: Doubles, within: Doubles, least_signal: float
+    y: Doubles, profiles: Doubles, noise: Doubles, within: Doubles, numbers: NoveltySettings
 ) -> tuple[Doubles, Doubles]:
-    """Fit the profiles to each cluster's mean, outside of the free directions `within`."""
+    """Fit the profiles to each cluster's mean, outside of the free directions `within`.
+
+    Returns
+    -------
+    The share of each cluster's signal that the fit leaves, as estimated, and its lower bound.
+    """
     y, profiles = (a - (a @ within) @ within.T for a in (y, profiles))
     q, r = np.linalg.qr(profiles.T)
     inside = y @ q
     fitted = np.array([nnls(r, row)[0] for row in inside])
     residual = y - fitted @ profiles
     energy, sampling = (y**2).sum(axis=1), noise.sum(axis=1) - (noise @ within**2).sum(axis=1)
-    signal = np.maximum(energy - sampling, least_signal * energy) + 1e-12
+    signal = np.maximum(energy - sampling, numbers.least_signal * energy) + 1e-12
     free = (fitted > 0).sum(axis=1) / y.shape[1]
     left = (residual**2).sum(axis=1) - sampling * (1 - free)
     error = np.sqrt(2 * (noise**2).sum(axis=1) + 4 * (noise * residual**2).sum(axis=1))
-    return np.maximum(left, 0) / signal, np.maximum(left - 2 * error, 0) / signal
+    return np.maximum(left, 0) / signal, np.maximum(left - numbers.errors * error, 0) / signal
 
 
 def _median(values: Doubles, weights: Doubles | Codes) -> float:

@@ -1,6 +1,7 @@
 """Every number by which a query is looked at, with its unit and where it comes from.
 
-"Row" names the row of the ablation table in ``python/docs/accuracy.md`` that shows what the number is worth.
+"Row" names the row of the ablation table in ``python/docs/accuracy.md`` that shows what the part is worth; numbers
+without a row or a source were chosen by hand.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class NoveltySettings:
     starts
         Seeds of the k-means for each size.
     fewest_clusters, most_clusters
-        Bounds on their number; the lower one gives way where a cluster would have less than five cells.
+        Bounds on their number.
     base, slope, small, width
         A cell counts as unknown to a half where its cluster leaves ``base + slope * m + small / cells`` unexplained, m
         being the share of the query's median cell: a change of technology raises all shares, and few cells make few
@@ -37,6 +38,10 @@ class NoveltySettings:
     known_base, known_margin, known_width
         In the first fit, clusters weigh less towards the common centre where their unexplained share is above the
         larger of the base and the median plus the margin, as a logistic function of that width.
+    least_weight
+        Weight that a cluster keeps in that fit, 0 to 1.
+    errors
+        Standard errors of sampling between the estimate of an unexplained share and its lower bound.
     rounds
         Fits: the first says which clusters look unknown, the second weighs them less.
     """
@@ -56,6 +61,8 @@ class NoveltySettings:
     known_base: float = 0.6
     known_margin: float = 0.15
     known_width: float = 0.08
+    least_weight: float = 0.001
+    errors: float = 2.0
     rounds: int = 2
 
 
@@ -66,17 +73,19 @@ class Settings:
     Parameters
     ----------
     good_overlap
-        Share of the model's features: a query that has fewer is annotated with a warning.
+        Share of the model's features: a query that has fewer is annotated with a warning; one of peaks is first counted
+        in the model's peaks by overlap, and the reason why its cells are Unclassified is "low overlap".
     foreign
         Ratio: where the reference has so many times more of its counts in the model's features than the query, the
         totals of the query's cells are taken over these features alone.
     whole, sample
-        Cells: a query of at most `whole` is looked at in full, of a larger one `sample` cells. Time and memory; the
-        figures of README are flat from 2,000 on.
+        Cells: a query of at most `whole` is looked at in full, of a larger one `sample` cells, which bounds time and
+        memory.
     cells_per_batch
         Cells: so many of each batch are looked at at least.
     unshifted
-        Cells of the reference, without a shift, that count beside those of a batch when its shift is measured.
+        Cells of the reference, without a shift, that count beside those of a batch when its shift is measured; 5 to 50
+        are compared under "Tried and left out" in ``accuracy.md``.
     own_weight
         Weight of a batch's own scale beside the shifted one where neighbours tell nothing: the mean of both. Rows "own
         scale alone" and "shifted scale alone".
@@ -95,7 +104,10 @@ class Settings:
     cells_per_cluster
         Cells: the mean size of the clusters that stand for neighbourhoods of a large query.
     lsi_components
-        Components of the space in which neighbours of peaks are found.
+        Components of the space in which neighbours of peaks are found. Row "neighbours of peaks in principal
+        components".
+    fewest_components
+        Components of such a space: one with fewer tells no neighbours, and principal components do.
     neighbour_power
         Power of the ratio by which a label is more frequent among a cell's neighbours than in the query. Row "no
         neighbours".
@@ -104,7 +116,8 @@ class Settings:
     peaks_power
         The same power for what the cell's own peaks say.
     folds, rounds
-        Of the regression that learns from calls what the peaks of each label look like.
+        Of the regression that learns from calls what the peaks of each label look like. Row "no second round on raw
+        peaks".
     outlier
         Chance: cells whose type is known with less are outliers.
     novelty
@@ -127,6 +140,7 @@ class Settings:
     fewest_neighbours: int = 3
     cells_per_cluster: int = 20
     lsi_components: int = 30
+    fewest_components: int = 3
     neighbour_power: float = 0.5
     least_frequency: float = 0.02
     peaks_power: float = 1.0

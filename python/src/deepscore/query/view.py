@@ -112,7 +112,9 @@ def learn_view(sample: Sample, paired: PairedPeaks | None = None, settings: Sett
     if kind.shows_unknown_types and paired is None:
         known = chance_known(sample, space, probabilities, settings)
     else:
-        logger.info("Unknown types are not looked for where calls rest on peaks")
+        logger.info(
+            "Unknown types are not looked for where calls rest on %s", kind.features if paired is None else "raw peaks"
+        )
         known = np.ones(len(sample.rows))
     neighbours = Neighbourhoods.of(space, probabilities, known, settings)
     if paired is None:

@@ -45,7 +45,8 @@ class Reference:
     n_unlabelled
         Cells that were left out because their label is missing.
     feature_share
-        Share of the counts of all cells that are in the features; None for peaks.
+        Share of the counts of all cells that are in the features; None where a recipe compares no
+        totals (peaks, antibodies).
     """
 
     matrix: sp.csr_matrix

@@ -28,7 +28,7 @@ __all__ = [
     "Modality",
     "TfIdf",
     "check_modality",
-    "modality_named",
+    "named_part",
     "part_of",
     "select_modality",
 ]
@@ -47,12 +47,6 @@ def check_modality(name: str | None) -> None:
         choice("modality", name, list(MODALITIES))
 
 
-def modality_named(name: str) -> Modality:
-    """Return the kind of data of that name; refuse another name with ``bad_argument``."""
-    check_modality(name)
-    return MODALITIES[name]
-
-
 def part_of(names: Iterable[str], modality: str) -> str | None:
     """Tell which part of a data set is of a modality, by the names of its parts; case does not matter.
 
@@ -61,6 +55,15 @@ def part_of(names: Iterable[str], modality: str) -> str | None:
     """
     known = {name.lower(): name for name in reversed(list(names))}
     return next((known[word] for word in (modality, *MODALITIES[modality].keys) if word in known), None)
+
+
+def named_part(name: str) -> Modality | None:
+    """Return the modality that only the name of a part tells, such as antibodies in an assay ADT.
+
+    None for a part whose features tell it by their own names, or that has another name.
+    """
+    hidden = [kind for kind in MODALITIES.values() if kind is not RNA and kind.named_alike is None]
+    return next((kind for kind in hidden if part_of([name], kind.name)), None)
 
 
 def select_modality(blocks: CellBlocks, name: str | None) -> tuple[CellBlocks, Modality]:

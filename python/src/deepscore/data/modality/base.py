@@ -15,7 +15,7 @@ __all__ = ["Modality"]
 
 @dataclass(frozen=True, eq=False)
 class Modality:
-    """All that the package knows of a kind of data; nothing else asks for the name of one.
+    """All that the package knows of a kind of data; only the verbs of chromatin ask for peaks by name.
 
     Parameters
     ----------
