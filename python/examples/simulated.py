@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-mudata.set_options(pull_on_update=False)
+if hasattr(mudata, "set_options"):  # before 0.4, which does this by itself
+    mudata.set_options(pull_on_update=False)
 
 TYPES = np.array(["B cell", "Monocyte", "NK cell", "T cell"])
 LENGTHS = {"chr1": 248_956_422, "chr2": 242_193_529, "chr7": 159_345_973, "chr11": 135_086_622, "chrX": 156_040_895}

@@ -7,6 +7,7 @@ import os
 os.environ.setdefault("GOMP_SPINCOUNT", "0")  # two threads that wait by sleeping: tests share the machine
 
 import anndata as ad
+import mudata
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -17,6 +18,8 @@ from deepscore.interfaces import r as rbridge
 from deepscore.model.model import Model
 from deepscore.training.reference import Reference, prepare
 
+if hasattr(mudata, "set_options"):  # before 0.4: else it warns
+    mudata.set_options(pull_on_update=False)
 settings.register_profile("suite", database=None, deadline=None, derandomize=True)
 settings.load_profile("suite")
 rbridge._torch_came_first = False  # else R would be warned of the torch that these tests have loaded

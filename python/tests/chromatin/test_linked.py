@@ -15,8 +15,6 @@ from deepscore.chromatin.linked import linked_genes
 from synthetic import blocks_of, gene_table, log_cp10k, multiome, names
 from workflows.test_train_bridge import code_of, in_a_file, in_another_order, in_mudata
 
-mudata.set_options(pull_on_update=False)  # else it warns
-
 
 @pytest.fixture
 def halves(rng):

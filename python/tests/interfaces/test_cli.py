@@ -126,8 +126,7 @@ def multiome(folder):
     rna = dataset(6, n_cells=200)
     atac = rna.copy()
     atac.var_names = peak_names(80)
-    with mudata.set_options(pull_on_update=False):
-        mudata.MuData({"rna": rna, "atac": atac}).write_h5mu("multiome.h5mu")
+    mudata.MuData({"rna": rna, "atac": atac}).write_h5mu("multiome.h5mu")
     atac.write_h5ad("atac.h5ad")
     rows = (re.split("[:-]", peak) for peak in peak_names(80))
     genes = [
@@ -302,12 +301,11 @@ def test_a_file_survives_a_failed_write(folder, monkeypatch):
 
 
 def test_a_modality_of_a_mudata_is_trained_on_and_annotated(folder):
-    with mudata.set_options(pull_on_update=False):
-        for name in ("ref", "query"):
-            data = ad.read_h5ad(f"{name}.h5ad")
-            other = data[:, :3].copy()
-            other.var_names = ["tag1", "tag2", "tag3"]
-            mudata.MuData({"rna": data, "other": other}).write_h5mu(f"{name}.h5mu")
+    for name in ("ref", "query"):
+        data = ad.read_h5ad(f"{name}.h5ad")
+        other = data[:, :3].copy()
+        other.var_names = ["tag1", "tag2", "tag3"]
+        mudata.MuData({"rna": data, "other": other}).write_h5mu(f"{name}.h5mu")
     assert run("train", "ref.h5mu", "--labels", "cell_type", "-o", "m") == 1  # which one?
     assert run("train", "ref.h5mu", "--labels", "cell_type", "--modality", "rna", "-o", "m") == 0
     assert deepscore.inspect_model("m")["features"] == deepscore.load("m").manifest["features"]

@@ -17,8 +17,6 @@ from deepscore.model.config import NetworkConfig
 from deepscore.training.config import TrainConfig
 from synthetic import dataset, digest, gene_table, log_cp10k, multiome, sites
 
-mudata.set_options(pull_on_update=False)  # else it warns
-
 QUICK = {"hidden_nodes": (16, 8), "epochs": 4, "batch_size": 32}
 
 

@@ -19,8 +19,6 @@ from deepscore.errors import ConfigError, DeepScoreError, EngineError
 from synthetic import dataset, digest, gene_table, multiome, sites
 from workflows.test_train_bridge import code_of
 
-mudata.set_options(pull_on_update=False)  # else it warns
-
 
 @pytest.fixture
 def atac():

@@ -21,7 +21,6 @@ from deepscore.interfaces.writers import write_h5ad
 from synthetic import dataset
 
 COLUMNS = ["deepscore", "deepscore_score", "deepscore_raw", "deepscore_reason"]
-mudata.set_options(pull_on_update=False)  # else it warns
 
 
 @pytest.fixture(scope="module")

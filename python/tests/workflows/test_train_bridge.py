@@ -14,8 +14,6 @@ from deepscore.training.reference import prepare
 from deepscore.workflows.train_bridge import FEW_CELLS, BridgeRequest, train_rna_model
 from synthetic import LABELS, annotate_blocks, blocks_of, gene_table, multiome, silent
 
-mudata.set_options(pull_on_update=False)  # else it warns
-
 
 @pytest.fixture(scope="module")
 def of_rna():

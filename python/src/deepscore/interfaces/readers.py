@@ -142,13 +142,18 @@ def _open_mudata(path: Path) -> Any:
     except ImportError as error:
         raise EngineError("missing_package", "MuData files need mudata: pip install mudata.") from error
     with without_pulling():
-        return mudata.read_h5mu(path, backed="r")
+        found = mudata.read_h5mu(path, backed="r")
+    if not found.mod:  # 0.4 opens an .h5ad by this name
+        raise ValueError("it holds no modality")
+    return found
 
 
 def without_pulling() -> AbstractContextManager[Any]:
-    """Let mudata behave as its later versions do; without it, this one warns."""
+    """Let mudata behave as it does by itself from 0.4 on; without it, 0.3 warns."""
     import mudata
 
+    if hasattr(mudata, "settings"):  # 0.4, where a caller may have asked for pulling
+        return mudata.settings.override(pull_on_update=False)
     return mudata.set_options(pull_on_update=False)
 
 
