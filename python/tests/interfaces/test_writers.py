@@ -155,8 +155,15 @@ def test_labels_that_cannot_be_columns_together_are_refused(labels, wrong):
     assert caught.value.code == "invalid_text"
 
 
-def test_a_slash_in_a_label_is_written():
+@pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
+def test_a_slash_in_a_label_is_written(query, trained, tmp_path, suffix):
     require_columns(["CD4+/CD25 T Reg", "CD4+/CD45RO+ Memory", "B", ".."])
+    path, _ = stored(suffix)(query, tmp_path)
+    found = trained.annotate(path, probabilities=True)
+    found.obsm["deepscore_probabilities"].columns = columns = ["T/CD4", "T/CD8", "B"]
+    with pytest.warns(FutureWarning, match="slashes"):  # anndata, of its next version
+        write_h5ad(found, str(path), str(tmp_path / "out.h5ad"))
+    assert list(ad.read_h5ad(tmp_path / "out.h5ad").obsm["deepscore_probabilities"]) == columns
 
 
 def test_a_failure_while_writing_leaves_the_old_output(query, trained, tmp_path, monkeypatch):

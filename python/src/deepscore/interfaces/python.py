@@ -410,7 +410,8 @@ class DeepScore:
             Which modality of a MuData, or of a matrix that holds genes and peaks.
         probabilities
             Whether to add the table of all probabilities. Its columns are named by the labels: anndata writes no table
-            with labels such as "." or "T" beside "T/CD4", where a name is a path (in .zarr none with a slash).
+            with labels such as "." or "T" beside "T/CD4", where a name is a path (in .zarr none with a slash; from
+            0.13 on, none in .h5ad unless ``anndata.settings.disallow_forward_slash_in_h5ad`` is false).
         min_overlap
             Least share of the model's features that the query must have. A missing feature counts as its mean in the
             reference.
