@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepscore.chromatin.genes import TABLE_COLUMNS, gene_types, read_annotation
+from deepscore.chromatin.intervals import chromosome_keys
 from deepscore.errors import DeepScoreError, InputError
 
 DATA = Path(os.environ.get("DEEPSCORE_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
@@ -315,6 +316,14 @@ def test_a_damaged_file_is_refused(tmp_path):
 def test_a_strand_that_pandas_says_is_missing_is_none():
     found = read_annotation(table(("1", 0, 9, "A", None), ("1", 20, 29, "B", "+")).convert_dtypes())
     assert found["strand"].tolist() == [".", "+"]
+
+
+@pytest.mark.parametrize("missing", [None, np.nan])
+def test_a_gene_whose_chromosome_is_missing_is_on_no_other(missing):
+    found = read_annotation(table(("1", 0, 9, "A", "+"), (missing, 0, 9, "B", "+"), ("X", 0, 9, "C", "+")))
+    assert found["gene"].tolist() == ["A", "B", "C"]
+    assert found["chrom"].notna().all()
+    assert chromosome_keys(found["chrom"]).is_unique
 
 
 @pytest.mark.parametrize("given", [["a.gtf"], 5])

@@ -258,7 +258,8 @@ def _of_biotypes(loci: pd.DataFrame, biotypes: list[str], source: str) -> pd.Dat
 
 def _checked(loci: pd.DataFrame, source: str) -> pd.DataFrame:
     """Return positions as whole numbers and strands in one spelling; refuse what is neither."""
-    strand = loci["strand"].astype(str).str.strip().map(STRANDS)
+    chrom, strand = (loci[column].astype(object).map(str) for column in ("chrom", "strand"))  # astype(str) may keep NaN
+    strand = strand.str.strip().map(STRANDS)
     start, end = (pd.to_numeric(loci[column], errors="coerce") for column in ("start", "end"))
     wrong = ~((start >= 0) & (start < end) & (start % 1 == 0) & (end % 1 == 0)) | strand.isna()
     if wrong.any():
@@ -269,7 +270,7 @@ def _checked(loci: pd.DataFrame, source: str) -> pd.DataFrame:
             f"whole numbers with start < end and a strand + - or . in {EXPECTED}.",
         )
     positions = {"start": start.astype(np.int64), "end": end.astype(np.int64)}
-    return loci.assign(chrom=loci["chrom"].astype(str), strand=strand, **positions)
+    return loci.assign(chrom=chrom, strand=strand, **positions)
 
 
 def _one_per_name(loci: pd.DataFrame) -> pd.DataFrame:
