@@ -131,9 +131,8 @@ class CellBlocks:
             data[used:after], indices[used:after] = block.data[: block.nnz], block.indices[: block.nnz]
             indptr[start + 1 : start + block.shape[0] + 1] = used + block.indptr[1:]
             used = after
-        data.resize(used, refcheck=False)
-        indices.resize(used, refcheck=False)
-        return sp.csr_matrix((data, indices, indptr), shape=(self.n_cells, self.n_features))
+        # Views: numpy 2.5 copies to shrink an array. SciPy itself copies where more than half would be left over.
+        return sp.csr_matrix((data[:used], indices[:used], indptr), shape=(self.n_cells, self.n_features))
 
     def in_order_of(self, cell_names: Names, what: str) -> CellBlocks:
         """Return the data set with its cells in the order of another one of the same cells.
