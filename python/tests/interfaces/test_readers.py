@@ -285,8 +285,7 @@ def test_a_modality_is_found_by_its_key_or_its_kind(query, asked, n_features, ki
 def test_the_key_of_antibodies_tells_what_they_are_and_that_of_peaks_leaves_it_to_their_names(query):
     antibodies = query[:, :5].copy()
     antibodies.var_names = ["CD3", "CD4", "CD8a", "CD19", "CD56"]
-    with mudata.set_options(pull_on_update=False):
-        data = mudata.MuData({"rna": query, "prot": antibodies})
+    data = mudata.MuData({"rna": query, "prot": antibodies})
     assert open_source(data, modality="prot").modality == "protein"
 
 
