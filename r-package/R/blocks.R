@@ -8,8 +8,8 @@ as_blocks <- function(x, layer = NULL, modality = NULL) {
   UseMethod("as_blocks")
 }
 
-# Queries, whose assays are of the modality that is given, else of that of the reference (its blocks,
-# or what set_reference() made of it).
+# Queries, whose assays are of the given modality, else of that of the reference: blocks, or what
+# set_reference() made of them.
 queries_of <- function(reference, queries, layer, modality, verb) {
   seurat <- vapply(queries, inherits, logical(1), "Seurat")
   if (is.null(modality) && any(seurat)) {
