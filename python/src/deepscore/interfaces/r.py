@@ -82,8 +82,8 @@ def answering(function: Callable[..., Any]) -> Callable[..., Answer]:
         finally:
             logger.removeHandler(handler)
             logger.setLevel(level)
-        told = [{"level": "warning", "text": str(w.message)} for w in caught if w.category is UserWarning]
-        return result | {"notes": handler.notes + told}
+        warned = [{"level": "warning", "text": str(w.message)} for w in caught if w.category is UserWarning]
+        return result | {"notes": handler.notes + warned}
 
     return answer
 
@@ -207,12 +207,12 @@ def choose_assay(names: Sequence[str], features: Sequence[str], modality: Any) -
     if not isinstance(modality, str) or modality not in MODALITIES:
         return names[0]
     named = [kind for kind in MODALITIES if part_of(names[:1], kind)]
-    alike = [
+    such = [
         kind.name
         for kind in MODALITIES.values()
-        if kind.named_alike is not None and 2 * sum(map(kind.named_alike, features)) > len(features)
+        if kind.is_name is not None and 2 * sum(map(kind.is_name, features)) > len(features)
     ]
-    default = (*named, *alike, RNA.name)[0]
+    default = (*named, *such, RNA.name)[0]
     return names[0] if default == modality else part_of(names, modality) or names[0]
 
 

@@ -138,7 +138,7 @@ def _initial(nodes_in: int, nodes_out: int) -> Tensor:
 class Network(nn.Module):
     """Dense layers: linear, batch normalisation, activation, dropout; then one linear layer to the labels.
 
-    The input is divided by each feature's scale already and stays sparse; its centre is subtracted after the first
+    The input is divided by each feature's deviation already and stays sparse; its centre is subtracted after the first
     product, so that centring costs one small product per batch of the reference.
 
     Parameters
@@ -176,9 +176,9 @@ class Network(nn.Module):
         Parameters
         ----------
         batch, transposed
-            The cells (features divided by their scale) and the same matrix transposed, for the gradient.
+            The cells (features divided by their deviation) and the same matrix transposed, for the gradient.
         centres
-            Groups x features: what is subtracted, in units of the scale.
+            Groups x features: what is subtracted, in units of the deviation.
         groups
             Row of `centres` for each cell.
         """

@@ -38,11 +38,13 @@ def chance_known(sample: Sample, space: Space, probabilities: Doubles, settings:
 
     Returns
     -------
-    One value per cell; 1 for queries of fewer than 100 cells or features, which show too little structure of their own.
+    One value per cell, ``logistic((base + slope m + small / cells - s) / width) / certain``, 1 at most: ``s`` is the
+    unexplained share of the cell's clusters in the mean, ``m`` that of the query's median cell. 1 for queries of fewer
+    than 100 cells or features, which show too little structure of their own.
     """
     numbers, groups, present = settings.novelty, sample.batches, sample.present
-    reference = sample.model.profiles
-    assert reference is not None
+    profiles = sample.model.profiles
+    assert profiles is not None
     if min(len(groups), present.sum()) < numbers.least:
         logger.info(
             "Unknown types are not looked for: that takes %d cells and %d of the model's %s",
@@ -52,17 +54,15 @@ def chance_known(sample: Sample, space: Space, probabilities: Doubles, settings:
         )
         return np.ones(len(groups))
     offset = space.axes.offset
-    labels, profiles = _as_the_query(sample, probabilities, reference)
+    labels, means = _as_the_query(sample, probabilities, profiles)
     depth = np.bincount(groups, minlength=len(offset)) @ offset
-    within = np.linalg.qr(np.column_stack([reference.within, depth]) * present[:, None])[0]
+    within = np.linalg.qr(np.column_stack([profiles.within, depth]) * present[:, None])[0]
     shares = []
     for size in numbers.cells_per_cluster:
         for seed in numbers.starts:
             k = int(np.clip(len(groups) // size, numbers.fewest_clusters, numbers.most_clusters))
             clusters = clusters_of(space.scores, k, seed)
-            unexplained = _unexplained(
-                space.z, offset, groups, clusters, probabilities, labels, profiles, within, numbers
-            )
+            unexplained = _unexplained(space.z, offset, groups, clusters, probabilities, labels, means, within, numbers)
             shares.append(unexplained[clusters])
     share = np.mean(shares, axis=0)
     middle = numbers.base + numbers.slope * float(np.median(share)) + numbers.small / len(groups)
@@ -70,20 +70,20 @@ def chance_known(sample: Sample, space: Space, probabilities: Doubles, settings:
     return chance
 
 
-def _as_the_query(sample: Sample, probabilities: Doubles, reference: Profiles) -> tuple[Doubles, Doubles]:
+def _as_the_query(sample: Sample, probabilities: Doubles, profiles: Profiles) -> tuple[Doubles, Doubles]:
     """Standardise label means and profiles as if the reference had the composition of each batch of the query."""
     groups, present = sample.batches, sample.present
-    average, variance = reference.label_means(), reference.variance.astype(np.float64)
-    labels, profiles = np.zeros_like(average), np.zeros(reference.mean.shape)
+    average, variance = profiles.label_means(), profiles.variance.astype(np.float64)
+    labels, means = np.zeros_like(average), np.zeros(profiles.mean.shape)
     for group, share in enumerate(np.bincount(groups) / len(groups)):
         if not share:  # a batch that the sample has no cell of
             continue
         mixture = probabilities[groups == group].mean(axis=0)
         centre = mixture @ average
-        scale = present / np.sqrt(mixture @ (variance + (average - centre) ** 2) + LEAST_DEVIATION**2)
-        labels += share * (average - centre) * scale
-        profiles += share * (reference.mean - centre) * scale
-    return labels, profiles
+        per_deviation = present / np.sqrt(mixture @ (variance + (average - centre) ** 2) + LEAST_DEVIATION**2)
+        labels += share * (average - centre) * per_deviation
+        means += share * (profiles.mean - centre) * per_deviation
+    return labels, means
 
 
 def _unexplained(

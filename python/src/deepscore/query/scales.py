@@ -54,7 +54,9 @@ def own_scale(sample: Sample, cells: Codes | slice = slice(None)) -> Scale:
 def shifted_scale(sample: Sample, rank_calls: Codes, cells: Codes, settings: Settings = SETTINGS) -> Scale:
     """Return the reference's scale, moved by what tells each batch from a reference of the same composition.
 
-    The composition is counted from labels by ranks: labels that depended on the shift would make it what they need.
+    With ``n`` cells in the batch, ``shift = mean - composition @ label means`` of the reference, and the centre is the
+    reference's plus ``n / (n + unshifted) shift``. The composition is counted from rank calls: labels that depended on
+    the shift would make it what they need.
 
     Parameters
     ----------

@@ -149,7 +149,7 @@ class Course:
     def model(self, module: Network) -> Model:
         """Freeze the network as it is, not calibrated."""
         network = asdict(self.network)
-        for name in ("common_features", "n_labels", "seed"):  # told elsewhere in the file
+        for name in ("common_features", "n_labels", "seed"):  # which stand elsewhere in the file
             del network[name]
         module.eval()
         return Model(

@@ -153,7 +153,7 @@ def _learner(
 
 
 def _stream(aligned: AlignedQuery, paired: PairedPeaks | None, learn: Callable[[], View], answers: Answers) -> None:
-    """Read, normalise and call the cells block by block; the look at the whole happens while the first are read."""
+    """Read, normalise and call the cells block by block; the view is learnt while the first are read."""
     with (
         one_blas_thread(),
         ThreadPoolExecutor(1) as pool,

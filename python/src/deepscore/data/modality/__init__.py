@@ -62,7 +62,7 @@ def named_part(name: str) -> Modality | None:
 
     None for a part whose features tell it by their own names, or that has another name.
     """
-    hidden = [kind for kind in MODALITIES.values() if kind is not RNA and kind.named_alike is None]
+    hidden = [kind for kind in MODALITIES.values() if kind is not RNA and kind.is_name is None]
     return next((kind for kind in hidden if part_of([name], kind.name)), None)
 
 
@@ -123,13 +123,13 @@ def _by_type(blocks: CellBlocks) -> Names | None:
 
 def _by_name(blocks: CellBlocks, name: str | None) -> Names:
     """Return the modality of each feature by its name; what names cannot tell is what was asked for, or genes."""
-    untold = RNA.name if name is None or MODALITIES[name].named_alike else name
-    kinds = np.full(blocks.n_features, untold, dtype=object)
+    default = RNA.name if name is None or MODALITIES[name].is_name else name
+    kinds = np.full(blocks.n_features, default, dtype=object)
     for kind in MODALITIES.values():
-        if kind.named_alike is not None:
-            alike = np.fromiter(map(kind.named_alike, blocks.feature_names), np.bool_, blocks.n_features)
-            if 0.05 < alike.mean() < 0.95:
-                kinds[alike] = kind.name
-            elif alike.mean() >= 0.95:  # a few names that look otherwise are chance: there are genes like TRNA-1-2
+        if kind.is_name is not None:
+            such = np.fromiter(map(kind.is_name, blocks.feature_names), np.bool_, blocks.n_features)
+            if 0.05 < such.mean() < 0.95:
+                kinds[such] = kind.name
+            elif such.mean() >= 0.95:  # a few names that look otherwise are chance: there are genes like TRNA-1-2
                 kinds[:] = kind.name
     return kinds

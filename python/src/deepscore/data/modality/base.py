@@ -23,8 +23,8 @@ class Modality:
         What users and model files call it.
     features
         What its features are called, for messages.
-    named_alike
-        Tells whether a feature's name looks like one of this kind; None where names cannot tell.
+    is_name
+        Tells whether a name is that of such a feature; None where names cannot tell.
     feature_types
         What 10x Genomics calls such features in ``feature_types``.
     keys
@@ -52,7 +52,7 @@ class Modality:
 
     name: str
     features: str
-    named_alike: Callable[[str], bool] | None
+    is_name: Callable[[str], bool] | None
     feature_types: tuple[str, ...]
     keys: tuple[str, ...]
     n_features: int

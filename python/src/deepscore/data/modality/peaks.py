@@ -75,7 +75,7 @@ class TfIdf(Normalization):
 PEAKS = Modality(
     name="peaks",
     features="peaks",
-    named_alike=is_peak,
+    is_name=is_peak,
     feature_types=("Peaks",),
     keys=("atac", "chromatin"),
     n_features=10_000,  # a cell has few of very many peaks, and needs them all

@@ -53,7 +53,7 @@ class CentredLogRatio(Normalization):
 PROTEIN = Modality(
     name="protein",
     features="antibodies",
-    named_alike=None,
+    is_name=None,
     feature_types=("Antibody Capture",),
     keys=("prot", "adt", "cite", "antibodies"),
     n_features=300,  # no panel in use is much larger
