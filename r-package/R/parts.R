@@ -37,7 +37,10 @@ part_blocks <- function(x, name, layer = NULL) {
 }
 
 # Does a data set, or a part of one, hold peaks?
-holds_peaks <- function(x) nrow(x) > 0 && mean(is_peak(some_names(x))) > 0.5
+holds_peaks <- function(x) {
+  some <- some_names(x)
+  length(some) > 0 && mean(is_peak(some)) > 0.5
+}
 
 # A thousand names of features, which tell what they are.
 some_names <- function(x) {
