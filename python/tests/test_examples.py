@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,17 +19,31 @@ def test_every_example_is_run():
     assert {path.stem.removeprefix("chromatin_") for path in EXAMPLES.glob("chromatin_*.py")} == set(LEAST)
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Run all examples, as many at once as there are processors; each imports everything anew."""
+    threads = {
+        "OMP_NUM_THREADS": "1",
+        "TMPDIR": str(tmp_path_factory.mktemp("examples")),
+    }  # its files go with the tests'
+
+    def run(name):
+        return subprocess.run(
+            [sys.executable, EXAMPLES / f"chromatin_{name}.py"],
+            env=os.environ | threads,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(LEAST, pool.map(run, LEAST), strict=True))
+
+
 @pytest.mark.parametrize("name", LEAST)
-def test_the_example_calls_most_cells_rightly(name, tmp_path):
-    threads = {"OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}  # its files go with those of the test
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / f"chromatin_{name}.py"],
-        env=os.environ | threads,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def test_the_example_calls_most_cells_rightly(name, runs):
+    done = runs[name]
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
     last = re.fullmatch(r".*Right calls: ([\d.]+)% of 300 cells", done.stdout.splitlines()[-1])
