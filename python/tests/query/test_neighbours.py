@@ -208,6 +208,12 @@ def test_chromatin_without_three_components_has_neighbours_all_the_same(rng, fea
         assert np.isfinite(found.average(rng.random((60, 2)))).all()
 
 
+def test_chromatin_with_three_components_has_one_without_the_first_and_the_noise(rng):
+    x = sp.csr_matrix(rng.poisson(1.0, (60, 20)), dtype=np.float32)
+    three = Space.of(x, one_batch(60), 1, whole=True, latent=True, settings=replace(SETTINGS, lsi_components=3))
+    assert three.scores.shape == (60, 1)
+
+
 def test_numbers_may_be_others(rng):
     x = sp.csr_matrix(log_cp10k(study(2, [40, 40])[0]), dtype=np.float32)
     some = replace(SETTINGS, neighbours=5, cells_per_neighbour=4, fewest_neighbours=1, cells_per_cluster=40)
