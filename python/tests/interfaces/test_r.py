@@ -126,6 +126,13 @@ def test_an_assay_of_antibodies_tells_what_its_features_are(assay, kind):
     assert select_modality(data, None)[1].name == kind
 
 
+def test_queries_have_the_modality_of_their_reference(reference):
+    data = handle(reference)
+    assert value(rbridge.modality_of(data)) == "rna"
+    prepared = value(rbridge.set_reference(CONFIG, data, labels(reference), None, {}))
+    assert value(rbridge.modality_of(prepared)) == "rna"
+
+
 def test_values_with_the_names_of_their_cells_are_put_in_order(reference):
     data, given = handle(reference), labels(reference)
     turned = {"values": given[::-1], "names": list(reference.obs_names[::-1])}

@@ -109,16 +109,14 @@ def score_counts(scores: Sequence[float], reasons: Sequence[str]) -> pd.DataFram
     given = np.asarray(scores, np.float64)
     outcomes = np.array([reason or "called" for reason in reasons], dtype=object)[~np.isnan(given)]
     bins = np.minimum((given[~np.isnan(given)] * N_BINS + 1e-9).astype(int), N_BINS - 1)
-    columns: dict[str, list[Any]] = {"outcome": [], "colour": [], "lower": [], "width": [], "cells": []}
-    for outcome, colour in OUTCOMES.items():
-        cells = np.bincount(bins[outcomes == outcome], minlength=N_BINS)
-        if cells.any():
-            columns["outcome"] += [outcome] * N_BINS
-            columns["colour"] += [colour] * N_BINS
-            columns["lower"] += [i / N_BINS for i in range(N_BINS)]
-            columns["width"] += [1 / N_BINS] * N_BINS
-            columns["cells"] += cells.tolist()
-    return pd.DataFrame(columns)
+    counts = {outcome: np.bincount(bins[outcomes == outcome], minlength=N_BINS) for outcome in OUTCOMES}
+    rows = [
+        (outcome, OUTCOMES[outcome], i / N_BINS, 1 / N_BINS, n)
+        for outcome, cells in counts.items()
+        if cells.any()
+        for i, n in enumerate(cells.tolist())
+    ]
+    return pd.DataFrame(rows, columns=["outcome", "colour", "lower", "width", "cells"])
 
 
 def score_distribution(
@@ -186,14 +184,14 @@ def call_shares(calls: Sequence[str], groups: Sequence[Any]) -> pd.DataFrame:
     )
 
 
-def composition(adata: Any, groupby: str, *, ax: Axes | None = None, show: bool = False) -> Axes:
+def composition(adata: Any, groups: str, *, ax: Axes | None = None, show: bool = False) -> Axes:
     """Draw which share of each cluster or sample has which call.
 
     Parameters
     ----------
     adata
         An annotated query: its ``obs`` has the columns that ``annotate`` adds.
-    groupby
+    groups
         Column of ``obs`` with the clusters or samples.
     ax, show
         As for :func:`score_distribution`.
@@ -209,11 +207,11 @@ def composition(adata: Any, groupby: str, *, ax: Axes | None = None, show: bool 
     deepscore.errors.EngineError
         ``missing_package`` without matplotlib.
     """
-    table = call_shares(*_columns(adata, "deepscore", groupby))
+    table = call_shares(*_columns(adata, "deepscore", groups))
     with _axes(ax, show) as axes:
         drawn = table.assign(x=table["group"], kind=table["call"], cells=table["share"])
         _stack(axes, drawn, 0.8, align="center")
-        axes.set(xlabel=groupby, ylabel="share of cells", ylim=(0, 1))
+        axes.set(xlabel=groups, ylabel="share of cells", ylim=(0, 1))
     return axes
 
 
