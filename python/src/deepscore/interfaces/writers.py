@@ -22,7 +22,8 @@ from ..errors import InputError
 from ..output.columns import OPTIONAL, columns_of
 from ..query.annotation import Annotation
 from ..support.files import replacing
-from .readers import Source, without_pulling
+from .readers import Source
+from .stores import without_pulling
 
 __all__ = ["add_annotation", "add_embedding", "as_anndata", "require_columns", "write_h5ad"]
 
