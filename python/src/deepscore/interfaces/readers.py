@@ -21,7 +21,7 @@ from ..data.labels import as_texts, positions_of
 from ..data.modality import MODALITIES, PEAKS, RNA, named_part, part_of, select_modality
 from ..errors import DeepScoreError, InputError
 from ..support.checks import optional_name
-from .stores import open_path
+from .stores import open_path, require_whole
 
 __all__ = ["Source", "labels_of", "open_halves", "open_source", "values_of"]
 
@@ -159,14 +159,16 @@ def _names(index: pd.Index[Any]) -> Names:
 def _reader(matrix: Any, name: str) -> tuple[Callable[[int, int], sp.csr_matrix], int]:
     """Return a function that reads rows as CSR, and how many rows to read at once."""
     n_cells = matrix.shape[0]
+    if hasattr(matrix, "group") or hasattr(matrix, "nchunks_initialized"):  # on disk
+        require_whole(getattr(matrix, "group", matrix), name)
     if getattr(matrix, "format", None) == "csc":  # columns first: rows cannot be sliced, so it is turned once
         matrix = matrix if sp.issparse(matrix) else matrix.to_memory()
         matrix.check_format()
         matrix = matrix.tocsr()
     if sp.issparse(matrix):
-        n_values = matrix.nnz
-        if (np.diff(matrix.indptr) < 0).any():  # slices of it would read other memory
-            raise ValueError("the pointers to its rows do not ascend")
+        indptr, n_values = matrix.indptr, min(len(matrix.data), len(matrix.indices))
+        if indptr[0] != 0 or indptr[-1] > n_values or (np.diff(indptr) < 0).any():  # slices would read other memory
+            raise ValueError("the pointers to its rows (indptr) do not ascend from 0 to the number of its values")
         if matrix.indices.dtype != matrix.indptr.dtype:  # else every slice would convert all indices
             matrix = sp.csr_matrix((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape)
     elif getattr(matrix, "format", None) == "csr":  # on disk
