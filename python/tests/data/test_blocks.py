@@ -37,13 +37,13 @@ def test_select_keeps_the_named_columns_in_the_given_order(matrix):
     assert part.n_cells == 150
 
 
-def test_a_sample_of_few_cells_is_all_of_them(matrix):
-    np.testing.assert_array_equal(blocks_of(matrix).sample(150).toarray(), matrix)
+def test_an_excerpt_of_few_cells_is_all_of_them(matrix):
+    np.testing.assert_array_equal(blocks_of(matrix).excerpt(150).toarray(), matrix)
 
 
-def test_a_sample_comes_from_start_middle_and_end(matrix):
+def test_an_excerpt_comes_from_start_middle_and_end(matrix):
     rows = np.r_[0:10, 70:80, 140:150]
-    np.testing.assert_array_equal(blocks_of(matrix).sample(30).toarray(), matrix[rows])
+    np.testing.assert_array_equal(blocks_of(matrix).excerpt(30).toarray(), matrix[rows])
 
 
 @pytest.mark.parametrize("rows", [1, 7, 64, 1000])

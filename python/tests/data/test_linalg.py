@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from sklearn.metrics import adjusted_rand_score
 
 from deepscore.data import linalg as structure
-from deepscore.data.linalg import clusters_of, components, group_moments, nearest, own_standardised, shared_neighbours
+from deepscore.data.linalg import clusters_of, components, moments_by_code, nearest, own_standardised, shared_neighbours
 
 
 def sparse(rng, n, m, share=0.3):
@@ -15,7 +15,7 @@ def sparse(rng, n, m, share=0.3):
 
 @pytest.fixture
 def planted(rng):
-    """Return cells in four groups that differ in many features, in two batches, and the group of each."""
+    """Return cells in four clusters that differ in many features, in two batches, and the cluster of each."""
     truth, groups = rng.integers(0, 4, 400), rng.integers(0, 2, 400)
     means = rng.gamma(1, 2, (4, 60))
     x = rng.poisson(means[truth] * np.where(groups, 1.5, 1)[:, None]).astype(float)
@@ -25,11 +25,11 @@ def planted(rng):
 # ------------------------------------------------------------------------------------------------- moments
 
 
-@pytest.mark.parametrize("n_groups", [None, 3, 5])
-def test_moments_are_those_of_numpy(rng, n_groups):
+@pytest.mark.parametrize("n_codes", [None, 3, 5])
+def test_moments_are_those_of_numpy(rng, n_codes):
     x, groups = sparse(rng, 50, 7), rng.permutation(np.repeat([0, 1, 2], [30, 19, 1]))
-    mean, variance = group_moments(x, groups, n_groups)
-    assert mean.shape == (n_groups or 3, 7)
+    mean, variance = moments_by_code(x, groups, n_codes)
+    assert mean.shape == (n_codes or 3, 7)
     for group in range(3):
         cells = x.toarray()[groups == group]
         np.testing.assert_allclose(mean[group], cells.mean(axis=0))
@@ -39,7 +39,7 @@ def test_moments_are_those_of_numpy(rng, n_groups):
 @pytest.mark.parametrize(("groups", "empty"), [([0, 2], 1), ([1, 2], 0), ([0, 1], 2)])
 def test_an_empty_group_has_the_moments_of_all_cells(rng, groups, empty):
     x, groups = sparse(rng, 40, 7), rng.choice(groups, 40)
-    mean, variance = group_moments(x, groups, 3)
+    mean, variance = moments_by_code(x, groups, 3)
     np.testing.assert_allclose(mean[empty], x.toarray().mean(axis=0))
     np.testing.assert_allclose(variance[empty], x.toarray().var(axis=0))
 
@@ -62,45 +62,45 @@ def test_components_are_those_of_numpy(planted, batches):
     for group in range(batches):
         dense[groups == group] -= dense[groups == group].mean(axis=0)
     u, s, vt = np.linalg.svd(dense, full_matrices=False)
-    scores, loadings = components(sp.csr_array(z), groups)
-    assert (scores.shape, loadings.shape) == ((400, 20), (60, 20))
-    np.testing.assert_allclose(np.linalg.norm(scores, axis=0), s[:20], rtol=0.02)
-    np.testing.assert_allclose(loadings.T @ loadings, np.eye(20), atol=1e-9)
-    np.testing.assert_allclose(scores, dense @ loadings, atol=1e-9)
+    coordinates, basis = components(sp.csr_array(z), groups)
+    assert (coordinates.shape, basis.shape) == ((400, 20), (60, 20))
+    np.testing.assert_allclose(np.linalg.norm(coordinates, axis=0), s[:20], rtol=0.02)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(20), atol=1e-9)
+    np.testing.assert_allclose(coordinates, dense @ basis, atol=1e-9)
     for i in range(3):  # the planted ones, which are far from the rest; signs are free
-        assert abs(loadings[:, i] @ vt[i]) > 0.9999
-        np.testing.assert_allclose(abs(scores[:, i]), abs(u[:, i] * s[i]), atol=0.01 * s[i])
+        assert abs(basis[:, i] @ vt[i]) > 0.9999
+        np.testing.assert_allclose(abs(coordinates[:, i]), abs(u[:, i] * s[i]), atol=0.01 * s[i])
     again = components(sp.csr_array(z), groups)
-    np.testing.assert_array_equal(again[0], scores)
+    np.testing.assert_array_equal(again[0], coordinates)
 
 
 @pytest.mark.parametrize(("n", "m", "count"), [(50, 7, 7), (23, 60, 4), (4, 60, 0), (1, 1, 0), (30, 1, 1)])
 def test_few_cells_or_features_have_few_components(rng, n, m, count):
-    scores, loadings = components(sp.csr_array(sparse(rng, n, m)), np.zeros(n, np.intp))
-    assert (scores.shape, loadings.shape) == ((n, count), (m, count))
-    assert np.isfinite(scores).all()
+    coordinates, basis = components(sp.csr_array(sparse(rng, n, m)), np.zeros(n, np.intp))
+    assert (coordinates.shape, basis.shape) == ((n, count), (m, count))
+    assert np.isfinite(coordinates).all()
 
 
 # ------------------------------------------------------------------------------------------------ clusters
 
 
-def test_clusters_separate_planted_groups(planted):
+def test_clusters_separate_planted_clusters(planted):
     z, groups, truth = planted
-    scores = components(sp.csr_array(z), groups)[0]
-    best = max(adjusted_rand_score(truth, clusters_of(scores, 4, seed)) for seed in range(3))
+    coordinates = components(sp.csr_array(z), groups)[0]
+    best = max(adjusted_rand_score(truth, clusters_of(coordinates, 4, seed)) for seed in range(3))
     assert best > 0.98
-    many = clusters_of(scores, 20, 0)
+    many = clusters_of(coordinates, 20, 0)
     pure = sum(np.bincount(truth[many == cluster]).max() for cluster in range(many.max() + 1))
     assert pure > 0.98 * len(truth)
 
 
 @pytest.mark.parametrize("k", [0, 1, 2, 5, 40])
 def test_every_cluster_has_cells(rng, k):
-    scores = rng.normal(0, 1, (40, 3))
-    codes = clusters_of(scores, k, 0)
+    coordinates = rng.normal(0, 1, (40, 3))
+    codes = clusters_of(coordinates, k, 0)
     assert 1 <= codes.max() + 1 <= max(k, 1)
     assert np.bincount(codes).min() > 0
-    np.testing.assert_array_equal(codes, clusters_of(scores, k, 0))
+    np.testing.assert_array_equal(codes, clusters_of(coordinates, k, 0))
 
 
 def test_length_does_not_matter_and_equal_cells_are_one_cluster(rng):

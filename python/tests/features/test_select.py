@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from deepscore.data.modality import MODALITIES, RNA
 from deepscore.errors import ConfigError
-from deepscore.features.markers import marker_scores
+from deepscore.features.markers import marker_statistics
 from deepscore.features.select import common_features
 from deepscore.features.variable import variability
 from synthetic import blocks_of, counts, names, peak_names
@@ -49,7 +49,7 @@ class Task:
 
     def markers(self, test="t-test"):
         """Return the features that are higher in each label, the best first."""
-        scores, _ = marker_scores(self.sets[0], self.labels, self.kind, test)
+        scores, _ = marker_statistics(self.sets[0], self.labels, self.kind, test)
         return [
             [name for score, name in sorted(zip(-row, self.sets[0].feature_names, strict=True)) if score < 0]
             for row in scores

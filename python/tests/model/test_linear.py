@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
-from deepscore.data.standardise import GroupSums, Scale, scaled
+from deepscore.data.standardise import Scale, SumsByCode, scaled
 from deepscore.model import linear
 from deepscore.model.linear import fit_linear
 from synthetic import counts, log_cp10k
@@ -25,8 +25,8 @@ def matrix(rng, codes):
 
 
 def standardised(matrix, scale):
-    groups = 0 if scale.groups is None else scale.groups
-    return (matrix.toarray().astype(float) - scale.centre[groups]) / scale.deviation[groups]
+    batches = 0 if scale.batches is None else scale.batches
+    return (matrix.toarray().astype(float) - scale.centre[batches]) / scale.deviation[batches]
 
 
 def expected_fit(z, codes):
@@ -44,24 +44,24 @@ def same_as_oracle(matrix, codes, scale, rng):
 
 
 def test_it_is_the_balanced_logistic_regression_of_scikit_learn(matrix, codes, rng):
-    same_as_oracle(matrix, codes, GroupSums(1, N_FEATURES).add(matrix, 0 * codes).pooled(), rng)
+    same_as_oracle(matrix, codes, SumsByCode(1, N_FEATURES).add(matrix, 0 * codes).pooled(), rng)
 
 
 def test_each_batch_has_its_own_offset_and_deviation(matrix, codes, rng):
-    groups = rng.integers(0, 3, N_CELLS)
-    shifted = (matrix.toarray() * rng.uniform(0.3, 3, (3, N_FEATURES))[groups]).astype(np.float32)
+    batches = rng.integers(0, 3, N_CELLS)
+    shifted = (matrix.toarray() * rng.uniform(0.3, 3, (3, N_FEATURES))[batches]).astype(np.float32)
     matrix = sp.csr_matrix(shifted)
-    sums = GroupSums(3, N_FEATURES).add(matrix, groups)
-    scale = sums.by_group(groups, sums.pooled())
+    sums = SumsByCode(3, N_FEATURES).add(matrix, batches)
+    scale = sums.by_batch(batches, sums.pooled())
     assert np.ptp(scale.centre, axis=0).max() > 2
     same_as_oracle(matrix, codes, scale, rng)
 
 
 def test_of_many_cells_the_same_number_of_each_large_label_is_taken(matrix, codes, rng, monkeypatch):
     monkeypatch.setattr(linear, "MOST_CELLS", 95)
-    groups = rng.integers(0, 2, N_CELLS)
-    sums = GroupSums(2, N_FEATURES).add(matrix, groups)
-    scale = sums.by_group(groups, sums.pooled())
+    batches = rng.integers(0, 2, N_CELLS)
+    sums = SumsByCode(2, N_FEATURES).add(matrix, batches)
+    scale = sums.by_batch(batches, sums.pooled())
     chosen = linear.evenly(codes, 95, np.random.default_rng(5))
     assert np.bincount(codes[chosen]).tolist() == [40, 40, 15]
     found = fit_linear(matrix, codes, 3, scale, np.random.default_rng(5))
@@ -81,7 +81,7 @@ def test_no_more_cells_are_used_than_change_anything(rng, monkeypatch):
 
 
 def test_a_label_without_cells_gets_no_weight_of_its_own(matrix, codes, rng):
-    scale = GroupSums(1, N_FEATURES).add(matrix, 0 * codes).pooled()
+    scale = SumsByCode(1, N_FEATURES).add(matrix, 0 * codes).pooled()
     some = np.flatnonzero(codes != 1)
     weight, bias = fit_linear(matrix[some], codes[some], 4, scale, rng)
     logits = standardised(matrix[some], scale) @ weight + bias
@@ -98,6 +98,6 @@ def test_very_few_cells_and_one_feature(n, rng):
 
 
 def test_the_same_cells_give_the_same_weights(matrix, codes):
-    scale = GroupSums(1, N_FEATURES).add(matrix, 0 * codes).pooled()
+    scale = SumsByCode(1, N_FEATURES).add(matrix, 0 * codes).pooled()
     one, other = (fit_linear(matrix, codes, 3, scale, np.random.default_rng(seed)) for seed in (1, 2))
     np.testing.assert_array_equal(one[0], other[0])  # few cells: nothing is drawn

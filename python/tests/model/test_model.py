@@ -57,12 +57,12 @@ def test_any_number_of_layers(cells, hidden):
 
 @pytest.mark.parametrize("hidden", [(), (5,), (9, 8)])
 def test_the_linear_path_is_added(cells, rng, hidden):
-    model, groups = full_model(hidden=hidden), rng.integers(0, 2, 25)
+    model, batches = full_model(hidden=hidden), rng.integers(0, 2, 25)
     scale = Scale(
-        rng.uniform(0, 2, (2, 30)).astype(np.float32), rng.uniform(0.5, 2, (2, 30)).astype(np.float32), groups
+        rng.uniform(0, 2, (2, 30)).astype(np.float32), rng.uniform(0.5, 2, (2, 30)).astype(np.float32), batches
     )
     for which in (model.scale(), scale):
-        rows = 0 if which.groups is None else groups
+        rows = 0 if which.batches is None else batches
         expected = forward(model, cells, which.centre[rows], which.deviation[rows])
         np.testing.assert_allclose(model.predict_proba(sp.csr_matrix(cells), which), expected, atol=2e-6)
         deep, linear = model.paths(sp.csr_matrix(cells), which)
@@ -75,9 +75,9 @@ def test_the_linear_path_is_added(cells, rng, hidden):
 
 def test_each_cell_is_standardised_by_its_group(cells, model, rng):
     centre, deviation = rng.uniform(0, 2, (3, 30)), rng.uniform(0.5, 2, (3, 30))
-    groups = rng.integers(0, 3, 25)
-    scale = Scale(centre.astype(np.float32), deviation.astype(np.float32), groups)
-    expected = forward(model, cells, centre[groups], deviation[groups])
+    batches = rng.integers(0, 3, 25)
+    scale = Scale(centre.astype(np.float32), deviation.astype(np.float32), batches)
+    expected = forward(model, cells, centre[batches], deviation[batches])
     np.testing.assert_allclose(model.predict_proba(sp.csr_matrix(cells), scale), expected, atol=2e-6)
 
 

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import torch
 
 from deepscore.model.config import ACTIVATIONS
-from deepscore.model.network import Network, SparseBatch, activation_function, sparse_rows
+from deepscore.model.network import Network, SparseMatrix, activation_function, sparse_rows
 
 N_CELLS, N_FEATURES, HIDDEN, N_LABELS = 40, 15, (9, 6), 4
 
@@ -33,10 +33,10 @@ def network(**changes):
     return Network(N_FEATURES, HIDDEN, N_LABELS, **options)
 
 
-def run(module, matrix, centres=None, groups=None):
+def run(module, matrix, centres=None, batches=None):
     centres = torch.zeros(1, N_FEATURES) if centres is None else centres
-    groups = torch.zeros(N_CELLS, dtype=torch.int64) if groups is None else groups
-    return module(SparseBatch.from_scipy(matrix), SparseBatch.from_scipy(matrix.tocsc()), centres, groups)
+    batches = torch.zeros(N_CELLS, dtype=torch.int64) if batches is None else batches
+    return module(SparseMatrix.from_scipy(matrix), SparseMatrix.from_scipy(matrix.tocsc()), centres, batches)
 
 
 def run_dense(module, dense):
@@ -52,25 +52,25 @@ def run_dense(module, dense):
 def test_a_sparse_product_equals_a_dense_one(matrix, kind):
     matrix.indptr, matrix.indices = matrix.indptr.astype(kind), matrix.indices.astype(np.int32)
     weight = torch.randn(N_FEATURES, 7)
-    found = sparse_rows(SparseBatch.from_scipy(matrix), weight)
+    found = sparse_rows(SparseMatrix.from_scipy(matrix), weight)
     torch.testing.assert_close(found, torch.from_numpy(matrix.toarray()) @ weight)
 
 
 def test_the_product_of_empty_cells_is_nought():
-    found = sparse_rows(SparseBatch.from_scipy(sp.csr_matrix((3, 5), dtype=np.float32)), torch.randn(5, 2))
+    found = sparse_rows(SparseMatrix.from_scipy(sp.csr_matrix((3, 5), dtype=np.float32)), torch.randn(5, 2))
     assert found.tolist() == [[0, 0]] * 3
 
 
 @pytest.mark.parametrize("batchnorm", [True, False])
-@pytest.mark.parametrize("n_groups", [1, 3])
-def test_result_and_gradient_equal_those_of_a_dense_network(matrix, batchnorm, n_groups):
+@pytest.mark.parametrize("n_batches", [1, 3])
+def test_result_and_gradient_equal_those_of_a_dense_network(matrix, batchnorm, n_batches):
     module = network(batchnorm=batchnorm)
-    centres = torch.randn(n_groups, N_FEATURES)
-    groups = torch.arange(N_CELLS) % n_groups
-    dense = torch.from_numpy(matrix.toarray()) - centres[groups]
+    centres = torch.randn(n_batches, N_FEATURES)
+    batches = torch.arange(N_CELLS) % n_batches
+    dense = torch.from_numpy(matrix.toarray()) - centres[batches]
     weigh = torch.randn(N_CELLS, N_LABELS)
     results, gradients = [], []
-    for result in (run(module, matrix, centres, groups), run_dense(module, dense)):
+    for result in (run(module, matrix, centres, batches), run_dense(module, dense)):
         module.zero_grad()
         (result * weigh).sum().backward()
         results.append(result)

@@ -21,29 +21,29 @@ def space(request):
     """Return 300 cells of five types from two technologies, and their neighbourhoods."""
     (one, codes), (other, others) = study(2, [30] * 5), study(3, [30] * 5, 1.0)
     x = sp.csr_matrix(log_cp10k(sp.vstack([one, other])), dtype=np.float32)
-    groups = np.repeat([0, 2], 150)  # of the batch between them the sample has no cell
-    return x, groups, np.concatenate([codes, others]), Space.of(x, groups, 3, whole=request.param)
+    batches = np.repeat([0, 2], 150)  # of the batch between them the sample has no cell
+    return x, batches, np.concatenate([codes, others]), Space.of(x, batches, 3, whole=request.param)
 
 
-def test_scores_are_those_of_dense_components(space):
-    x, groups, _, found = space
+def test_coordinates_are_those_of_dense_components(space):
+    x, batches, _, found = space
     dense = x.toarray().astype(float)
-    for group in (0, 2):
-        rows = dense[groups == group]
+    for batch in (0, 2):
+        rows = dense[batches == batch]
         z = np.minimum(rows / np.sqrt(rows.var(axis=0) + 0.01), 8)
         expected = (z - z.mean(axis=0)) @ found.axes.basis
-        np.testing.assert_allclose(found.scores[groups == group], expected, atol=1e-4)
-        np.testing.assert_allclose(found.z.toarray()[groups == group], z, atol=1e-5)
+        np.testing.assert_allclose(found.coordinates[batches == batch], expected, atol=1e-4)
+        np.testing.assert_allclose(found.z.toarray()[batches == batch], z, atol=1e-5)
     some = [0, 7, 155, 299]
-    np.testing.assert_allclose(found.axes.scores(x[some], groups[some]), found.scores[some], atol=1e-8)
+    np.testing.assert_allclose(found.axes.coordinates(x[some], batches[some]), found.coordinates[some], atol=1e-8)
 
 
-def slow_weights(scores, k):
+def slow_weights(coordinates, k):
     """Find the k nearest neighbours of each cell, and count pair by pair how many of them two cells share."""
-    n = len(scores)
+    n = len(coordinates)
     near = []
     for cell in range(n):
-        distance = ((scores - scores[cell]) ** 2).sum(axis=1)
+        distance = ((coordinates - coordinates[cell]) ** 2).sum(axis=1)
         distance[cell] = np.inf
         near.append(set(np.argsort(distance)[:k].tolist()))
     weights = np.zeros((n, n))
@@ -63,14 +63,14 @@ def test_a_cell_has_15_neighbours_but_one_for_each_30_cells_and_three_at_least(n
     x = sp.csr_matrix(log_cp10k(study(2, [n // 4, n // 4, n // 4, n - 3 * (n // 4)])[0]), dtype=np.float32)
     found = Space.of(x, one_batch(n), 1, whole=True)
     assert found.clusters is None
-    np.testing.assert_allclose(found.weights.toarray(), slow_weights(found.scores, k), atol=1e-12)
+    np.testing.assert_allclose(found.weights.toarray(), slow_weights(found.coordinates, k), atol=1e-12)
 
 
 @pytest.mark.parametrize(("n", "clusters"), [(20, 1), (59, 2), (60, 3), (319, 15), (320, 16), (400, 20)])
 def test_a_cluster_of_a_sample_has_20_cells_in_the_mean(n, clusters):
     x = sp.csr_matrix(log_cp10k(study(2, [n // 2, n - n // 2])[0]), dtype=np.float32)
     found = Space.of(x, one_batch(n), 1, whole=False)
-    np.testing.assert_array_equal(found.clusters, clusters_of(found.scores, clusters, 0))
+    np.testing.assert_array_equal(found.clusters, clusters_of(found.coordinates, clusters, 0))
     assert found.clusters.max() + 1 == clusters
     expected = np.array([(found.clusters == i) / (found.clusters == i).sum() for i in range(clusters)])
     np.testing.assert_allclose(found.weights.toarray(), expected)
@@ -124,32 +124,32 @@ def unit(rows):
 
 
 def test_labels_are_weighed_by_how_much_more_frequent_they_are_among_neighbours(space, rng):
-    x, groups, _, found = space
+    x, batches, _, found = space
     probabilities, known = rng.dirichlet(np.full(5, 0.3), 300), rng.random(300)
     said = Neighbourhoods.of(found, probabilities, known)
     np.testing.assert_allclose(said.overall, probabilities.mean(axis=0))
     if found.clusters is None:
         votes, chance = found.average(probabilities), known
     else:  # the cluster whose mean direction is nearest to the cell's
-        directions = unit(found.scores)
+        directions = unit(found.coordinates)
         members = [found.clusters == i for i in range(found.clusters.max() + 1)]
         centres = np.array([directions[cells].mean(axis=0) for cells in members])
         where = [np.argmin(((centres - direction) ** 2).sum(axis=1)) for direction in directions]
         votes = np.array([probabilities[members[i]].mean(axis=0) for i in where])
         chance = np.array([known[members[i]].mean() for i in where])
     new = rng.dirichlet(np.full(5, 0.3), 300)
-    result, of_cells = said.reweigh(new, x, groups)
+    result, of_cells = said.reweigh(new, x, batches)
     np.testing.assert_allclose(result, slow_reweighted(new, votes, probabilities.mean(axis=0)), atol=1e-9)
     np.testing.assert_allclose(of_cells, chance)
-    some = said.reweigh(new[100:130], x[100:130], groups[100:130], 100)
+    some = said.reweigh(new[100:130], x[100:130], batches[100:130], 100)
     np.testing.assert_allclose(some[0], result[100:130], atol=1e-12)
     np.testing.assert_array_equal(some[1], of_cells[100:130])
 
 
 def test_new_cells_fall_into_a_cluster_of_their_type():
     counts, codes = study(2, [60] * 5)
-    x, groups = sp.csr_matrix(log_cp10k(counts), dtype=np.float32), one_batch(300)
-    found = Space.of(x, groups, 1, whole=False)
+    x, batches = sp.csr_matrix(log_cp10k(counts), dtype=np.float32), one_batch(300)
+    found = Space.of(x, batches, 1, whole=False)
     types = Neighbourhoods.of(found, np.eye(5)[codes], np.ones(300))
     counts, others = study(5, [40] * 5)
     new = sp.csr_matrix(log_cp10k(counts), dtype=np.float32)
@@ -185,9 +185,9 @@ def test_components_of_chromatin_weigh_by_what_they_are_above_noise(chromatin):
     u, s, _ = np.linalg.svd(x.toarray().astype(float), full_matrices=False)
     expected = (u * np.sqrt(np.maximum(s**2 - s[29] ** 2, 0)))[:, 1:29]  # not the first, which is depth; 30th is noise
     centred = expected - expected.mean(axis=0)
-    np.testing.assert_allclose(found.scores @ found.scores.T, centred @ centred.T, atol=1e-3)
+    np.testing.assert_allclose(found.coordinates @ found.coordinates.T, centred @ centred.T, atol=1e-3)
     some = [0, 7, 155, 239]
-    np.testing.assert_allclose(found.axes.scores(x[some], one_batch(4)), found.scores[some], atol=1e-8)
+    np.testing.assert_allclose(found.axes.coordinates(x[some], one_batch(4)), found.coordinates[some], atol=1e-8)
     one_hot = np.eye(3)[types]
     assert (found.average(one_hot) * one_hot).sum(axis=1).mean() > 0.75
 
@@ -195,7 +195,7 @@ def test_components_of_chromatin_weigh_by_what_they_are_above_noise(chromatin):
 def test_chromatin_of_two_batches_has_one_space(chromatin):
     x, _, found = chromatin
     both = Space.of(x, np.arange(240) % 2, 2, whole=found.clusters is None, latent=True)
-    np.testing.assert_allclose(both.scores, found.scores, atol=1e-9)
+    np.testing.assert_allclose(both.coordinates, found.coordinates, atol=1e-9)
 
 
 @pytest.mark.parametrize("features", [1, 2, 3])
@@ -204,19 +204,19 @@ def test_chromatin_without_three_components_has_neighbours_all_the_same(rng, fea
     for values in (x, x * 0):
         found = Space.of(values, one_batch(60), 1, whole=True, latent=True)
         plain = Space.of(values, one_batch(60), 1, whole=True)
-        np.testing.assert_array_equal(found.scores, plain.scores)  # principal components
+        np.testing.assert_array_equal(found.coordinates, plain.coordinates)  # principal components
         assert np.isfinite(found.average(rng.random((60, 2)))).all()
 
 
 def test_chromatin_with_three_components_has_one_without_the_first_and_the_noise(rng):
     x = sp.csr_matrix(rng.poisson(1.0, (60, 20)), dtype=np.float32)
     three = Space.of(x, one_batch(60), 1, whole=True, latent=True, settings=replace(SETTINGS, lsi_components=3))
-    assert three.scores.shape == (60, 1)
+    assert three.coordinates.shape == (60, 1)
 
 
 def test_numbers_may_be_others(rng):
     x = sp.csr_matrix(log_cp10k(study(2, [40, 40])[0]), dtype=np.float32)
     some = replace(SETTINGS, neighbours=5, cells_per_neighbour=4, fewest_neighbours=1, cells_per_cluster=40)
     found = Space.of(x, one_batch(80), 1, whole=True, settings=some)
-    np.testing.assert_allclose(found.weights.toarray(), slow_weights(found.scores, 5), atol=1e-12)
+    np.testing.assert_allclose(found.weights.toarray(), slow_weights(found.coordinates, 5), atol=1e-12)
     assert Space.of(x, one_batch(80), 1, whole=False, settings=some).clusters.max() == 1

@@ -17,14 +17,14 @@ from deepscore.query.settings import SETTINGS, NoveltySettings
 from synthetic import normalised, study
 
 
-def known(model, counts, groups=None, present=None, settings=SETTINGS):
+def known(model, counts, batches=None, present=None, settings=SETTINGS):
     """Return P(known) of a query, standardised by itself as :mod:`deepscore.query.view` does it."""
     x = normalised(model, counts)
-    groups = np.zeros(x.shape[0], np.intp) if groups is None else groups
+    batches = np.zeros(x.shape[0], np.intp) if batches is None else batches
     present = np.ones(x.shape[1], bool) if present is None else present
-    n_groups = int(groups.max()) + 1
-    sample = Sample(model, x, groups, n_groups, present, np.arange(len(groups)), True)
-    space = Space.of(x, groups, n_groups, whole=True)
+    n_batches = int(batches.max()) + 1
+    sample = Sample(model, x, batches, n_batches, present, np.arange(len(batches)), True)
+    space = Space.of(x, batches, n_batches, whole=True)
     return chance_known(sample, space, model.predict_proba(x, present=present), settings)
 
 
@@ -47,17 +47,17 @@ def test_known_types_stay_known_in_any_composition(of_study, sizes):
 
 def test_two_samples_and_missing_features_do_not_hide_an_unknown_type(of_study):
     counts, codes = study(5, [80, 80, 80, 80, 80, 60])
-    groups = np.arange(len(codes)) % 2
+    batches = np.arange(len(codes)) % 2
     present = np.arange(150) % 3 > 0
     counts = counts @ sp.diags(present.astype(np.float32))
-    found = known(of_study, counts, groups, present)
+    found = known(of_study, counts, batches, present)
     assert roc_auc_score(codes < 5, found) > 0.95
 
 
 def test_an_empty_batch_changes_nothing(of_study):
     counts, codes = study(5, [80, 80, 80, 80, 80, 60])
-    groups = np.arange(len(codes)) % 2
-    np.testing.assert_allclose(known(of_study, counts, 2 * groups), known(of_study, counts, groups), atol=1e-9)
+    batches = np.arange(len(codes)) % 2
+    np.testing.assert_allclose(known(of_study, counts, 2 * batches), known(of_study, counts, batches), atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -131,30 +131,30 @@ def slow_shares(means, variances, sizes, mass, labels, profiles, within):
     return low
 
 
-def slow_known(sample, scores, probabilities):
+def slow_known(sample, coordinates, probabilities):
     """Judge all cells of a query on dense arrays, cluster by cluster."""
-    reference, groups, n = sample.model.profiles, sample.batches, len(sample.rows)
+    reference, batches, n = sample.model.profiles, sample.batches, len(sample.rows)
     x, average = sample.x.toarray().astype(float), reference.label_means()
     z, offset = np.zeros_like(x), np.zeros((sample.n_batches, x.shape[1]))
     labels, profiles = np.zeros_like(average), np.zeros(reference.mean.shape)
-    for group in range(sample.n_batches):
-        cells = groups == group
+    for batch in range(sample.n_batches):
+        cells = batches == batch
         z[cells] = np.minimum(x[cells] / np.sqrt(x[cells].var(axis=0) + 0.01), 8)
-        offset[group] = z[cells].mean(axis=0)
+        offset[batch] = z[cells].mean(axis=0)
         mixture = probabilities[cells].mean(axis=0)
         centre = mixture @ average
         variance = mixture @ (reference.variance + (average - centre) ** 2)
         scale = sample.present / np.sqrt(variance + 0.01)
         labels += cells.mean() * (average - centre) * scale
         profiles += cells.mean() * (reference.mean - centre) * scale
-    within = np.column_stack([reference.within, offset[groups].sum(axis=0)]) * sample.present[:, None]
+    within = np.column_stack([reference.within, offset[batches].sum(axis=0)]) * sample.present[:, None]
     found = []
     for size in (20, 35, 70):
         for seed in (0, 1):
-            clusters = clusters_of(scores, min(max(n // size, min(8, n // 5)), 120), seed)
+            clusters = clusters_of(coordinates, min(max(n // size, min(8, n // 5)), 120), seed)
             members = [clusters == c for c in range(clusters.max() + 1)]
             low = slow_shares(
-                np.array([(z - offset[groups])[cells].mean(axis=0) for cells in members]),
+                np.array([(z - offset[batches])[cells].mean(axis=0) for cells in members]),
                 np.array([z[cells].var(axis=0) for cells in members]),
                 np.array([cells.sum() for cells in members]),
                 np.array([probabilities[cells].sum(axis=0) for cells in members]),
@@ -186,7 +186,7 @@ def test_chances_are_those_of_dense_arrays_cluster_by_cluster(of_study, sizes, s
     space = Space.of(x, batches, n_batches, whole=True)
     probabilities = of_study.predict_proba(x, present=present)
     found = chance_known(sample, space, probabilities)
-    np.testing.assert_allclose(found, slow_known(sample, space.scores, probabilities), atol=1e-5)
+    np.testing.assert_allclose(found, slow_known(sample, space.coordinates, probabilities), atol=1e-5)
     assert 0.5 < (found > 0.5).mean() < 0.9
 
 

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 from scipy.special import softmax
 
-from deepscore.data.standardise import GroupSums
+from deepscore.data.standardise import SumsByCode
 from deepscore.data.values import Values
 from deepscore.errors import InputError
 from deepscore.model.calibrate import fit_temperature
@@ -114,7 +114,7 @@ def learnt(sample, paired, probabilities, settings=SETTINGS):
 
 def refitted(peaks, codes, fold):
     """Call each fold by a regression on dense, standardised peaks of the other folds."""
-    scale = GroupSums(1, peaks.shape[1]).add(peaks, np.zeros(peaks.shape[0], np.intp)).pooled()
+    scale = SumsByCode(1, peaks.shape[1]).add(peaks, np.zeros(peaks.shape[0], np.intp)).pooled()
     standardised = (peaks.toarray().astype(np.float64) - scale.centre[0]) / scale.deviation[0]
     logits, fits = np.zeros((len(codes), 3)), []
     for part in range(FOLDS):
@@ -223,7 +223,7 @@ def test_no_cell_is_called_by_what_its_own_fold_has_taught(lesson, part):
     peaks = paired.cells(np.arange(200))
     fold = np.random.default_rng(3).permutation(200) % FOLDS
     codes = probabilities.argmax(axis=1)
-    scale = GroupSums(1, peaks.shape[1]).add(peaks, np.zeros(200, np.intp)).pooled()
+    scale = SumsByCode(1, peaks.shape[1]).add(peaks, np.zeros(200, np.intp)).pooled()
 
     def logits(codes):
         return paired_peaks._cross_fitted(peaks, codes, 3, fold, scale, np.random.default_rng(0))[0]

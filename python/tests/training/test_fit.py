@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score
 
-from deepscore.data.standardise import GroupSums
+from deepscore.data.standardise import SumsByCode
 from deepscore.model import file as modelfile
 from deepscore.model.calibrate import cross_calibrated, expected_calibration_error, fit_temperature
 from deepscore.model.linear import fit_linear
@@ -48,8 +48,8 @@ def expected_sum(epoch, reference, learn, held_out, scale):
     weight, bias = fit_linear(
         reference.matrix[learn], codes[learn], len(reference.labels), scale.cells(learn), np.random.default_rng(0)
     )
-    groups = 0 if cells.groups is None else cells.groups
-    z = (reference.matrix[held_out].toarray() - cells.centre[groups]) / cells.deviation[groups]
+    batches = 0 if cells.batches is None else cells.batches
+    z = (reference.matrix[held_out].toarray() - cells.centre[batches]) / cells.deviation[batches]
     hidden, linear = epoch.logits(reference.matrix[held_out], cells), z @ weight + bias
     one = 0.25 / fit_temperature(hidden, codes[held_out])
     other = 0.75 / fit_temperature(linear, codes[held_out], 0.37)
@@ -220,8 +220,8 @@ def test_batches_of_the_reference_are_standardised_each_by_itself():
     network = quick(hidden_nodes=(32, 16), epochs=10, lr=0.01)
     model = fit(reference, network, silent(), lambda _, model: seen.append(model))
     learn, cells = stratified_split(reference.codes, 0.1, np.random.default_rng(0))
-    sums = GroupSums(2, 80).add(reference.matrix[learn], reference.groups[learn])
-    scale = sums.by_group(reference.groups, sums.pooled())
+    sums = SumsByCode(2, 80).add(reference.matrix[learn], reference.batches[learn])
+    scale = sums.by_batch(reference.batches, sums.pooled())
     logits, codes = sum(expected_sum(seen[-1], reference, learn, cells, scale)[:2]), reference.codes[cells]
     assert model.temperature == pytest.approx(fit_temperature(logits, codes), rel=1e-4)
     assert model.training["held_out"]["accuracy"] == accuracy_score(codes, logits.argmax(axis=1)) > 0.9

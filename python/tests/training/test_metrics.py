@@ -11,7 +11,7 @@ LABELS = np.array(["B", "NK", "T", "rare"])
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("as_text", [True, False])
-def test_scores_are_those_of_scikit_learn(seed, as_text):
+def test_figures_are_those_of_scikit_learn(seed, as_text):
     rng = np.random.default_rng(seed)
     truth, calls = rng.choice(4, 60, p=[0.5, 0.3, 0.18, 0.02]), rng.integers(0, 4, 60)
     calls[::2] = truth[::2]

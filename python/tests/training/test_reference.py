@@ -37,7 +37,7 @@ def test_labelled_cells_and_chosen_features_are_kept(data, raw, labels):
     assert (found.features, found.labels) == (chosen, ("B cell", "NK cell", "T cell"))
     assert [found.labels[code] for code in found.codes] == labels[known].tolist()
     assert (found.n_unlabelled, found.test_prop, found.modality) == (int((~known).sum()), 0.2, "rna")
-    assert not found.groups.any()
+    assert not found.batches.any()
 
 
 def test_cells_without_a_label_are_told(data, labels, caplog):
@@ -100,19 +100,19 @@ def test_without_chosen_peaks_those_that_most_cells_have_are_taken(raw, labels, 
     assert detected[chosen].min() >= detected[~chosen].max()
 
 
-def test_batches_become_groups(data, labels, reference):
+def test_batches_are_numbered(data, labels, reference):
     batch = reference.obs["batch"].to_numpy(object)
     labels[:9] = None
     found = prepare(data, labels, quick(), batch=batch)
-    assert found.groups.tolist() == [["even", "odd"].index(name) for name in batch[9:]]
+    assert found.batches.tolist() == [["even", "odd"].index(name) for name in batch[9:]]
 
 
 def test_cells_without_a_batch_are_a_batch_of_their_own(data, labels, reference):
     batch = reference.obs["batch"].to_numpy(object)
     batch[:30] = None
-    groups = prepare(data, labels, quick(), batch=batch).groups
-    assert len(set(groups[:30])) == 1
-    assert sorted(set(groups)) == [0, 1, 2]
+    batches = prepare(data, labels, quick(), batch=batch).batches
+    assert len(set(batches[:30])) == 1
+    assert sorted(set(batches)) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("modality", ["rna", "peaks"])
@@ -173,6 +173,6 @@ def test_a_subset_has_the_cells_that_were_asked_for(data, labels):
     part = whole.subset(cells)
     np.testing.assert_array_equal(part.matrix.toarray(), whole.matrix.toarray()[cells])
     assert [part.labels[code] for code in part.codes] == labels[cells].tolist()
-    assert part.groups.tolist() == [2, 1, 0, 1]
-    assert whole.subset(cells[:2]).groups.tolist() == [1, 0]
+    assert part.batches.tolist() == [2, 1, 0, 1]
+    assert whole.subset(cells[:2]).batches.tolist() == [1, 0]
     assert (part.features, part.labels) == (whole.features, whole.labels)

@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepscore.model.network import Network
-from deepscore.training.schedule import EarlyStop, batch_slices, default_batch_size, default_epochs, scheduled_lr
+from deepscore.training.schedule import EarlyStop, default_batch_size, default_epochs, scheduled_lr, step_slices
 
 
 @settings(max_examples=200)
 @given(st.integers(2, 5000), st.integers(2, 600))
 def test_batches_cover_all_cells_and_none_has_one_cell(n_cells, batch_size):
-    parts = list(batch_slices(n_cells, batch_size))
+    parts = list(step_slices(n_cells, batch_size))
     lengths = [part.stop - part.start for part in parts]
     assert [i for part in parts for i in range(part.start, part.stop)] == list(range(n_cells))
     assert min(lengths) >= 2

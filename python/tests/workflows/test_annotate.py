@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from deepscore.chromatin.peaks import carried_over
 from deepscore.data.labels import UNCLASSIFIED
 from deepscore.data.modality import PEAKS
-from deepscore.data.standardise import GroupSums, Scale
+from deepscore.data.standardise import Scale, SumsByCode
 from deepscore.errors import DeepScoreError, InputError
 from deepscore.query.align import locate
 from deepscore.query.settings import SETTINGS
@@ -271,7 +271,7 @@ def test_without_refine_each_cell_is_called_by_a_plain_forward_pass(raw, batch):
     scale = model.scale()
     if batch is not None:
         groups = (batch == "b").astype(np.intp)
-        scale = GroupSums(2, N_FEATURES).add(sp.csr_matrix(dense), groups).by_group(groups, scale)
+        scale = SumsByCode(2, N_FEATURES).add(sp.csr_matrix(dense), groups).by_batch(groups, scale)
     expected = model.predict_proba(sp.csr_matrix(dense, dtype=np.float32), scale)
     found = annotate_blocks(model, blocks_of(raw), 0.7, batch, probabilities=True, refine=False)
     np.testing.assert_allclose(found.probabilities, expected, atol=1e-4)

@@ -18,7 +18,7 @@ from .fragments import count_fragments
 from .intervals import overlaps, parse_peaks, require_common_chromosomes
 from .peaks import of_counts
 
-__all__ = ["WEIGHTINGS", "activity_blocks", "activity_from_fragments", "gene_regions", "region_weights"]
+__all__ = ["activity_blocks", "activity_from_fragments", "gene_regions", "region_weights"]
 
 WEIGHTINGS = ("none", "distance")
 # Weighted counts are given in hundredths.

@@ -23,7 +23,6 @@ from ..errors import EngineError, InputError
 from ..support.files import opened, require_file
 
 __all__ = [
-    "BUILDS",
     "bioframe",
     "chromosome_keys",
     "is_standard",

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from ..data.blocks import CellBlocks
-from ..data.linalg import Doubles, clusters_of, components, group_moments, own_standardised
+from ..data.linalg import Doubles, clusters_of, components, moments_by_code, own_standardised
 from ..data.mismatch import no_shared_features
 from ..data.modality import RNA
 from ..data.names import match_names
@@ -73,9 +73,9 @@ def _pools(rna: CellBlocks, columns: npt.NDArray[np.intp]) -> sp.csr_array:
     values = RNA.detect(rna)
     x = LogNorm.learn(rna, columns, values).matrix(rna, columns, values)
     everyone = np.zeros(rna.n_cells, np.intp)
-    deviation = np.sqrt(group_moments(x, everyone)[1] + LEAST_DEVIATION**2)
-    scores = components(own_standardised(x, everyone, deviation), everyone)[0]
-    pool = clusters_of(scores, rna.n_cells // CELLS_PER_POOL, 0)
+    deviation = np.sqrt(moments_by_code(x, everyone)[1] + LEAST_DEVIATION**2)
+    coordinates = components(own_standardised(x, everyone, deviation), everyone)[0]
+    pool = clusters_of(coordinates, rna.n_cells // CELLS_PER_POOL)
     return sp.csr_array((np.ones(rna.n_cells), (pool, np.arange(rna.n_cells))))
 
 

@@ -9,14 +9,13 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
+from ..data.linalg import Doubles
 from ..data.modality import TfIdf
 from ..data.values import Floats
 from ..errors import InputError
 from ..support.notices import logger
 
 __all__ = ["LSI", "fit_lsi", "signac_tfidf"]
-
-Doubles = npt.NDArray[np.float64]
 
 COMPONENTS = 50  # as Signac has by default
 # Singular values below this share of the largest are noise of the arithmetic: the matrix has a lower rank.

@@ -15,6 +15,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..data.blocks import CellBlocks, Names
+from ..data.mismatch import MIN_OVERLAP
 from ..data.modality import PEAKS
 from ..data.names import is_peak
 from ..data.values import check_values
@@ -31,7 +32,7 @@ from .intervals import (
     require_common_chromosomes,
 )
 
-__all__ = ["PeakMatch", "carried_over", "common_peaks", "match", "matched_blocks", "peaks_among", "wanted_intervals"]
+__all__ = ["carried_over", "common_peaks", "match", "matched_blocks", "of_counts", "peaks_among", "wanted_intervals"]
 
 # Peaks of one genome build share more than this as a rule; those of two builds meet only by chance.
 FEW = 0.1
@@ -150,7 +151,7 @@ class PeakMatch:
         return float(self.covered.mean())
 
 
-def match(available: Names, wanted: Names, min_overlap: float = 0.1) -> PeakMatch:
+def match(available: Names, wanted: Names, min_overlap: float = MIN_OVERLAP) -> PeakMatch:
     """Find which of the available peaks overlap which of the wanted ones.
 
     Parameters
@@ -251,7 +252,9 @@ def matched_counts(block: sp.csr_matrix, match: PeakMatch) -> sp.csr_matrix:
     return found
 
 
-def carried_over(data: CellBlocks, wanted: Names, min_overlap: float = 0.1) -> tuple[CellBlocks, npt.NDArray[np.intp]]:
+def carried_over(
+    data: CellBlocks, wanted: Names, min_overlap: float = MIN_OVERLAP
+) -> tuple[CellBlocks, npt.NDArray[np.intp]]:
     """Count a query in the peaks of a model; a last column holds the counts of a cell that are in none of them.
 
     The term frequency of a model's recipe is a share of all counts of a cell: its total is at least that of its own

@@ -156,7 +156,7 @@ class CellBlocks:
             )
         return self.take(rows)
 
-    def sample(self, n_cells: int = 600) -> sp.csr_matrix:
+    def excerpt(self, n_cells: int = 600) -> sp.csr_matrix:
         """Return up to `n_cells` rows from the start, the middle and the end."""
         third = n_cells // 3
         if self.n_cells <= n_cells:

@@ -7,36 +7,38 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 __all__ = [
-    "COMPONENTS",
+    "SEED",
     "Codes",
     "Doubles",
     "clusters_of",
     "components",
-    "group_means",
-    "group_moments",
+    "means_by_code",
+    "moments_by_code",
     "nearest",
     "own_standardised",
     "shared_neighbours",
 ]
 
 Doubles = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.intp]
+Codes = npt.NDArray[np.intp]  # one for each cell: of its batch, label or cluster, numbered from 0
 
 HIGHEST = 8.0  # standardised values are cut off here
 COMPONENTS = 20
 ROWS = 1024  # of distances that are held at once
+# Of random numbers that no option seeds, so that every call gives the same; another one changes next to nothing.
+SEED = 0
 
 
-def own_standardised(x: sp.csr_matrix, groups: Codes, deviation: Doubles) -> sp.csr_array:
+def own_standardised(x: sp.csr_matrix, batches: Codes, deviation: Doubles) -> sp.csr_array:
     """Divide normalised values by their batch's deviation and cut them off at 8; they are not centred."""
-    data = np.minimum(x.data / deviation[np.repeat(groups, np.diff(x.indptr)), x.indices], HIGHEST)
+    data = np.minimum(x.data / deviation[np.repeat(batches, np.diff(x.indptr)), x.indices], HIGHEST)
     return sp.csr_array((data, x.indices, x.indptr), shape=x.shape)
 
 
-def group_means(x: sp.sparray | sp.csr_matrix | Doubles, groups: Codes, n_groups: int | None = None) -> Doubles:
-    """Return the mean of each group of cells, groups x features; that of all cells for an empty group."""
-    n = np.bincount(groups, minlength=n_groups or 0)
-    member = sp.csr_array((1 / n[groups], (groups, np.arange(len(groups)))), shape=(len(n), len(groups)))
+def means_by_code(x: sp.sparray | sp.csr_matrix | Doubles, codes: Codes, n_codes: int | None = None) -> Doubles:
+    """Return the mean of the cells of each code, codes x features; that of all cells for a code without any."""
+    n = np.bincount(codes, minlength=n_codes or 0)
+    member = sp.csr_array((1 / n[codes], (codes, np.arange(len(codes)))), shape=(len(n), len(codes)))
     product = member @ x
     mean: Doubles = (product.toarray() if sp.issparse(product) else product).astype(np.float64)
     if not n.all():
@@ -44,47 +46,47 @@ def group_means(x: sp.sparray | sp.csr_matrix | Doubles, groups: Codes, n_groups
     return mean
 
 
-def group_moments(
-    x: sp.csr_matrix | sp.csr_array, groups: Codes, n_groups: int | None = None
+def moments_by_code(
+    x: sp.csr_matrix | sp.csr_array, codes: Codes, n_codes: int | None = None
 ) -> tuple[Doubles, Doubles]:
-    """Return mean and variance of each group of cells, groups x features; those of all cells for an empty group."""
-    mean, squares = (group_means(y, groups, n_groups) for y in (x, x.power(2)))
+    """Return mean and variance of the cells of each code, codes x features; of all cells for a code without any."""
+    mean, squares = (means_by_code(y, codes, n_codes) for y in (x, x.power(2)))
     return mean, np.maximum(squares - mean**2, 0)
 
 
-def components(z: sp.csr_array, groups: Codes) -> tuple[Doubles, Doubles]:
-    """Scores and loadings of the cells after centring each group: randomised SVD, never dense."""
-    centre = group_means(z, groups)
+def components(z: sp.csr_array, codes: Codes) -> tuple[Doubles, Doubles]:
+    """Return coordinates and basis after centring the cells of each code: randomised SVD, never dense."""
+    centre = means_by_code(z, codes)
     count = min(COMPONENTS, z.shape[0] // 5, z.shape[1])
-    basis = np.random.default_rng(0).normal(size=(z.shape[1], min(count + 10, *z.shape)))
+    basis = np.random.default_rng(SEED).normal(size=(z.shape[1], min(count + 10, *z.shape)))
     for _ in range(4):
-        scores = z @ basis - (centre @ basis)[groups]
-        sums = np.stack([np.bincount(groups, column) for column in scores.T], axis=1)
-        basis = np.linalg.qr(z.T @ scores - centre.T @ sums)[0]
-    scores = z @ basis - (centre @ basis)[groups]
-    turn = np.linalg.eigh(scores.T @ scores)[1][:, ::-1][:, :count]
-    return scores @ turn, basis @ turn
+        coordinates = z @ basis - (centre @ basis)[codes]
+        sums = np.stack([np.bincount(codes, column) for column in coordinates.T], axis=1)
+        basis = np.linalg.qr(z.T @ coordinates - centre.T @ sums)[0]
+    coordinates = z @ basis - (centre @ basis)[codes]
+    turn = np.linalg.eigh(coordinates.T @ coordinates)[1][:, ::-1][:, :count]
+    return coordinates @ turn, basis @ turn
 
 
-def clusters_of(scores: Doubles, k: int, seed: int) -> Codes:
+def clusters_of(coordinates: Doubles, k: int, seed: int = SEED) -> Codes:
     """Cluster cells by k-means on unit vectors; return the cluster of each, every one at least once."""
-    s = scores / np.maximum(np.linalg.norm(scores, axis=1, keepdims=True), 1e-9)
+    unit = coordinates / np.maximum(np.linalg.norm(coordinates, axis=1, keepdims=True), 1e-9)
     if k < 2:
-        return np.zeros(len(s), np.intp)
+        return np.zeros(len(unit), np.intp)
     rng = np.random.default_rng(seed)
-    centres = s[[rng.integers(len(s))]]
-    away = np.full(len(s), 2.0)  # cosine distance from the nearest centre
+    centres = unit[[rng.integers(len(unit))]]
+    away = np.full(len(unit), 2.0)  # cosine distance from the nearest centre
     for _ in range(k - 1):
-        away = np.clip(1 - s @ centres[-1], 0, away)
+        away = np.clip(1 - unit @ centres[-1], 0, away)
         total = away.sum()
-        chosen = rng.choice(len(s), p=away / total) if total > 0 else 0
-        centres = np.vstack([centres, s[chosen]])
-    codes = np.full(len(s), -1)
+        chosen = rng.choice(len(unit), p=away / total) if total > 0 else 0
+        centres = np.vstack([centres, unit[chosen]])
+    codes = np.full(len(unit), -1)
     for _ in range(21):
-        before, codes = codes, nearest(s, centres, 1)[:, 0]
+        before, codes = codes, nearest(unit, centres, 1)[:, 0]
         if np.array_equal(codes, before):
             break
-        sums = np.stack([np.bincount(codes, column, k) for column in s.T], axis=1)
+        sums = np.stack([np.bincount(codes, column, k) for column in unit.T], axis=1)
         n = np.bincount(codes, minlength=k)[:, None]
         centres = np.where(n > 0, sums / np.maximum(n, 1), centres)
     return np.unique(codes, return_inverse=True)[1].astype(np.intp)
@@ -105,7 +107,7 @@ def nearest(points: Doubles, landmarks: Doubles, k: int, *, among_themselves: bo
     Points x k, positions of landmarks in no order.
     """
     half = (landmarks**2).sum(axis=1) / 2
-    found = np.empty((len(points), k), np.intp)
+    result = np.empty((len(points), k), np.intp)
     for start in range(0, len(points), ROWS):
         distance = half - points[start : start + ROWS] @ landmarks.T
         if among_themselves:
@@ -113,8 +115,8 @@ def nearest(points: Doubles, landmarks: Doubles, k: int, *, among_themselves: bo
             distance[here, start + here] = np.inf
         # a partition for one neighbour takes four times as long as looking for it
         of_rows = distance.argmin(axis=1)[:, None] if k == 1 else np.argpartition(distance, k - 1, axis=1)[:, :k]
-        found[start : start + ROWS] = of_rows
-    return found
+        result[start : start + ROWS] = of_rows
+    return result
 
 
 def shared_neighbours(neighbours: Codes) -> sp.csr_array:

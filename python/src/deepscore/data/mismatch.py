@@ -7,7 +7,11 @@ from .blocks import CellBlocks, Names
 from .names import is_peak, match_names
 from .values import IN_SEURAT
 
-__all__ = ["no_shared_features"]
+__all__ = ["MIN_OVERLAP", "no_shared_features"]
+
+# Share of the wanted features: a data set that has fewer is refused where nothing else is asked for. Those of another
+# organism or genome build meet by chance, and calls on so few features are guesses.
+MIN_OVERLAP = 0.1
 
 
 def no_shared_features(wanted: Names, data: CellBlocks, cells: Names | None = None) -> InputError:

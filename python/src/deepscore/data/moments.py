@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from .blocks import CellBlocks, watched
+from .linalg import Doubles
 from .values import Values, check_values
 
 __all__ = ["Moments", "moments"]
-
-Doubles = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,65 +5,63 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
+from .linalg import Codes
 from .values import Floats
 
-__all__ = ["Codes", "GroupSums", "Scale", "scaled"]
+__all__ = ["LEAST_DEVIATION", "Scale", "SumsByCode", "scaled"]
 
 # Deviations far below this (on the log scale) are noise: such features are not blown up to unit variance.
 LEAST_DEVIATION = 0.1
 # A batch is standardised by itself as far as its cells outnumber these.
 PRIOR_CELLS = 50
 
-Codes = npt.NDArray[np.intp]
-
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """Centre and deviation of each feature, for each group of cells.
+    """Centre and deviation of each feature, for each batch.
 
     Parameters
     ----------
     centre, deviation
-        Groups x features.
-    groups
-        Row for each cell; None where there is one group.
+        Batches x features.
+    batches
+        Batch of each cell; None where there is one batch.
     """
 
     centre: Floats
     deviation: Floats
-    groups: Codes | None = None
+    batches: Codes | None = None
 
     def cells(self, which: Codes | slice) -> Scale:
         """Return the scale of some of the cells."""
-        return self if self.groups is None else Scale(self.centre, self.deviation, self.groups[which])
+        return self if self.batches is None else Scale(self.centre, self.deviation, self.batches[which])
 
 
 def scaled(block: sp.csr_matrix, scale: Scale) -> sp.csr_matrix:
-    """Divide the stored values by the deviation of their feature (in their cell's group); zeros stay unstored."""
-    if scale.groups is None:
+    """Divide the stored values by the deviation of their feature (in their cell's batch); zeros stay unstored."""
+    if scale.batches is None:
         divisor = scale.deviation[0][block.indices]
     else:
-        divisor = scale.deviation[np.repeat(scale.groups, np.diff(block.indptr)), block.indices]
+        divisor = scale.deviation[np.repeat(scale.batches, np.diff(block.indptr)), block.indices]
     return sp.csr_matrix((block.data / divisor, block.indices, block.indptr), shape=block.shape)
 
 
-class GroupSums:
-    """Sums of normalised values per group, gathered block by block."""
+class SumsByCode:
+    """Sums of the normalised values of the cells of each code (batch or label), gathered block by block."""
 
-    def __init__(self, n_groups: int, n_features: int) -> None:
-        self.n = np.zeros((n_groups, 1))
-        self.total = np.zeros((n_groups, n_features))
-        self.squares = np.zeros((n_groups, n_features))
+    def __init__(self, n_codes: int, n_features: int) -> None:
+        self.n = np.zeros((n_codes, 1))
+        self.total = np.zeros((n_codes, n_features))
+        self.squares = np.zeros((n_codes, n_features))
 
-    def add(self, block: sp.csr_matrix, groups: Codes) -> GroupSums:
-        """Add a block of cells, given the group of each."""
-        cells = np.arange(len(groups))
-        shape = (len(self.n), len(groups))
-        member = sp.csr_matrix((np.ones(len(groups)), (groups, cells)), shape=shape)
-        self.n += np.bincount(groups, minlength=len(self.n))[:, None]
+    def add(self, block: sp.csr_matrix, codes: Codes) -> SumsByCode:
+        """Add a block of cells, given the code of each."""
+        cells = np.arange(len(codes))
+        shape = (len(self.n), len(codes))
+        member = sp.csr_matrix((np.ones(len(codes)), (codes, cells)), shape=shape)
+        self.n += np.bincount(codes, minlength=len(self.n))[:, None]
         self.total += (member @ block).toarray()
         self.squares += (member @ block.multiply(block)).toarray()
         return self
@@ -75,12 +73,12 @@ class GroupSums:
         variance = np.maximum(squares / n - mean**2, 0) + LEAST_DEVIATION**2
         return Scale(mean[None].astype(np.float32), np.sqrt(variance)[None].astype(np.float32))
 
-    def by_group(self, groups: Codes, prior: Scale) -> Scale:
-        """Return each group's own centre and deviation, shrunk towards `prior` as if that had been 50 of its cells."""
+    def by_batch(self, batches: Codes, prior: Scale) -> Scale:
+        """Return each batch's own centre and deviation, shrunk towards `prior` as if that had been 50 of its cells."""
         n = np.maximum(self.n, 1)
         mean = self.total / n
         variance = np.maximum(self.squares / n - mean**2, 0) + LEAST_DEVIATION**2
         weight = self.n / (self.n + PRIOR_CELLS)
         centre = weight * mean + (1 - weight) * prior.centre
         deviation = np.sqrt(weight * variance + (1 - weight) * prior.deviation.astype(np.float64) ** 2)
-        return Scale(centre.astype(np.float32), deviation.astype(np.float32), groups)
+        return Scale(centre.astype(np.float32), deviation.astype(np.float32), batches)

@@ -108,9 +108,9 @@ def detect(blocks: CellBlocks, counts_of: str | None = None) -> Values:
     InputError
         As :func:`check_values`; ``scaled_data`` for what should be counts and is not.
     """
-    sample = blocks.sample()
-    check_values(sample, blocks.source)
-    values = sample.data
+    excerpt = blocks.excerpt()
+    check_values(excerpt, blocks.source)
+    values = excerpt.data
     if not (values % 1).any():
         found, words = Values("counts"), "counts"
     elif counts_of is not None:
@@ -122,7 +122,7 @@ def detect(blocks: CellBlocks, counts_of: str | None = None) -> Values:
     elif values.max() > 20:
         found, words = Values("counts"), "non-integer counts"
     else:
-        totals, multiples = zip(*(_of_base(sample, base) for base in BASES.values()), strict=True)
+        totals, multiples = zip(*(_of_base(excerpt, base) for base in BASES.values()), strict=True)
         best = int(np.argmax(multiples)) if max(multiples) > 0.5 else 0
         best = next((i for i, total in enumerate(totals) if total), best)
         total, (word, base) = totals[best], list(BASES.items())[best]
@@ -132,12 +132,12 @@ def detect(blocks: CellBlocks, counts_of: str | None = None) -> Values:
     return found
 
 
-def _of_base(sample: sp.csr_matrix, base: float) -> tuple[float, float]:
+def _of_base(excerpt: sp.csr_matrix, base: float) -> tuple[float, float]:
     """Return the total of all cells (0 where they differ) and the share of values that are multiples of the smallest.
 
     Both of what the values are logarithms of, if they are logarithms to this base.
     """
-    linear = sample.astype(np.float64)
+    linear = excerpt.astype(np.float64)
     linear.data = np.expm1(linear.data * base)
     linear.eliminate_zeros()
     totals = np.asarray(linear.sum(axis=1)).ravel()
@@ -152,16 +152,16 @@ def _of_base(sample: sp.csr_matrix, base: float) -> tuple[float, float]:
 
 
 def feature_share(blocks: CellBlocks, columns: npt.NDArray[np.intp], values: Values) -> float:
-    """Return the share of all counts, or of what stands for them, that are in some of the columns; from a sample."""
-    sample = blocks.sample().astype(np.float64)
-    linear = sp.csr_matrix((values.linear(sample.data), sample.indices, sample.indptr), shape=sample.shape)
+    """Return the share of all counts, or of what stands for them, that are in some of the columns; from an excerpt."""
+    excerpt = blocks.excerpt().astype(np.float64)
+    linear = sp.csr_matrix((values.linear(excerpt.data), excerpt.indices, excerpt.indptr), shape=excerpt.shape)
     return max(float(linear[:, columns].sum() / max(linear.sum(), 1e-12)), 1e-6)
 
 
 def typical_total(blocks: CellBlocks, values: Values, least: float = LEAST_TOTAL) -> float:
-    """Return what to bring cells to: the median total of the reference's cells, from a sample, where that is known."""
+    """Return what to bring cells to: the median total of a reference's cells, from an excerpt, where it is known."""
     if values.kind == "lognorm":
         return TOTAL
-    totals = check_values(blocks.sample(), blocks.source)
+    totals = check_values(blocks.excerpt(), blocks.source)
     median = float(np.median(totals[totals > 0])) if totals.any() else 0.0
     return min(median, TOTAL) if median >= least else TOTAL

@@ -11,18 +11,18 @@ from scipy import stats
 
 from ..data.blocks import CellBlocks, Names, watched
 from ..data.labels import check_labels
+from ..data.linalg import Doubles
 from ..data.modality import Modality
 from ..data.normalize import LogNorm
-from ..data.standardise import GroupSums
+from ..data.standardise import SumsByCode
 from ..support.checks import choice
-from .variable import Doubles
 
-__all__ = ["MarkerTest", "marker_scores"]
+__all__ = ["MarkerTest", "marker_statistics"]
 
 MarkerTest = Literal["t-test", "wilcoxon"]
 
 
-def marker_scores(
+def marker_statistics(
     data: CellBlocks, labels: Names, kind: Modality, test: MarkerTest = "t-test"
 ) -> tuple[Doubles, list[str]]:
     """Test each feature for being higher in the cells of a label than in all others.
@@ -51,7 +51,7 @@ def marker_scores(
         known = codes >= 0
         matrix = sp.vstack([block for _, block in blocks], format="csr")[known].tocsc()
         return _rank_sum(matrix, codes[known], len(categories)), categories
-    sums = GroupSums(len(categories), data.n_features)
+    sums = SumsByCode(len(categories), data.n_features)
     for start, block in blocks:
         rows = codes[start : start + block.shape[0]]
         sums.add(block[rows >= 0], rows[rows >= 0])
@@ -59,7 +59,7 @@ def marker_scores(
 
 
 def _welch(n: Doubles, total: Doubles, squares: Doubles) -> Doubles:
-    """Return Welch's t of each row against the sum of the others; a group of one cell has no variance of its own."""
+    """Return Welch's t of each row against the sum of the others; a row of one cell has no variance of its own."""
 
     def summary(n: Doubles, total: Doubles, squares: Doubles) -> tuple[Doubles, Doubles, Doubles]:
         mean = total / n
@@ -73,7 +73,7 @@ def _welch(n: Doubles, total: Doubles, squares: Doubles) -> Doubles:
 
 def _rank_sum(matrix: sp.csc_matrix, codes: np.ndarray, n_labels: int) -> Doubles:
     """Return the z-score of the rank sum of each label against the rest, corrected for ties."""
-    scores = np.zeros((n_labels, matrix.shape[1]))
+    z = np.zeros((n_labels, matrix.shape[1]))
     n = len(codes)
     n1 = np.bincount(codes, minlength=n_labels)[:, None].astype(float)
     member = np.equal.outer(np.arange(n_labels), codes).astype(float)
@@ -82,5 +82,5 @@ def _rank_sum(matrix: sp.csc_matrix, codes: np.ndarray, n_labels: int) -> Double
         ties = np.apply_along_axis(stats.tiecorrect, 0, rank)
         deviation = np.sqrt(ties * n1 * (n - n1) * (n + 1) / 12)
         with np.errstate(divide="ignore", invalid="ignore"):
-            scores[:, start : start + 64] = (member @ rank - n1 * (n + 1) / 2) / deviation
-    return np.nan_to_num(scores, nan=0.0)
+            z[:, start : start + 64] = (member @ rank - n1 * (n + 1) / 2) / deviation
+    return np.nan_to_num(z, nan=0.0)

@@ -13,29 +13,30 @@ import numpy as np
 import numpy.typing as npt
 
 from ..data.blocks import CellBlocks, Names
+from ..data.linalg import Doubles
 from ..data.mismatch import no_shared_features
 from ..data.modality import Modality
 from ..data.names import canonical, match_names
 from ..errors import ConfigError, InputError
 from ..support.notices import warn
-from .markers import MarkerTest, marker_scores
-from .variable import Doubles, variability
+from .markers import MarkerTest, marker_statistics
+from .variable import variability
 
 __all__ = ["Strategy", "common_features"]
 
 Strategy = Literal["variable", "markers_in_variable", "markers"]
 
 
-def ranks(score: Doubles, names: Names) -> npt.NDArray[np.intp]:
-    """Rank features from 0, the best first; equal scores in the order of their names."""
-    order = np.lexsort((*_spellings(names), -score))
-    rank = np.empty(len(score), dtype=np.intp)
-    rank[order] = np.arange(len(score))
+def ranks(values: Doubles, names: Names) -> npt.NDArray[np.intp]:
+    """Rank features from 0, the highest value first; equal values in the order of their names."""
+    order = np.lexsort((*_spellings(names), -values))
+    rank = np.empty(len(values), dtype=np.intp)
+    rank[order] = np.arange(len(values))
     return rank
 
 
 def _spellings(names: Names) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.str_]]:
-    """Return what decides between equal scores: first the canonical name, so that no spelling changes the choice."""
+    """Return what decides between equal values: first the canonical name, so that no spelling changes the choice."""
     return names.astype(str), np.array([canonical(name) for name in names], dtype=str)
 
 
@@ -58,13 +59,13 @@ def common_features(
             raise InputError("no_labels", f"strategy={strategy!r} needs the labels of the reference: give labels=.")
         if strategy == "markers_in_variable" and not queries:
             raise ConfigError("bad_argument", "strategy='markers_in_variable' needs a query.")
-        scores, _ = marker_scores(reference, labels, kind, test)
-        scores = scores[:, where[0]]
+        statistics, _ = marker_statistics(reference, labels, kind, test)
+        statistics = statistics[:, where[0]]
         entry = np.zeros(where.shape[1], dtype=np.intp)
         if strategy == "markers_in_variable":
             entry = _shared_ranks(queries, where[1:], kind).max(axis=0)
         names = reference.feature_names[where[0]]
-        order = where[0][_markers_in_turn(scores, entry, names, n_features)]
+        order = where[0][_markers_in_turn(statistics, entry, names, n_features)]
         why = "no more shared features are higher in a label than in the others"
     if len(order) < n_features:
         warn(f"Only {len(order)} features were found of the {n_features} asked for: {why}.")
@@ -75,10 +76,10 @@ def shared_positions(reference: CellBlocks, queries: Sequence[CellBlocks]) -> np
     """Return the columns of the shared features in each data set: (1 + queries) x shared features."""
     rows = [np.arange(reference.n_features)]
     for query in queries:
-        found = match_names(reference.feature_names, query.feature_names)
-        if not (found >= 0).any():
+        columns = match_names(reference.feature_names, query.feature_names)
+        if not (columns >= 0).any():
             raise no_shared_features(reference.feature_names, query, reference.cell_names)
-        rows.append(found)
+        rows.append(columns)
     where = np.stack(rows)
     where = where[:, (where >= 0).all(axis=0)]
     if not where.shape[1]:
@@ -91,9 +92,9 @@ def _shared_ranks(sets: Sequence[CellBlocks], where: npt.NDArray[np.intp], kind:
 
     Data sets in which nothing varies have no order to tell: they are left out where another one has.
     """
-    scores = [variability(data, kind) for data in sets]
-    telling = [i for i, score in enumerate(scores) if score.max() > score.min()] or range(len(sets))
-    return np.stack([ranks(scores[i], sets[i].feature_names)[where[i]] for i in telling])
+    of_sets = [variability(data, kind) for data in sets]
+    telling = [i for i, values in enumerate(of_sets) if values.max() > values.min()] or range(len(sets))
+    return np.stack([ranks(of_sets[i], sets[i].feature_names)[where[i]] for i in telling])
 
 
 def _by_widening(sets: Sequence[CellBlocks], where: npt.NDArray[np.intp], kind: Modality) -> npt.NDArray[np.intp]:
@@ -107,16 +108,16 @@ def _by_widening(sets: Sequence[CellBlocks], where: npt.NDArray[np.intp], kind: 
 
 
 def _markers_in_turn(
-    scores: Doubles, entry: npt.NDArray[np.intp], names: Names, n_features: int
+    statistics: Doubles, entry: npt.NDArray[np.intp], names: Names, n_features: int
 ) -> npt.NDArray[np.intp]:
     """Widen the candidates until enough markers are among them, then let each label choose in turn."""
-    is_marker: npt.NDArray[np.bool_] = np.any(scores > 0, axis=0)
+    is_marker: npt.NDArray[np.bool_] = np.any(statistics > 0, axis=0)
     width = n_features
     while is_marker[entry < width].sum() < n_features and width <= entry.max():
         width += n_features
     allowed = entry < width
     spelled = _spellings(names)
-    preferences = [[f for f in np.lexsort((*spelled, -row)) if row[f] > 0 and allowed[f]] for row in scores]
+    preferences = [[f for f in np.lexsort((*spelled, -row)) if row[f] > 0 and allowed[f]] for row in statistics]
     taken: dict[int, None] = {}
     queues = [iter(wanted) for wanted in preferences]
     while len(taken) < n_features and queues:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from ..data.blocks import CellBlocks, watched
+from ..data.linalg import Doubles
 from ..data.modality import Modality
 from ..data.moments import Moments, moments
-from ..data.standardise import GroupSums
+from ..data.standardise import SumsByCode
 from ..data.values import Values
 from ..support.notices import logger
 
-__all__ = ["Doubles", "variability"]
-
-Doubles = npt.NDArray[np.float64]
+__all__ = ["variability"]
 
 # A local fit of degree 2 over 30 % of the features needs a few points in every neighbourhood.
 FEWEST_FOR_LOESS = 20
 
 
 def variability(data: CellBlocks, kind: Modality) -> Doubles:
-    """Score how variable each feature is; the higher the earlier it is chosen.
+    """Measure how variable each feature is; the higher the earlier it is chosen.
 
     ``"variance"``, of counts: variance after a variance-stabilising fit (``seurat_v3``: Stuart et al., Cell 2019; the
     fit needs a second stream for the clipped values); of log-normalised values: normalised dispersion in 20 bins of
@@ -41,7 +39,7 @@ def variability(data: CellBlocks, kind: Modality) -> Doubles:
 def _spread(data: CellBlocks, kind: Modality, values: Values) -> Doubles:
     everything = np.arange(data.n_features)
     recipe = kind.recipe.learn(data, everything, values)
-    sums = GroupSums(1, data.n_features)
+    sums = SumsByCode(1, data.n_features)
     for _, block in watched(recipe.blocks(data, everything, values), data.n_cells, "variable features"):
         sums.add(block, np.zeros(block.shape[0], np.intp))
     return (sums.squares / data.n_cells - (sums.total / data.n_cells) ** 2)[0]
@@ -56,8 +54,8 @@ def _standardized_variance(data: CellBlocks, sums: Moments) -> Doubles:
         x = np.minimum(block.data, clip[block.indices])
         total += np.bincount(block.indices, x, minlength=data.n_features)
         squares += np.bincount(block.indices, x * x, minlength=data.n_features)
-    score = (n * mean**2 + squares - 2 * total * mean) / (max(n - 1, 1) * expected**2)
-    return np.where(variance > 0, score, 0.0)
+    standardised = (n * mean**2 + squares - 2 * total * mean) / (max(n - 1, 1) * expected**2)
+    return np.where(variance > 0, standardised, 0.0)
 
 
 def _expected_deviation(mean: Doubles, variance: Doubles) -> Doubles:
@@ -94,5 +92,5 @@ def _normalized_dispersion(sums: Moments) -> Doubles:
     bins = frame.groupby("bin", observed=True)["dispersion"]
     centre, spread = bins.transform("mean"), bins.transform("std")
     alone = spread.isna()  # a bin with one feature: its dispersion counts as one deviation
-    score = (frame["dispersion"] - centre.where(~alone, 0)) / spread.where(~alone, centre)
-    return score.fillna(-np.inf).to_numpy()
+    standardised = (frame["dispersion"] - centre.where(~alone, 0)) / spread.where(~alone, centre)
+    return standardised.fillna(-np.inf).to_numpy()

@@ -27,7 +27,7 @@ from ..workflows.train import train
 from .readers import Source, labels_of, open_source, values_of
 from .writers import add_annotation, add_embedding
 
-__all__ = ["DeepScore", "called", "check_reference", "deepscore_of", "find_common_features", "load", "model_of"]
+__all__ = ["DeepScore", "called", "check_reference", "deepscore_of", "find_common_features", "load"]
 
 
 def find_common_features(

@@ -30,7 +30,7 @@ from .config import NetworkConfig, recorded
 from .model import Model
 from .profiles import WITHIN, Profiles
 
-__all__ = ["FORMAT_VERSION", "from_bytes", "inspect_model", "load", "manifest_of", "save", "to_bytes"]
+__all__ = ["from_bytes", "inspect_model", "load", "manifest_of", "save", "to_bytes"]
 
 FORMAT_VERSION = 4
 MAX_FILE = 8 * 2**30
@@ -146,12 +146,12 @@ def _check_probabilities(model: Model, rows: list[dict[str, Any]]) -> npt.NDArra
 def _digest(manifest: dict[str, Any], tensors: Tensors) -> str:
     """Return the SHA-256 of the manifest (without the digest) and of every tensor."""
     rest = {name: value for name, value in manifest.items() if name != "content_sha256"}
-    found = hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
+    digest = hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
     for name in sorted(tensors):
         array = np.ascontiguousarray(tensors[name])
-        found.update(f"{name}:{array.dtype.str}:{array.shape}".encode())
-        found.update(array.tobytes())
-    return found.hexdigest()
+        digest.update(f"{name}:{array.dtype.str}:{array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 # ---------------------------------------------------------------------------------------------------- read
@@ -251,10 +251,10 @@ def _json(text: str) -> Any:
         return int(number)
 
     def different(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
+        values = dict(pairs)
+        if len(values) < len(pairs):
             raise ValueError("a key is there twice")
-        return found
+        return values
 
     value = json.loads(text, parse_float=finite, parse_constant=finite, parse_int=whole, object_pairs_hook=different)
     json.dumps(value, ensure_ascii=False).encode()
@@ -309,8 +309,8 @@ def from_bytes(content: bytes) -> Model:
         raise ModelFileError("edited", edited)
     model = _build(manifest, tensors)
     expected = np.array(manifest["self_check"]["probabilities"])
-    found = _check_probabilities(model, manifest["self_check"]["rows"])
-    if not np.abs(expected - found).max() <= SELF_CHECK_TOLERANCE:  # also where it is NaN
+    probabilities = _check_probabilities(model, manifest["self_check"]["rows"])
+    if not np.abs(expected - probabilities).max() <= SELF_CHECK_TOLERANCE:  # also where it is NaN
         raise ModelFileError("edited", "The model does not give the results it was saved with. " + edited)
     try:
         NetworkConfig(seed=manifest["training"]["seed"], **recorded(manifest["network"]))

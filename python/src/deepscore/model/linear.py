@@ -14,9 +14,10 @@ from scipy.optimize import minimize
 from torch.nn.functional import log_softmax
 
 from ..data.labels import evenly
-from ..data.standardise import Codes, Scale, scaled
+from ..data.linalg import Codes
+from ..data.standardise import Scale, scaled
 from ..data.values import Floats
-from .network import SparseBatch, per_cell, per_group, sparse_rows
+from .network import SparseMatrix, per_batch, per_cell, sparse_rows
 
 __all__ = ["fit_linear"]
 
@@ -39,7 +40,7 @@ def fit_linear(
     n_labels
         Number of columns of the result.
     scale
-        Centre and deviation to standardise with; its groups are those of the cells.
+        Centre and deviation to standardise with; its batches are those of the cells.
     rng
         Chooses cells where there are more than 6,000.
 
@@ -55,9 +56,9 @@ def fit_linear(
     cells = evenly(codes, MOST_CELLS, rng)
     scale, codes = scale.cells(cells), codes[cells]
     block = scaled(matrix[cells], scale)
-    x, transposed = SparseBatch.from_scipy(block), SparseBatch.from_scipy(block.tocsc())
+    x, transposed = SparseMatrix.from_scipy(block), SparseMatrix.from_scipy(block.tocsc())
     centres = torch.from_numpy(scale.centre / scale.deviation)
-    groups = torch.zeros(len(codes), dtype=torch.int64) if scale.groups is None else torch.from_numpy(scale.groups)
+    batches = torch.zeros(len(codes), dtype=torch.int64) if scale.batches is None else torch.from_numpy(scale.batches)
     counts = np.bincount(codes, minlength=n_labels)
     weights = torch.from_numpy((len(codes) / (counts > 0).sum() / counts[codes]).astype(np.float32)[:, None])
     truth = torch.from_numpy((codes[:, None] == np.arange(n_labels)).astype(np.float32))
@@ -67,15 +68,15 @@ def fit_linear(
     def loss(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         both = torch.from_numpy(flat.astype(np.float32)).reshape(n_features + 1, n_labels)
         weight, bias = both[:-1], both[-1]
-        logits = sparse_rows(x, weight) + per_cell(bias - centres @ weight, groups)
+        logits = sparse_rows(x, weight) + per_cell(bias - centres @ weight, batches)
         logarithms = log_softmax(logits, dim=1)
         value = -(weights * truth * logarithms).sum() / n + penalty * weight.square().sum()
         slope = (logarithms.exp() - truth) * (weights / n)
-        gradient = sparse_rows(transposed, slope) - centres.T @ per_group(slope, groups, len(centres))
+        gradient = sparse_rows(transposed, slope) - centres.T @ per_batch(slope, batches, len(centres))
         gradient += 2 * penalty * weight
         return float(value), torch.cat([gradient, slope.sum(0, keepdim=True)]).double().numpy().ravel()
 
     start = np.zeros((n_features + 1) * n_labels)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "ftol": 1e-6, "gtol": 1e-5})
-    both = found.x.astype(np.float32).reshape(n_features + 1, n_labels)
+    best = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "ftol": 1e-6, "gtol": 1e-5})
+    both = best.x.astype(np.float32).reshape(n_features + 1, n_labels)
     return both[:-1].copy(), both[-1].copy()

@@ -102,7 +102,7 @@ class Model:
         block
             Cells x features of the model, normalised, CSR.
         scale
-            Centre and deviation to standardise with; its groups are those of the block's cells.
+            Centre and deviation to standardise with; its batches are those of the block's cells.
         present
             Which features the data set has; a missing feature counts as its mean.
 
@@ -112,7 +112,7 @@ class Model:
         """
         import torch
 
-        from .network import SparseBatch, activation_function, sparse_rows
+        from .network import SparseMatrix, activation_function, sparse_rows
 
         centre, deviation = torch.from_numpy(scale.centre), torch.from_numpy(scale.deviation)
         if present is not None:
@@ -125,12 +125,12 @@ class Model:
         activation = activation_function(str(self.network["activation"]))
         with torch.no_grad():
             offset: Tensor = bias - (centre / deviation) @ weight
-            if scale.groups is None:  # one deviation for all cells: the weights are divided in place of the values
-                x = sparse_rows(SparseBatch.from_scipy(block), weight / deviation[0][:, None])
+            if scale.batches is None:  # one deviation for all cells: the weights are divided in place of the values
+                x = sparse_rows(SparseMatrix.from_scipy(block), weight / deviation[0][:, None])
                 x += offset
             else:
-                x = sparse_rows(SparseBatch.from_scipy(scaled(block, scale)), weight)
-                x += offset[torch.from_numpy(scale.groups)]
+                x = sparse_rows(SparseMatrix.from_scipy(scaled(block, scale)), weight)
+                x += offset[torch.from_numpy(scale.batches)]
             linear = None if self.linear is None else x[:, n_first:].numpy()
             x = x[:, :n_first]
             for w, b in others:

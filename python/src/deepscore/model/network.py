@@ -16,7 +16,7 @@ from torch.nn.functional import embedding_bag
 
 from .config import ACTIVATIONS
 
-__all__ = ["Network", "SparseBatch", "activation_function", "per_cell", "per_group", "sparse_rows"]
+__all__ = ["Network", "SparseMatrix", "activation_function", "per_batch", "per_cell", "sparse_rows"]
 
 _MODULES = dict(
     zip(
@@ -34,7 +34,7 @@ def activation_function(name: str) -> nn.Module:
 
 
 @dataclass(frozen=True)
-class SparseBatch:
+class SparseMatrix:
     """Cells x features in CSR form, as tensors."""
 
     indptr: Tensor
@@ -42,35 +42,35 @@ class SparseBatch:
     data: Tensor
 
     @classmethod
-    def from_scipy(cls, matrix: sp.csr_matrix) -> SparseBatch:
+    def from_scipy(cls, matrix: sp.csr_matrix) -> SparseMatrix:
         """Share the arrays of a CSR matrix where their types allow it."""
         # embedding_bag wants both index arrays of one type
-        kind = np.result_type(matrix.indptr, matrix.indices)
+        index_type = np.result_type(matrix.indptr, matrix.indices)
         return cls(
-            torch.from_numpy(matrix.indptr.astype(kind, copy=False)),
-            torch.from_numpy(matrix.indices.astype(kind, copy=False)),
+            torch.from_numpy(matrix.indptr.astype(index_type, copy=False)),
+            torch.from_numpy(matrix.indices.astype(index_type, copy=False)),
             torch.from_numpy(matrix.data),
         )
 
-    def to(self, device: torch.device) -> SparseBatch:
+    def to(self, device: torch.device) -> SparseMatrix:
         """Move the tensors."""
-        return SparseBatch(*(t.to(device) for t in (self.indptr, self.indices, self.data)))
+        return SparseMatrix(*(t.to(device) for t in (self.indptr, self.indices, self.data)))
 
 
-def sparse_rows(batch: SparseBatch, weight: Tensor) -> Tensor:
+def sparse_rows(cells: SparseMatrix, weight: Tensor) -> Tensor:
     """Multiply CSR rows by a dense matrix (features x nodes).
 
     A row of the product is the weighted sum of some rows of `weight`: an embedding bag. On a CPU this is three times as
     fast as the sparse product of torch or scipy at the densities of single-cell data.
     """
-    if not batch.data.numel():
-        return weight.new_zeros((len(batch.indptr) - 1, weight.shape[1]))
+    if not cells.data.numel():
+        return weight.new_zeros((len(cells.indptr) - 1, weight.shape[1]))
     return embedding_bag(
-        batch.indices,
+        cells.indices,
         weight,
-        batch.indptr,
+        cells.indptr,
         mode="sum",
-        per_sample_weights=batch.data,
+        per_sample_weights=cells.data,
         include_last_offset=True,
     )
 
@@ -83,32 +83,32 @@ class _FirstLayer(torch.autograd.Function):
         ctx: Any,
         weight: Tensor,
         bias: Tensor,
-        batch: SparseBatch,
-        transposed: SparseBatch,
+        cells: SparseMatrix,
+        transposed: SparseMatrix,
         centres: Tensor,
-        groups: Tensor,
+        batches: Tensor,
     ) -> Tensor:
-        ctx.transposed, ctx.centres, ctx.groups = transposed, centres, groups
-        return sparse_rows(batch, weight).add_(per_cell(bias - centres @ weight, groups))
+        ctx.transposed, ctx.centres, ctx.batches = transposed, centres, batches
+        return sparse_rows(cells, weight).add_(per_cell(bias - centres @ weight, batches))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         gradient = gradients[0].contiguous()
-        sums = per_group(gradient, ctx.groups, len(ctx.centres))
+        sums = per_batch(gradient, ctx.batches, len(ctx.centres))
         product = sparse_rows(ctx.transposed, gradient).addmm_(ctx.centres.T, sums, alpha=-1)
         return product, sums.sum(dim=0), None, None, None, None
 
 
-def per_cell(rows: Tensor, groups: Tensor) -> Tensor:
-    """Return each cell's row, given one for each group; where there is one group, that row for all."""
-    return rows if len(rows) == 1 else rows[groups]
+def per_cell(rows: Tensor, batches: Tensor) -> Tensor:
+    """Return each cell's row, given one for each batch; where there is one batch, that row for all."""
+    return rows if len(rows) == 1 else rows[batches]
 
 
-def per_group(rows: Tensor, groups: Tensor, n_groups: int) -> Tensor:
-    """Add up the rows of each group."""
-    if n_groups == 1:
+def per_batch(rows: Tensor, batches: Tensor, n_batches: int) -> Tensor:
+    """Add up the rows of each batch."""
+    if n_batches == 1:
         return rows.sum(dim=0, keepdim=True)
-    return rows.new_zeros(n_groups, rows.shape[1]).index_add_(0, groups, rows)
+    return rows.new_zeros(n_batches, rows.shape[1]).index_add_(0, batches, rows)
 
 
 class Dropout(nn.Module):
@@ -170,19 +170,19 @@ class Network(nn.Module):
         self.activation = activation_function(activation)
         self.dropout = Dropout(dropout_rate)
 
-    def forward(self, batch: SparseBatch, transposed: SparseBatch, centres: Tensor, groups: Tensor) -> Tensor:
+    def forward(self, cells: SparseMatrix, transposed: SparseMatrix, centres: Tensor, batches: Tensor) -> Tensor:
         """Return the logits, cells x labels.
 
         Parameters
         ----------
-        batch, transposed
+        cells, transposed
             The cells (features divided by their deviation) and the same matrix transposed, for the gradient.
         centres
-            Groups x features: what is subtracted, in units of the deviation.
-        groups
+            Batches x features: what is subtracted, in units of the deviation.
+        batches
             Row of `centres` for each cell.
         """
-        x: Tensor = _FirstLayer.apply(self.weights[0], self.biases[0], batch, transposed, centres, groups)  # type: ignore[no-untyped-call]
+        x: Tensor = _FirstLayer.apply(self.weights[0], self.biases[0], cells, transposed, centres, batches)  # type: ignore[no-untyped-call]
         for norm, weight, bias in zip(self.norms, list(self.weights)[1:], list(self.biases)[1:], strict=True):
             x = torch.addmm(bias, self.dropout(self.activation(norm(x))), weight)
         return x

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..data.labels import evenly
-from ..data.linalg import Codes, Doubles, clusters_of, components, group_means, group_moments
+from ..data.linalg import SEED, Codes, Doubles, clusters_of, components, means_by_code, moments_by_code
 from ..data.standardise import LEAST_DEVIATION
 from ..data.values import Floats
 
@@ -21,12 +21,12 @@ MOST_CELLS = 6_000  # of a reference: more change next to nothing
 
 @dataclass(frozen=True, eq=False)
 class Profiles:
-    """What a model keeps of its reference: means over groups of similar cells, and how cells vary within labels.
+    """What a model keeps of its reference: means over clusters of similar cells, and how cells vary within labels.
 
     Parameters
     ----------
     mean
-        Profiles x features: mean normalised values of 1 to 6 groups of similar cells of each label.
+        Profiles x features: mean normalised values of 1 to 6 clusters of similar cells of each label.
     owner, cells
         Label (its position) and number of cells of each profile.
     variance
@@ -59,20 +59,20 @@ def profiles_of(matrix: sp.csr_matrix, codes: Codes) -> Profiles:
         Label of each cell, every label at least once.
     """
     counts = np.bincount(codes)
-    cells = evenly(codes, MOST_CELLS, np.random.default_rng(0))
+    cells = evenly(codes, MOST_CELLS, np.random.default_rng(SEED))
     matrix, codes = matrix[cells], codes[cells]
     everyone = np.zeros(len(codes), np.intp)
-    variance = group_moments(matrix, everyone)[1][0]
+    variance = moments_by_code(matrix, everyone)[1][0]
     z = (matrix @ sp.diags(1 / np.sqrt(variance + LEAST_DEVIATION**2))).tocsr()
-    scores = components(z, everyone)[0]
+    coordinates = components(z, everyone)[0]
     means, owner, sizes = [], [], []
     for label in range(int(codes.max()) + 1):
         members = np.flatnonzero(codes == label)
         n = int(np.clip(len(members) // CELLS_PER_PROFILE, 1, PROFILES_PER_LABEL))
-        parts = clusters_of(scores[members], n, 0)
-        means.append(group_means(matrix[members], parts))
+        clusters = clusters_of(coordinates[members], n)
+        means.append(means_by_code(matrix[members], clusters))
         owner.append(np.full(len(means[-1]), label))
-        sizes.append(np.rint(np.bincount(parts) * (counts[label] / len(members))))
+        sizes.append(np.rint(np.bincount(clusters) * (counts[label] / len(members))))
     within = components(z, codes)[1]
     padded = np.zeros((matrix.shape[1], WITHIN))
     padded[:, : within.shape[1]] = within[:, :WITHIN]
@@ -80,6 +80,6 @@ def profiles_of(matrix: sp.csr_matrix, codes: Codes) -> Profiles:
         np.concatenate(means).astype(np.float32),
         np.concatenate(owner),
         np.maximum(np.concatenate(sizes), 1).astype(np.intp),
-        group_moments(matrix, codes)[1].astype(np.float32),
+        moments_by_code(matrix, codes)[1].astype(np.float32),
         padded.astype(np.float32),
     )

@@ -14,18 +14,18 @@ __all__ = ["OPTIONAL", "columns_of"]
 OPTIONAL = ("deepscore_group", "deepscore_group_share")
 
 
-def columns_of(found: Annotation) -> dict[str, npt.NDArray[Any]]:
+def columns_of(annotation: Annotation) -> dict[str, npt.NDArray[Any]]:
     """Return the columns by name: the label, its score, the network's own best label, and why there is no label.
 
     Of clusters also ``deepscore_group`` and ``deepscore_group_share``. All are documented at
     :meth:`deepscore.DeepScore.annotate`.
     """
     columns = {
-        "deepscore": found.calls,
-        "deepscore_score": found.scores,
-        "deepscore_raw": found.raw,
-        "deepscore_reason": found.reasons,
+        "deepscore": annotation.calls,
+        "deepscore_score": annotation.scores,
+        "deepscore_raw": annotation.raw,
+        "deepscore_reason": annotation.reasons,
     }
-    if found.group_calls is not None and found.group_shares is not None:
-        columns |= dict(zip(OPTIONAL, (found.group_calls, found.group_shares), strict=True))
+    if annotation.group_calls is not None and annotation.group_shares is not None:
+        columns |= dict(zip(OPTIONAL, (annotation.group_calls, annotation.group_shares), strict=True))
     return columns

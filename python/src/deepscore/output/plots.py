@@ -17,6 +17,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
 from ..data.labels import UNCLASSIFIED, as_texts
+from ..data.linalg import SEED
 from ..errors import EngineError, InputError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def principal_components(matrix: sp.csr_matrix) -> npt.NDArray[np.float64]:
     dense -= dense.mean(axis=0)
     if min(dense.shape) < 3:
         return np.pad(dense[:, :2], ((0, 0), (0, 2 - min(2, dense.shape[1]))))
-    start = np.random.default_rng(0).normal(size=min(dense.shape))  # equal numbers have no part in centred columns
+    start = np.random.default_rng(SEED).normal(size=min(dense.shape))  # equal numbers have no part in centred columns
     left, values, _ = svds(dense, k=2, v0=start)
     points: npt.NDArray[np.float64] = (left * values)[:, ::-1]
     return points

@@ -24,12 +24,12 @@ meter { width: 10rem; }
 """
 
 
-def annotation_report(found: Annotation, manifest: dict[str, Any], title: str) -> str:
+def annotation_report(annotation: Annotation, manifest: dict[str, Any], title: str) -> str:
     """Describe an annotation in HTML.
 
     Parameters
     ----------
-    found
+    annotation
         The calls.
     manifest
         Manifest of the model that made them.
@@ -47,12 +47,14 @@ def annotation_report(found: Annotation, manifest: dict[str, Any], title: str) -
             f"{held_out['n_cells']} held-out reference cells: accuracy {held_out['accuracy']:.3f}, macro-F1 "
             f"{held_out['macro_f1']:.3f}, calibration error {held_out['calibration_error']:.3f}"
         )
-    unclassified = float(np.mean(found.calls == UNCLASSIFIED))
-    counts = pd.Series(found.reasons[found.reasons != ""]).value_counts()
+    unclassified = float(np.mean(annotation.calls == UNCLASSIFIED))
+    counts = pd.Series(annotation.reasons[annotation.reasons != ""]).value_counts()
     reasons = f" ({', '.join(f'{n:,} {reason}' for reason, n in counts.items())})" if len(counts) else ""
     doubts = []
-    if found.overlap < SETTINGS.good_overlap:
-        doubts.append(f"Only {found.overlap:.0%} of the model's features are in the query: scores are less reliable.")
+    if annotation.overlap < SETTINGS.good_overlap:
+        doubts.append(
+            f"Only {annotation.overlap:.0%} of the model's features are in the query: scores are less reliable."
+        )
     if unclassified > 0.2:
         doubts.append(f"{unclassified:.0%} of the cells are Unclassified: does the reference hold their types?")
     parts = [
@@ -60,10 +62,10 @@ def annotation_report(found: Annotation, manifest: dict[str, Any], title: str) -
         f'<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style></head>',
         f"<body><h1>{escape(title)}</h1>",
         *(f'<p class="warning">{escape(doubt)}</p>' for doubt in doubts),
-        f"<p>{len(found.calls):,} cells, {unclassified:.1%} Unclassified{reasons}. {found.overlap:.0%} of the model's "
-        f"{len(manifest['features']):,} features were found.</p>",
+        f"<p>{len(annotation.calls):,} cells, {unclassified:.1%} Unclassified{reasons}. {annotation.overlap:.0%} of "
+        f"the model's {len(manifest['features']):,} features were found.</p>",
         "<h2>Calls</h2>",
-        _calls_table(found),
+        _calls_table(annotation),
         "<h2>Model</h2>",
         f"<p>{escape(manifest['created_with'])}, {escape(manifest['modality'])}, "
         f"{manifest['training']['n_cells']:,} reference cells, {len(manifest['labels'])} labels; {quality}.</p>",
@@ -72,8 +74,8 @@ def annotation_report(found: Annotation, manifest: dict[str, Any], title: str) -
     return "\n".join(parts)
 
 
-def _calls_table(found: Annotation) -> str:
-    frame = pd.DataFrame({"call": found.calls, "score": found.scores})
+def _calls_table(annotation: Annotation) -> str:
+    frame = pd.DataFrame({"call": annotation.calls, "score": annotation.scores})
     rows = []
     for call, scores in sorted(frame.groupby("call")["score"], key=lambda pair: -len(pair[1])):
         share = len(scores) / len(frame)

@@ -13,7 +13,7 @@ from ..chromatin.peaks import carried_over
 from ..data.blocks import CellBlocks, Names
 from ..data.labels import batches_of
 from ..data.linalg import Codes
-from ..data.mismatch import no_shared_features
+from ..data.mismatch import MIN_OVERLAP, no_shared_features
 from ..data.modality import Modality, check_modality, select_modality
 from ..data.names import is_peak, match_names
 from ..data.values import Values, feature_share
@@ -74,7 +74,7 @@ def align(
     batch: Names | None = None,
     *,
     modality: str | None = None,
-    min_overlap: float = 0.1,
+    min_overlap: float = MIN_OVERLAP,
     settings: Settings = SETTINGS,
 ) -> AlignedQuery:
     """Find the features of a model in a query, and tell what its values are.
@@ -82,7 +82,7 @@ def align(
     Parameters
     ----------
     batch
-        Sample of each cell; without it the query is one sample.
+        Batch of each cell; without it the query is one batch.
     modality
         What the caller said the query is.
     min_overlap

@@ -13,8 +13,8 @@ from ..data.linalg import (
     Doubles,
     clusters_of,
     components,
-    group_means,
-    group_moments,
+    means_by_code,
+    moments_by_code,
     nearest,
     own_standardised,
     shared_neighbours,
@@ -41,10 +41,10 @@ class Axes:
     offset: Doubles
     deviation: Doubles
 
-    def scores(self, x: sp.csr_matrix, groups: Codes) -> Doubles:
-        """Return normalised cells in the components."""
-        scores: Doubles = own_standardised(x, groups, self.deviation) @ self.basis
-        return scores - (self.offset @ self.basis)[groups]
+    def coordinates(self, x: sp.csr_matrix, batches: Codes) -> Doubles:
+        """Return the coordinates of normalised cells: cells x components."""
+        coordinates: Doubles = own_standardised(x, batches, self.deviation) @ self.basis
+        return coordinates - (self.offset @ self.basis)[batches]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ class Space:
     ----------
     z
         Cells x features, standardised by themselves, not centred.
-    scores
+    coordinates
         Cells x components.
     weights
         Cells x cells; or clusters x cells, where the sample is not the whole query.
@@ -64,7 +64,7 @@ class Space:
     """
 
     z: sp.csr_array
-    scores: Doubles
+    coordinates: Doubles
     axes: Axes
     weights: sp.csr_array
     clusters: Codes | None
@@ -73,8 +73,8 @@ class Space:
     def of(
         cls,
         x: sp.csr_matrix,
-        groups: Codes,
-        n_groups: int,
+        batches: Codes,
+        n_batches: int,
         *,
         whole: bool,
         latent: bool = False,
@@ -86,7 +86,7 @@ class Space:
         ----------
         x
             Cells x features.
-        groups, n_groups
+        batches, n_batches
             Batch of each cell, and how many there are.
         whole
             Whether these cells are the whole query: neighbours are exact then, else those of the same cluster.
@@ -95,21 +95,27 @@ class Space:
         """
         loadings = _loadings(x, settings) if latent else None
         if loadings is None:
-            deviation = np.sqrt(group_moments(x, groups, n_groups)[1] + LEAST_DEVIATION**2)
-            z = own_standardised(x, groups, deviation)
-            scores, basis = components(z, groups)
-            axes = Axes(basis, group_means(z, groups, n_groups), deviation)
+            deviation = np.sqrt(moments_by_code(x, batches, n_batches)[1] + LEAST_DEVIATION**2)
+            z = own_standardised(x, batches, deviation)
+            coordinates, basis = components(z, batches)
+            axes = Axes(basis, means_by_code(z, batches, n_batches), deviation)
         else:
-            z, shape = sp.csr_array(x), (n_groups, x.shape[1])
+            z, shape = sp.csr_array(x), (n_batches, x.shape[1])
             axes = Axes(loadings, np.broadcast_to(x.mean(axis=0).A1, shape), np.broadcast_to(1.0, shape))
-            scores = axes.scores(x, groups)
+            coordinates = axes.coordinates(x, batches)
         if whole:
-            k = max(settings.fewest_neighbours, len(groups) // settings.cells_per_neighbour)
+            k = max(settings.fewest_neighbours, len(batches) // settings.cells_per_neighbour)
             k = min(settings.neighbours, k)
-            return cls(z, scores, axes, shared_neighbours(nearest(scores, scores, k, among_themselves=True)), None)
-        clusters = clusters_of(scores, len(groups) // settings.cells_per_cluster, 0)
-        member = sp.csr_array((np.ones(len(groups)), (clusters, np.arange(len(groups)))))
-        return cls(z, scores, axes, sp.diags_array(1 / member.sum(axis=1)) @ member, clusters)
+            return cls(
+                z,
+                coordinates,
+                axes,
+                shared_neighbours(nearest(coordinates, coordinates, k, among_themselves=True)),
+                None,
+            )
+        clusters = clusters_of(coordinates, len(batches) // settings.cells_per_cluster)
+        member = sp.csr_array((np.ones(len(batches)), (clusters, np.arange(len(batches)))))
+        return cls(z, coordinates, axes, sp.diags_array(1 / member.sum(axis=1)) @ member, clusters)
 
     def average(self, values: Doubles) -> Doubles:
         """Return the mean over each cell's neighbourhood; the cell's own value where it has none."""
@@ -150,12 +156,12 @@ class Neighbourhoods:
         overall = probabilities.mean(axis=0)
         if space.clusters is None:
             return cls(space.average(probabilities), overall, known, space.axes, settings=settings)
-        centres = space.weights @ _directions(space.scores)
+        centres = space.weights @ _directions(space.coordinates)
         mean, known = space.weights @ probabilities, space.weights @ known
         return cls(mean, overall, known, space.axes, centres, settings)
 
     def reweigh(
-        self, probabilities: Doubles, x: sp.csr_matrix | None, groups: Codes, first: int = 0
+        self, probabilities: Doubles, x: sp.csr_matrix | None, batches: Codes, first: int = 0
     ) -> tuple[Doubles, Doubles]:
         """Weigh the labels of cells by what their neighbourhoods say; return P(known), too.
 
@@ -163,16 +169,16 @@ class Neighbourhoods:
         ----------
         x
             The cells, normalised; needed where the sample is not the whole query.
-        groups
+        batches
             Batch of each cell.
         first
             Position of the first cell in the query.
         """
         if self.centres is None:
-            where: slice | Codes = slice(first, first + len(groups))
+            where: slice | Codes = slice(first, first + len(batches))
         else:
             assert x is not None
-            where = nearest(_directions(self.axes.scores(x, groups)), self.centres, 1)[:, 0]
+            where = nearest(_directions(self.axes.coordinates(x, batches)), self.centres, 1)[:, 0]
         power, floor = self.settings.neighbour_power, self.settings.least_frequency
         return reweighted(probabilities, self.mean[where], self.overall, power, floor), self.known[where]
 
@@ -205,7 +211,7 @@ def _loadings(x: sp.csr_matrix, settings: Settings) -> Doubles | None:
     return loadings[:, 1:-1]
 
 
-def _directions(scores: Doubles) -> Doubles:
-    """Bring scores to length one, as the clusters have it."""
-    result: Doubles = scores / np.maximum(np.linalg.norm(scores, axis=1, keepdims=True), 1e-9)
+def _directions(coordinates: Doubles) -> Doubles:
+    """Bring the coordinates of each cell to length one, as the clusters have it."""
+    result: Doubles = coordinates / np.maximum(np.linalg.norm(coordinates, axis=1, keepdims=True), 1e-9)
     return result

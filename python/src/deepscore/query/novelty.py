@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from scipy.optimize import nnls
 from scipy.special import expit
 
-from ..data.linalg import Codes, Doubles, clusters_of, group_moments
+from ..data.linalg import Codes, Doubles, clusters_of, moments_by_code
 from ..data.standardise import LEAST_DEVIATION
 from ..model.profiles import Profiles
 from ..support.notices import logger
@@ -42,54 +42,54 @@ def chance_known(sample: Sample, space: Space, probabilities: Doubles, settings:
     unexplained share of the cell's clusters in the mean, ``m`` that of the query's median cell. 1 for queries of fewer
     than 100 cells or features, which show too little structure of their own.
     """
-    numbers, groups, present = settings.novelty, sample.batches, sample.present
+    numbers, batches, present = settings.novelty, sample.batches, sample.present
     profiles = sample.model.profiles
     assert profiles is not None
-    if min(len(groups), present.sum()) < numbers.least:
+    if min(len(batches), present.sum()) < numbers.least:
         logger.info(
             "Unknown types are not looked for: that takes %d cells and %d of the model's %s",
             numbers.least,
             numbers.least,
             sample.model.kind.features,
         )
-        return np.ones(len(groups))
+        return np.ones(len(batches))
     offset = space.axes.offset
     labels, means = _as_the_query(sample, probabilities, profiles)
-    depth = np.bincount(groups, minlength=len(offset)) @ offset
+    depth = np.bincount(batches, minlength=len(offset)) @ offset
     within = np.linalg.qr(np.column_stack([profiles.within, depth]) * present[:, None])[0]
-    shares = []
+    of_clusterings = []
     for size in numbers.cells_per_cluster:
         for seed in numbers.starts:
-            k = int(np.clip(len(groups) // size, numbers.fewest_clusters, numbers.most_clusters))
-            clusters = clusters_of(space.scores, k, seed)
-            unexplained = _unexplained(space.z, offset, groups, clusters, probabilities, labels, means, within, numbers)
-            shares.append(unexplained[clusters])
-    share = np.mean(shares, axis=0)
-    middle = numbers.base + numbers.slope * float(np.median(share)) + numbers.small / len(groups)
-    chance: Doubles = np.minimum(expit((middle - share) / numbers.width) / numbers.certain, 1)
+            k = int(np.clip(len(batches) // size, numbers.fewest_clusters, numbers.most_clusters))
+            clusters = clusters_of(space.coordinates, k, seed)
+            low = _unexplained(space.z, offset, batches, clusters, probabilities, labels, means, within, numbers)
+            of_clusterings.append(low[clusters])
+    unexplained = np.mean(of_clusterings, axis=0)
+    middle = numbers.base + numbers.slope * float(np.median(unexplained)) + numbers.small / len(batches)
+    chance: Doubles = np.minimum(expit((middle - unexplained) / numbers.width) / numbers.certain, 1)
     return chance
 
 
 def _as_the_query(sample: Sample, probabilities: Doubles, profiles: Profiles) -> tuple[Doubles, Doubles]:
     """Standardise label means and profiles as if the reference had the composition of each batch of the query."""
-    groups, present = sample.batches, sample.present
+    batches, present = sample.batches, sample.present
     average, variance = profiles.label_means(), profiles.variance.astype(np.float64)
     labels, means = np.zeros_like(average), np.zeros(profiles.mean.shape)
-    for group, share in enumerate(np.bincount(groups) / len(groups)):
-        if not share:  # a batch that the sample has no cell of
+    for batch, of_all in enumerate(np.bincount(batches) / len(batches)):
+        if not of_all:  # a batch that the sample has no cell of
             continue
-        mixture = probabilities[groups == group].mean(axis=0)
+        mixture = probabilities[batches == batch].mean(axis=0)
         centre = mixture @ average
         per_deviation = present / np.sqrt(mixture @ (variance + (average - centre) ** 2) + LEAST_DEVIATION**2)
-        labels += share * (average - centre) * per_deviation
-        means += share * (profiles.mean - centre) * per_deviation
+        labels += of_all * (average - centre) * per_deviation
+        means += of_all * (profiles.mean - centre) * per_deviation
     return labels, means
 
 
 def _unexplained(
     z: sp.csr_array,
     offset: Doubles,
-    groups: Codes,
+    batches: Codes,
     clusters: Codes,
     probabilities: Doubles,
     labels: Doubles,
@@ -99,9 +99,9 @@ def _unexplained(
 ) -> Doubles:
     """Rebuild each cluster's mean from the profiles; return the lower bound of the unexplained share."""
     n = np.bincount(clusters)
-    raw, variance = group_moments(z, clusters)
+    raw, variance = moments_by_code(z, clusters)
     mixture = np.zeros((len(n), len(offset)))
-    np.add.at(mixture, (clusters, groups), 1)
+    np.add.at(mixture, (clusters, batches), 1)
     mean = raw - (mixture / n[:, None]) @ offset
     pooled = n @ variance / n.sum()
     noise = (
@@ -119,10 +119,10 @@ def _unexplained(
         mix = np.sqrt(total) / np.sqrt(total).sum()
         middle = (weights / np.maximum(total, 1e-9)) @ mix
         y = mean - (middle / middle.sum()) @ mean
-        share, low = _rebuilt(y, profiles - mix @ labels, noise, within, numbers)
-        typical = _median(share, n)
+        estimate, low = _rebuilt(y, profiles - mix @ labels, noise, within, numbers)
+        typical = _median(estimate, n)
         bound = max(numbers.known_base, typical + numbers.known_margin)
-        known = np.maximum(expit((bound - share) / numbers.known_width), numbers.least_weight)
+        known = np.maximum(expit((bound - estimate) / numbers.known_width), numbers.least_weight)
     return low
 
 

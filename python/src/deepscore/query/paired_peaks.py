@@ -16,10 +16,10 @@ import scipy.sparse as sp
 from scipy.special import softmax
 
 from ..data.blocks import CellBlocks
-from ..data.linalg import Codes, Doubles
+from ..data.linalg import SEED, Codes, Doubles
 from ..data.modality import PEAKS, TfIdf
 from ..data.moments import moments
-from ..data.standardise import GroupSums, Scale
+from ..data.standardise import Scale, SumsByCode
 from ..data.values import Values
 from ..errors import InputError
 from ..model.calibrate import fit_temperature
@@ -142,8 +142,8 @@ def _learnt_from_calls(
     peaks: sp.csr_matrix, probabilities: Doubles, settings: Settings
 ) -> tuple[Doubles, tuple[Doubles, Doubles]]:
     """Return what a regression taught by the calls says of each cell, cross-fitted, and its weight and bias."""
-    scale = GroupSums(1, peaks.shape[1]).add(peaks, np.zeros(peaks.shape[0], np.intp)).pooled()
-    rng = np.random.default_rng(0)
+    scale = SumsByCode(1, peaks.shape[1]).add(peaks, np.zeros(peaks.shape[0], np.intp)).pooled()
+    rng = np.random.default_rng(SEED)
     fold = rng.permutation(peaks.shape[0]) % settings.folds
     result = probabilities
     for _ in range(settings.rounds):

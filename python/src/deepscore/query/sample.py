@@ -10,7 +10,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from ..data.linalg import Codes, Doubles
-from ..data.standardise import GroupSums, Scale
+from ..data.standardise import Scale, SumsByCode
 from ..model.model import Model
 from .align import AlignedQuery
 from .settings import SETTINGS, Settings
@@ -56,9 +56,9 @@ class Sample:
             query.model, query.cells(rows), batches[rows], n_batches, query.present, rows, len(rows) == len(batches)
         )
 
-    def sums(self, cells: Codes | slice = slice(None)) -> GroupSums:
+    def sums(self, cells: Codes | slice = slice(None)) -> SumsByCode:
         """Return the sums of some of the cells, for each batch."""
-        return GroupSums(self.n_batches, self.x.shape[1]).add(self.x[cells], self.batches[cells])
+        return SumsByCode(self.n_batches, self.x.shape[1]).add(self.x[cells], self.batches[cells])
 
     def calls(self, scale: Scale) -> Codes:
         """Return the network's best label of each cell by a scale of each batch."""

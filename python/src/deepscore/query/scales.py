@@ -48,7 +48,7 @@ def choose_scale(sample: Sample, space: Space | None, settings: Settings = SETTI
 
 def own_scale(sample: Sample, cells: Codes | slice = slice(None)) -> Scale:
     """Return the centre and deviation of each batch, from some of its cells; of a small one near the reference's."""
-    return sample.sums(cells).by_group(sample.batches, sample.model.scale())
+    return sample.sums(cells).by_batch(sample.batches, sample.model.scale())
 
 
 def shifted_scale(sample: Sample, rank_calls: Codes, cells: Codes, settings: Settings = SETTINGS) -> Scale:
@@ -81,7 +81,7 @@ def mean_scale(one: Scale, other: Scale, weight: Doubles) -> Scale:
     first = weight.astype(np.float32)[:, None]
     rate = first / one.deviation + (1 - first) / other.deviation
     centre = (first * one.centre / one.deviation + (1 - first) * other.centre / other.deviation) / rate
-    return Scale(centre.astype(np.float32), (1 / rate).astype(np.float32), one.groups)
+    return Scale(centre.astype(np.float32), (1 / rate).astype(np.float32), one.batches)
 
 
 def neighbour_agreement(sample: Sample, calls: Codes, space: Space) -> Doubles:

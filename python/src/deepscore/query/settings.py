@@ -20,15 +20,15 @@ class NoveltySettings:
     least
         Cells, and features of the model: fewer show too little structure of their own.
     cells_per_cluster
-        Mean sizes of the clusters; a cell's share is the mean over all of them.
+        Mean sizes of the clusters; what is unexplained of a cell is the mean over all of them.
     starts
         Seeds of the k-means for each size.
     fewest_clusters, most_clusters
         Bounds on their number.
     base, slope, small, width
-        A cell counts as unknown to a half where its cluster leaves ``base + slope * m + small / cells`` unexplained, m
-        being the share of the query's median cell: a change of technology raises all shares, and few cells make few
-        clusters, whose shares vary more. The chance falls as a logistic function of that width.
+        A cell counts as unknown to a half where its cluster leaves ``base + slope * m + small / cells`` of its signal
+        unexplained, m being that of the query's median cell: a change of technology raises it for all cells, and few
+        cells make few clusters, in which it varies more. The chance falls as a logistic function of that width.
     certain
         Chances from here on count as certain.
     least_signal

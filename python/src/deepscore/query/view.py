@@ -75,7 +75,7 @@ class View:
 
     def alone(self, block: sp.csr_matrix, batches: Codes) -> Doubles:
         """Return the network's probabilities for each cell, on the query's scale."""
-        of_cells = replace(self.scale, groups=batches if len(self.scale.centre) > 1 else None)
+        of_cells = replace(self.scale, batches=batches if len(self.scale.centre) > 1 else None)
         return self.model.predict_proba(block, of_cells, self.present)
 
 

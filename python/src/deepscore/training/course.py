@@ -14,17 +14,18 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from ..data.standardise import Codes, GroupSums, scaled
+from ..data.linalg import Codes
+from ..data.standardise import SumsByCode, scaled
 from ..errors import ConfigError
 from ..model.config import NetworkConfig
 from ..model.model import Model
-from ..model.network import Network, SparseBatch
+from ..model.network import Network, SparseMatrix
 from ..version import CREATED_WITH
 from .board import board
 from .config import TrainConfig
 from .metrics import accuracy
 from .reference import Reference
-from .schedule import EarlyStop, batch_slices, default_batch_size, default_epochs, scheduled_lr
+from .schedule import EarlyStop, default_batch_size, default_epochs, scheduled_lr, step_slices
 
 __all__ = ["Course"]
 
@@ -43,14 +44,14 @@ class Course:
     ) -> None:
         self.reference, self.network, self.train, self.rng = reference, network, train, rng
         self.learn, self.watched = learn, watched
-        n_groups = int(reference.groups.max()) + 1
-        sums = GroupSums(n_groups, len(reference.features))
-        for rows in batch_slices(len(learn), 4096):
-            sums.add(reference.matrix[learn[rows]], reference.groups[learn[rows]])
+        n_batches = int(reference.batches.max()) + 1
+        sums = SumsByCode(n_batches, len(reference.features))
+        for rows in step_slices(len(learn), 4096):
+            sums.add(reference.matrix[learn[rows]], reference.batches[learn[rows]])
         self.pooled = sums.pooled()
-        self.scale = self.pooled if n_groups == 1 else sums.by_group(reference.groups, self.pooled)
+        self.scale = self.pooled if n_batches == 1 else sums.by_batch(reference.batches, self.pooled)
         counts = np.bincount(reference.codes[learn], minlength=len(reference.labels))
-        weight = np.sqrt(counts.max() / np.maximum(counts, 1))  # rare labels count more, but do not rule a batch
+        weight = np.sqrt(counts.max() / np.maximum(counts, 1))  # rare labels count more, but do not rule a step
         self.class_weight = torch.from_numpy((weight / (weight * counts).sum() * counts.sum()).astype(np.float32))
         self.batch_size = network.batch_size or default_batch_size(len(learn))
         self.epochs = network.epochs or default_epochs(len(learn))
@@ -102,8 +103,8 @@ class Course:
     def _set_lr(self, optimizer: torch.optim.Optimizer, epoch: int, history: list[dict[str, Any]]) -> float:
         """Set the learning rate of an epoch (the first is 1)."""
         lr = scheduled_lr(self.train.lr_schedule, self.network.lr, epoch, self.epochs, history)
-        for group in optimizer.param_groups:
-            group["lr"] = lr
+        for parameters in optimizer.param_groups:
+            parameters["lr"] = lr
         return lr
 
     def _epoch(
@@ -112,14 +113,14 @@ class Course:
         """Go through all cells once; return mean loss and accuracy."""
         module.train()
         cells = self.rng.permutation(self.learn)
-        shuffled = matrix[cells]  # once per epoch: batches are then slices
+        shuffled = matrix[cells]  # once per epoch: the cells of a step are then a slice
         codes = torch.from_numpy(self.reference.codes[cells].astype(np.int64)).to(self.device)
-        groups = torch.from_numpy(self.reference.groups[cells].astype(np.int64)).to(self.device)
+        batches = torch.from_numpy(self.reference.batches[cells].astype(np.int64)).to(self.device)
         loss_sum = right = 0.0
-        for rows in batch_slices(len(cells), self.batch_size):
-            batch = _rows(shuffled, rows)
-            transposed = SparseBatch.from_scipy(batch.tocsc()).to(self.device)
-            logits = module(SparseBatch.from_scipy(batch).to(self.device), transposed, centres, groups[rows])
+        for rows in step_slices(len(cells), self.batch_size):
+            of_step = _rows(shuffled, rows)
+            transposed = SparseMatrix.from_scipy(of_step.tocsc()).to(self.device)
+            logits = module(SparseMatrix.from_scipy(of_step).to(self.device), transposed, centres, batches[rows])
             loss = cross_entropy(logits, codes[rows], self.class_weight)
             total = loss
             if self.network.l1:

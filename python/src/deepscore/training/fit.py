@@ -12,8 +12,8 @@ import torch
 
 from ..chromatin.lsi import LSI, fit_lsi, signac_tfidf
 from ..data.labels import evenly
+from ..data.linalg import Codes
 from ..data.modality import TfIdf
-from ..data.standardise import Codes
 from ..data.values import Floats
 from ..model.calibrate import fit_temperature
 from ..model.config import NetworkConfig

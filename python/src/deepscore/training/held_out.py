@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.standardise import Codes
+from ..data.linalg import Codes
 from ..data.values import Floats
 from ..model.calibrate import cross_calibrated, expected_calibration_error
 from .metrics import accuracy, macro_f1

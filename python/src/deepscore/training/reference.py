@@ -40,7 +40,7 @@ class Reference:
         Names of the columns; the different labels, sorted.
     codes
         Label of each cell, as a position in `labels`.
-    groups
+    batches
         Batch of each cell (0 where there is one).
     n_unlabelled
         Cells that were left out because their label is missing.
@@ -53,7 +53,7 @@ class Reference:
     features: tuple[str, ...]
     labels: tuple[str, ...]
     codes: npt.NDArray[np.intp]
-    groups: npt.NDArray[np.intp]
+    batches: npt.NDArray[np.intp]
     modality: str
     normalization: Normalization
     test_prop: float
@@ -67,8 +67,8 @@ class Reference:
 
     def subset(self, cells: npt.NDArray[np.intp]) -> Reference:
         """Return the cells at these positions; labels and features stay, batches are numbered anew."""
-        groups = np.unique(self.groups[cells], return_inverse=True)[1]
-        return replace(self, matrix=self.matrix[cells], codes=self.codes[cells], groups=groups)
+        batches = np.unique(self.batches[cells], return_inverse=True)[1]
+        return replace(self, matrix=self.matrix[cells], codes=self.codes[cells], batches=batches)
 
     def to_bytes(self) -> bytes:
         """Write the reference as one block of bytes (safetensors), for a caller that cannot hold Python objects."""
@@ -79,7 +79,7 @@ class Reference:
             "indices": self.matrix.indices.astype(np.int32),
             "indptr": self.matrix.indptr.astype(np.int64),
             "codes": self.codes.astype(np.int64),
-            "groups": self.groups.astype(np.int64),
+            "groups": self.batches.astype(np.int64),
         }
         arrays |= {f"recipe.{name}": values for name, values in self.normalization.arrays().items()}
         facts = {
@@ -118,7 +118,7 @@ class Reference:
             features=tuple(facts["features"]),
             labels=tuple(facts["labels"]),
             codes=arrays["codes"],
-            groups=arrays["groups"],
+            batches=arrays["groups"],
             modality=facts["modality"],
             normalization=recipe.read(facts["recipe"], {name: arrays[f"recipe.{name}"] for name in recipe.array_names}),
             test_prop=facts["test_prop"],
@@ -128,10 +128,10 @@ class Reference:
 
 
 def _checksum(arrays: Mapping[str, npt.NDArray[Any]], text: str) -> int:
-    found = zlib.crc32(text.encode())
+    checksum = zlib.crc32(text.encode())
     for name in sorted(arrays):
-        found = zlib.crc32(np.ascontiguousarray(arrays[name]).data, found)
-    return found
+        checksum = zlib.crc32(np.ascontiguousarray(arrays[name]).data, checksum)
+    return checksum
 
 
 def prepare(
@@ -167,7 +167,7 @@ def prepare(
     if features is not None:  # before the labels: a matrix the wrong way round has the wrong number of cells, too
         positions = reference_positions(np.array(features, dtype=object), data)
     categories = check_labels(data, labels, config.n_labels)
-    groups = batches_of(data, batch)
+    batches = batches_of(data, batch)
     if features is None:
         features = tuple(common_features(data, [], min(kind.n_features, data.n_features), "variable", kind))
         positions = reference_positions(np.array(features, dtype=object), data)
@@ -199,7 +199,7 @@ def prepare(
         features=features,
         labels=tuple(categories),
         codes=codes[kept],
-        groups=groups[kept],
+        batches=batches[kept],
         modality=kind.name,
         normalization=normalization,
         test_prop=test_prop,

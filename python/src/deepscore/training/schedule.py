@@ -1,4 +1,4 @@
-"""The course of training in time: epochs, batches, learning rate, and when to stop."""
+"""The course of training in time: epochs, steps, learning rate, and when to stop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..model.network import Network
 
-__all__ = ["EarlyStop", "batch_slices", "default_batch_size", "default_epochs", "scheduled_lr"]
+__all__ = ["EarlyStop", "default_batch_size", "default_epochs", "scheduled_lr", "step_slices"]
 
 
 def default_batch_size(n_cells: int) -> int:
@@ -44,10 +44,10 @@ def scheduled_lr(schedule: str, lr: float, epoch: int, epochs: int, history: lis
     return lr
 
 
-def batch_slices(n_cells: int, batch_size: int) -> Iterator[slice]:
-    """Cut an epoch into batches of nearly equal size, never of one cell alone."""
-    n_batches = max(min(round(n_cells / batch_size), n_cells // 2), 1)
-    edges = np.linspace(0, n_cells, n_batches + 1).astype(int)
+def step_slices(n_cells: int, batch_size: int) -> Iterator[slice]:
+    """Cut an epoch into steps of nearly equal size, never of one cell alone."""
+    n_steps = max(min(round(n_cells / batch_size), n_cells // 2), 1)
+    edges = np.linspace(0, n_cells, n_steps + 1).astype(int)
     return (slice(a, b) for a, b in pairwise(edges))
 
 

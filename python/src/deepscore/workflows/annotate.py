@@ -15,6 +15,7 @@ from tqdm import tqdm
 from ..data.blocks import VALUES_PER_BLOCK, CellBlocks, Names
 from ..data.labels import require_length
 from ..data.linalg import Doubles
+from ..data.mismatch import MIN_OVERLAP
 from ..data.modality import PEAKS, select_modality
 from ..errors import ConfigError, InputError
 from ..model.model import Model
@@ -42,7 +43,7 @@ class AnnotateRequest:
     threshold: float = 0.5
     modality: str | None = None
     probabilities: bool = False
-    min_overlap: float = 0.1
+    min_overlap: float = MIN_OVERLAP
     refine: bool = True
 
     def __post_init__(self) -> None:

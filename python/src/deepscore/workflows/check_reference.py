@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from ..data.blocks import CellBlocks, Names
 from ..data.labels import UNCLASSIFIED
-from ..data.standardise import GroupSums
+from ..data.linalg import Codes
+from ..data.standardise import SumsByCode
 from ..model.config import NetworkConfig
 from ..query.align import find_features
 from ..query.settings import SETTINGS
@@ -22,17 +23,15 @@ from ..support.checks import keep, whole
 from ..training.config import TrainConfig
 from ..training.reference import Reference, prepare
 
-__all__ = ["CONFUSABLE", "LEAST_CELLS", "LEAST_SCORE", "CheckRequest", "ReferenceCheck", "check_reference"]
+__all__ = ["CheckRequest", "ReferenceCheck", "check_reference"]
 
 # Cells that a network sees in training; by default it would be 100,000.
 CELLS_SEEN = 30_000
 # A label is trusted with at least this many cells, and at least this recall and precision.
 LEAST_CELLS = 10
-LEAST_SCORE = 0.7
+LEAST_RATE = 0.7
 # A pair of labels is confusable where at least this share of the cells of the one are taken for the other.
 CONFUSABLE = 0.1
-
-Positions = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,23 +96,23 @@ def check_reference(
     n_folds, config = request.folds, request.network()
     reference = prepare(data, labels, config, batch=batch, modality=request.modality, test_prop=0.0)
     present = None if query is None else _features_of(query, reference)
-    groups, names = np.zeros(len(reference.codes), np.intp), np.array([None])
+    batches, names = np.zeros(len(reference.codes), np.intp), np.array([None])
     if batch is not None:  # of the labelled cells only
-        groups, names = pd.factorize(batch[pd.notna(labels)], use_na_sentinel=False)
+        batches, names = pd.factorize(batch[pd.notna(labels)], use_na_sentinel=False)
     if len(names) > 1:
-        fold = whole_batches(groups, n_folds)
+        fold = whole_batches(batches, n_folds)
         design = f"whole batches left out: {len(np.unique(fold))} folds of {len(names)} batches"
     else:
         fold = within_labels(reference.codes, n_folds, np.random.default_rng(config.seed))
         design = f"{len(np.unique(fold))} folds, each with cells of every label"
     counts = _count_calls(reference, fold, config, present, own_scale=len(names) > 1)
     table, pairs = _figures(reference, counts)
-    only = [names[np.unique(groups[reference.codes == i])] for i in range(len(table))]
+    only = [names[np.unique(batches[reference.codes == i])] for i in range(len(table))]
     reasons = [
         _reasons(row, pairs, str(seen[0]) if len(seen) < 2 <= len(names) else None)
         for row, seen in zip(table.to_dict("records"), only, strict=True)
     ]
-    table["trusted"] = [not found for found in reasons]
+    table["trusted"] = [not why for why in reasons]
     overlap = None
     if present is not None:
         overlap = {"features": len(present), "found": int(present.sum()), "share": float(present.mean())}
@@ -127,21 +126,21 @@ def _features_of(query: CellBlocks, reference: Reference) -> npt.NDArray[np.bool
     return positions >= 0
 
 
-def within_labels(codes: Positions, n_folds: int, rng: np.random.Generator) -> Positions:
+def within_labels(codes: Codes, n_folds: int, rng: np.random.Generator) -> Codes:
     """Deal the cells of each label out to the folds in turn; a label with fewer cells misses some folds."""
     fold = np.empty(len(codes), np.intp)
     fold[np.lexsort((rng.permutation(len(codes)), codes))] = np.arange(len(codes)) % n_folds
     return fold
 
 
-def whole_batches(groups: Positions, n_folds: int) -> Positions:
+def whole_batches(batches: Codes, n_folds: int) -> Codes:
     """Give whole batches to folds: the largest first, each to the fold that has the fewest cells."""
-    sizes, cells = np.bincount(groups), np.zeros(n_folds)
+    sizes, cells = np.bincount(batches), np.zeros(n_folds)
     fold = np.empty(len(sizes), np.intp)
     for batch in np.argsort(-sizes, kind="stable"):
         fold[batch] = cells.argmin()
         cells[fold[batch]] += sizes[batch]
-    return fold[groups]
+    return fold[batches]
 
 
 def _brief(n_cells: int, config: NetworkConfig) -> NetworkConfig:
@@ -154,12 +153,12 @@ def _brief(n_cells: int, config: NetworkConfig) -> NetworkConfig:
 
 def _count_calls(
     reference: Reference,
-    fold: Positions,
+    fold: Codes,
     config: NetworkConfig,
     present: npt.NDArray[np.bool_] | None,
     *,
     own_scale: bool,
-) -> npt.NDArray[np.intp]:
+) -> Codes:
     """Train without each fold and call its cells; count them, labels x labels called and, last, Unclassified."""
     from ..training.fit import fit
 
@@ -176,8 +175,8 @@ def _count_calls(
             block = block @ sp.diags(present.astype(np.float32), format="csr")
             block.eliminate_zeros()
         if own_scale:
-            groups = np.unique(reference.groups[test], return_inverse=True)[1]
-            scale = GroupSums(groups.max() + 1, block.shape[1]).add(block, groups).by_group(groups, scale)
+            batches = np.unique(reference.batches[test], return_inverse=True)[1]
+            scale = SumsByCode(batches.max() + 1, block.shape[1]).add(block, batches).by_batch(batches, scale)
         calls = model.logits(block, scale, present).argmax(axis=1)
         calls[np.asarray(block.sum(axis=1)).ravel() == 0] = n  # nothing to go by
         known = np.isin(reference.codes[test], learn.codes)
@@ -185,7 +184,7 @@ def _count_calls(
     return counts
 
 
-def _figures(reference: Reference, counts: npt.NDArray[np.intp]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _figures(reference: Reference, counts: Codes) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the table of labels and that of confusable pairs."""
     n, names = len(counts), np.array([*reference.labels, UNCLASSIFIED], dtype=object)
     tested, called, right = counts.sum(axis=1), counts[:, :n].sum(axis=0), counts.diagonal()
@@ -204,20 +203,20 @@ def _figures(reference: Reference, counts: npt.NDArray[np.intp]) -> tuple[pd.Dat
 
 def _reasons(row: Mapping[Hashable, Any], pairs: pd.DataFrame, only_batch: str | None) -> list[str]:
     """Say why a label cannot be trusted; nothing where it can."""
-    found = []
+    reasons = []
     if row["cells"] < LEAST_CELLS:
-        found.append(f"it has too few cells ({row['cells']}, fewer than {LEAST_CELLS})")
+        reasons.append(f"it has too few cells ({row['cells']}, fewer than {LEAST_CELLS})")
     if only_batch is not None:
-        found.append(f"it occurs in batch {only_batch!r} only: label and batch are confounded")
+        reasons.append(f"it occurs in batch {only_batch!r} only: label and batch are confounded")
     elif not row["tested"]:
-        found.append("it could not be tested, as no fold left out some of its cells and not all")
-    if row["recall"] < LEAST_SCORE:
+        reasons.append("it could not be tested, as no fold left out some of its cells and not all")
+    if row["recall"] < LEAST_RATE:
         taken = pairs[pairs["label"] == row["label"]]
         mostly = [f", {share:.0%} of its cells are taken for {other!r}" for _, other, share in taken.to_numpy()[:1]]
-        found.append("".join([f"its recall is {row['recall']:.2f}", *mostly]))
-    if row["precision"] < LEAST_SCORE:
-        found.append(f"{1 - row['precision']:.0%} of the cells that get it are others")
-    return found
+        reasons.append("".join([f"its recall is {row['recall']:.2f}", *mostly]))
+    if row["precision"] < LEAST_RATE:
+        reasons.append(f"{1 - row['precision']:.0%} of the cells that get it are others")
+    return reasons
 
 
 def _words(table: pd.DataFrame, reasons: list[list[str]], overlap: Mapping[str, float] | None) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 from ..chromatin.lsi import signac_tfidf
 from ..data.blocks import CellBlocks, watched
 from ..data.linalg import Doubles
+from ..data.mismatch import MIN_OVERLAP
 from ..data.modality import TfIdf
 from ..errors import InputError
 from ..model.model import Model
@@ -23,7 +24,7 @@ class EmbedRequest:
     """The options of :meth:`deepscore.DeepScore.embed`, checked; they are documented there."""
 
     modality: str | None = None
-    min_overlap: float = 0.1
+    min_overlap: float = MIN_OVERLAP
 
     def __post_init__(self) -> None:
         keep(self, min_overlap=number("min_overlap", self.min_overlap, 0, 1))

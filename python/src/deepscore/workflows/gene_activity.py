@@ -78,8 +78,8 @@ def gene_activity(
             raise ConfigError(
                 "bad_argument", "cells= says which barcodes of a fragments file to count; x is a data set."
             )
-        found = activity_blocks(x, genes, request.upstream, request.downstream, request.weighting)
-        return found.to_csr(), found.feature_names
+        activity = activity_blocks(x, genes, request.upstream, request.downstream, request.weighting)
+        return activity.to_csr(), activity.feature_names
     require_file(Path(x))
     return activity_from_fragments(
         x,

@@ -14,6 +14,7 @@ from ..chromatin import fragments as fragments_file
 from ..chromatin.fragments import COUNTING
 from ..chromatin.peaks import common_peaks, match, matched_blocks, wanted_intervals
 from ..data.blocks import CellBlocks, Names
+from ..data.mismatch import MIN_OVERLAP
 from ..errors import InputError
 from ..support.checks import choice, flag, keep, number
 
@@ -42,7 +43,7 @@ class CommonPeaksRequest:
 class MatchRequest:
     """The options of :func:`deepscore.match_peaks`, checked; they are documented there."""
 
-    min_overlap: float = 0.1
+    min_overlap: float = MIN_OVERLAP
     counting: str = "fragments"
 
     def __post_init__(self) -> None:
@@ -77,8 +78,8 @@ def match_peaks(
     Cells x peaks, and which of the peaks the query's own cover (of fragments: which have any count).
     """
     if fragments is None:
-        found = match(query.feature_names, wanted, request.min_overlap)
-        return matched_blocks(query, found, wanted).to_csr(), found.covered
+        matched = match(query.feature_names, wanted, request.min_overlap)
+        return matched_blocks(query, matched, wanted).to_csr(), matched.covered
     cells = query.cell_names.tolist()
     counts = count_fragments(fragments, wanted, cells, FragmentsRequest(counting=request.counting))
     return counts, np.diff(counts.tocsc().indptr) > 0

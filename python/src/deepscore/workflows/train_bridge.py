@@ -83,7 +83,7 @@ def train_bridge(
     genes
         Annotation, where the activity of peaks is to be learnt from.
     batch
-        Sample of each cell of the RNA.
+        Batch of each cell of the RNA.
 
     Returns
     -------
@@ -102,8 +102,8 @@ def train_bridge(
     from ..training.fit import fit
 
     halves = Multiome.of(rna, atac, request.modality, genes, request.upstream)
-    found = annotate(rna_model, halves.rna, AnnotateRequest(threshold=request.threshold), batch=batch)
-    kept = pd.Series(found.calls[found.calls != UNCLASSIFIED]).value_counts()
+    annotation = annotate(rna_model, halves.rna, AnnotateRequest(threshold=request.threshold), batch=batch)
+    kept = pd.Series(annotation.calls[annotation.calls != UNCLASSIFIED]).value_counts()
     if len(kept) < 2:
         raise InputError(
             "bridge_labels",
@@ -114,12 +114,12 @@ def train_bridge(
     logger.info("%d of the multiome's %d cells have a confident label", kept.sum(), rna.n_cells)
     per_label = {label: int(kept.get(label, 0)) for label in rna_model.labels}
     _warn_of_few(per_label)
-    labels = found.calls.copy()
+    labels = annotation.calls.copy()
     labels[labels == UNCLASSIFIED] = None
     kind = PEAKS if request.modality == "peaks" else RNA
     reference = prepare(halves.atac, labels, request.network(), modality=kind.name)
     model = fit(reference, request.network(), request.training())
-    facts = _provenance(rna_model, found, per_label, request.threshold) | {"modality": request.modality}
+    facts = _provenance(rna_model, annotation, per_label, request.threshold) | {"modality": request.modality}
     return replace(model, training={**model.training, "bridge": facts})
 
 
@@ -144,17 +144,19 @@ def _warn_of_few(per_label: Mapping[str, int]) -> None:
         )
 
 
-def _provenance(rna_model: Model, found: Annotation, per_label: Mapping[str, int], threshold: float) -> dict[str, Any]:
+def _provenance(
+    rna_model: Model, annotation: Annotation, per_label: Mapping[str, int], threshold: float
+) -> dict[str, Any]:
     """Return where the labels of a bridge come from, as plain facts for the model file."""
     manifest = manifest_of(rna_model)
     first = {name: manifest[name] for name in ("created_with", "content_sha256", "labels", "network", "normalization")}
     facts = {name: value for name, value in manifest["training"].items() if name != "history"}
     return {
-        "n_cells": len(found.calls),
+        "n_cells": len(annotation.calls),
         "threshold": threshold,
         "kept_per_label": dict(per_label),
         "few_cells": [label for label, n in per_label.items() if n < FEW_CELLS],
-        "mean_score": float(found.scores.mean()),
-        "overlap": found.overlap,
+        "mean_score": float(annotation.scores.mean()),
+        "overlap": annotation.overlap,
         "rna_model": {**first, "n_features": len(rna_model.features), "training": facts},
     }
