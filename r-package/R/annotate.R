@@ -6,8 +6,8 @@
 #' @param query The data set to annotate, features x cells: see [deepscore-package]. Its features
 #'   are matched by name, in any order; some may be missing.
 #' @param threshold Cells with a lower score than this, 0 to 1, are `"Unclassified"`.
-#' @param batch A metadata column, or one value per cell: samples that are standardised each by
-#'   itself, shrunk towards the reference where they are small. Use it where each sample holds a
+#' @param batch A metadata column, or one value per cell: batches that are standardised each by
+#'   itself, shrunk towards the reference where they are small. Use it where each batch holds a
 #'   mixture of cell types.
 #' @param layer The values to read: see [set_reference()].
 #' @param modality Which kind of features to read, `"rna"`, `"peaks"` or `"protein"`. `NULL`: that

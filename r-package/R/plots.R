@@ -63,12 +63,12 @@ fill_of <- function(table, by) {
   )
 }
 
-#' Plot the calls of each cluster or sample
+#' Plot the calls of each cluster or batch
 #'
 #' Draws which share of each group's cells has which call.
 #'
 #' @param object Annotated cells, as for [plot_score_distribution()].
-#' @param groups Name of the column with the clusters or samples. Cells without one are left out.
+#' @param groups Name of the column with the clusters or batches. Cells without one are left out.
 #'
 #' @return A ggplot. Its data have one row per group and call: `group`, `call`, `colour`, number of
 #'   `cells` and their `share` of the group, 0 to 1.

@@ -10,7 +10,7 @@
 #' @param layer The values to read: a slot or layer of the Seurat assay (`"counts"`, `"data"`), or
 #'   the name of an assay of a SingleCellExperiment. `NULL`: counts where there are any, else the
 #'   log-normalised data (natural logarithms, or to the base 2 or 10).
-#' @param batch A metadata column, or one value per cell: samples that are standardised each by
+#' @param batch A metadata column, or one value per cell: batches that are standardised each by
 #'   itself.
 #' @param modality `"rna"`, `"peaks"` or `"protein"`. `NULL`: told from the name of the
 #'   Seurat assay where that is one of antibodies (`ADT`), else from the feature names.

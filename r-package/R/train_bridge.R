@@ -17,7 +17,7 @@
 #'   holds peaks and not genes.
 #' @param common_features Peaks (or genes) to use: see [DeepScore()].
 #' @param threshold Cells of the multiome whose score is below it are not learnt from.
-#' @param batch Samples of the multiome: a metadata column (of the Seurat object, or of the RNA), or
+#' @param batch Batches of the multiome: a metadata column (of the Seurat object, or of the RNA), or
 #'   one value per cell of the RNA.
 #' @param layer Layer of the multiome's RNA to read: see [set_reference()].
 #' @param seed,progress As for [DeepScore()] and [train()].

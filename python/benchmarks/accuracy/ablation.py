@@ -38,7 +38,7 @@ TRAINING = {
 }
 ANNOTATION = {
     "no query: each cell by itself": {"refine": False, "batch": None},
-    "the query's samples as one": {"batch": None},
+    "the query's batches as one": {"batch": None},
     "own scale, each cell by itself": {"refine": False},
     "own scale alone": {"own_weight": 1.0, "trust": 0.0},
     "shifted scale alone": {"own_weight": 0.0, "trust": 0.0},
@@ -80,7 +80,7 @@ def trained(data: ad.AnnData, query: ad.AnnData, modality: str, recipe=None, **s
 
 
 def annotated(model: Model, query: ad.AnnData, peaks: ad.AnnData | None = None, **changed: object) -> Annotation:
-    """Annotate with options of the request, other samples, or other settings."""
+    """Annotate with options of the request, other batches, or other settings."""
     source = open_source(query)
     sample = query.obs["batch"].to_numpy(object) if "batch" in query.obs else np.repeat("query", query.n_obs)
     batch = changed.pop("batch", np.asarray(sample, dtype=object))

@@ -159,7 +159,7 @@ def test_without_components_of_lsi_there_are_principal_components(rng):
     for n in (0, 1, 2):
         found = Space.of(x, one, 1, whole=True, latent=True, settings=replace(SETTINGS, lsi_components=n))
         np.testing.assert_array_equal(found.coordinates, plain.coordinates)
-    assert Space.of(x, one, 1, whole=True, latent=True).scores.shape != plain.scores.shape
+    assert Space.of(x, one, 1, whole=True, latent=True).coordinates.shape != plain.coordinates.shape
 
 
 def test_a_query_of_which_no_neighbour_is_asked_is_on_the_mean_of_both_scales(sample):

@@ -14,6 +14,7 @@ from deepscore.training.config import SCHEDULES
 from deepscore.training.fit import fit
 from deepscore.training.held_out import stratified_split
 from deepscore.training.reference import prepare
+from deepscore.training.settings import SETTINGS
 from synthetic import blocks_of, dataset, quick, silent
 
 
@@ -56,12 +57,13 @@ def test_max_norm_holds_after_every_step(prepared, monkeypatch):
     assert max(longest[1:]) <= 0.5 + 1e-5
 
 
-def test_early_stopping_watches_a_tenth_of_the_cells_that_are_not_held_out(noisy):
+@pytest.mark.parametrize("share", [0.1, 0.3])
+def test_early_stopping_watches_a_tenth_of_the_cells_that_are_not_held_out(noisy, share):
     rng, seen = np.random.default_rng(0), []
     learn, held_out = stratified_split(noisy.codes, 0.1, rng)
-    watched = learn[stratified_split(noisy.codes[learn], 0.1, rng)[1]]
-    options = silent(early_stopping=True)
-    told = fit(noisy, quick(epochs=2), options, lambda _, model: seen.append(model)).training
+    watched = learn[stratified_split(noisy.codes[learn], share, rng)[1]]
+    options, changed = silent(early_stopping=True), replace(SETTINGS, watched_prop=share)
+    told = fit(noisy, quick(epochs=2), options, lambda _, model: seen.append(model), settings=changed).training
     assert told["held_out"]["n_cells"] == len(held_out)
     for record, model in zip(told["history"], seen, strict=True):
         probabilities, codes = model.predict_proba(noisy.matrix[watched]), noisy.codes[watched]

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from deepscore.training.held_out import held_out_facts, stratified_split
+from deepscore.training.settings import SETTINGS
 
 
 @pytest.mark.parametrize("proportion", [0.0, 0.1, 0.5, 0.9])
@@ -17,6 +20,13 @@ def test_the_split_is_stratified_and_keeps_small_labels(rng, proportion):
         expected = max(int(proportion * count), 1) if proportion and count >= 4 else 0
         assert (codes[held_out] == label).sum() == expected
         assert (codes[learn] == label).any()
+
+
+@pytest.mark.parametrize(("fewest", "expected"), [(4, [10, 1]), (5, [10, 0]), (101, [0, 0])])
+def test_a_label_of_few_cells_is_not_split(rng, fewest, expected):
+    codes = np.repeat([0, 1], [100, 4])
+    held_out = stratified_split(codes, 0.1, rng, replace(SETTINGS, fewest_to_split=fewest))[1]
+    assert np.bincount(codes[held_out], minlength=2).tolist() == expected
 
 
 def test_the_split_follows_its_generator():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,11 +9,12 @@ from hypothesis import strategies as st
 
 from deepscore.model.network import Network
 from deepscore.training.schedule import EarlyStop, default_batch_size, default_epochs, scheduled_lr, step_slices
+from deepscore.training.settings import SETTINGS
 
 
 @settings(max_examples=200)
 @given(st.integers(2, 5000), st.integers(2, 600))
-def test_batches_cover_all_cells_and_none_has_one_cell(n_cells, batch_size):
+def test_steps_cover_all_cells_and_none_has_one_cell(n_cells, batch_size):
     parts = list(step_slices(n_cells, batch_size))
     lengths = [part.stop - part.start for part in parts]
     assert [i for part in parts for i in range(part.start, part.stop)] == list(range(n_cells))
@@ -27,6 +30,23 @@ def test_batches_cover_all_cells_and_none_has_one_cell(n_cells, batch_size):
 def test_batch_size_and_epochs_follow_the_number_of_cells(n_cells, batch_size, epochs):
     assert default_batch_size(n_cells) == batch_size
     assert default_epochs(n_cells) == epochs
+
+
+@pytest.mark.parametrize(
+    ("change", "batch_size", "epochs"),
+    [
+        ({}, 256, 20),
+        ({"steps_per_epoch": 70}, 64, 20),
+        ({"smallest_batch": 512}, 512, 20),
+        ({"largest_batch": 128}, 128, 20),
+        ({"cells_seen": 25_000}, 256, 5),
+        ({"fewest_epochs": 24}, 256, 24),
+        ({"most_epochs": 7}, 256, 7),
+    ],
+)
+def test_batch_size_and_epochs_follow_the_settings(change, batch_size, epochs):
+    changed = replace(SETTINGS, **change)
+    assert (default_batch_size(5000, changed), default_epochs(5000, changed)) == (batch_size, epochs)
 
 
 def rates(losses, name="loss"):
@@ -68,6 +88,7 @@ def test_cosine_ends_at_a_twentieth():
     assert found[2] == pytest.approx((1 + 0.05) / 2)
     assert found[-1] == pytest.approx(0.05)
     assert found == sorted(found, reverse=True)
+    assert scheduled_lr("cosine", 1.0, 5, 5, [], replace(SETTINGS, last_lr=0.2)) == pytest.approx(0.2)
 
 
 def network(value):

@@ -290,7 +290,7 @@ class DeepScore:
         layer
             Layer to read in place of X.
         batch
-            Column of ``obs``, or one value per cell: samples that are standardised each by itself.
+            Column of ``obs``, or one value per cell: batches that are standardised each by itself.
         modality
             As for :func:`find_common_features`.
         test_prop
@@ -402,8 +402,8 @@ class DeepScore:
         threshold
             Cells whose score is below it are called "Unclassified".
         batch
-            Column of ``obs``, or one value per cell: samples that are standardised each by itself, shrunk towards the
-            reference where they are small. Without it the query is one sample.
+            Column of ``obs``, or one value per cell: batches that are standardised each by itself, shrunk towards the
+            reference where they are small. Without it the query is one batch.
         layer
             Layer to read in place of X.
         modality

@@ -336,7 +336,7 @@ def train_bridge(
     threshold
         Cells of the multiome whose score is below it are not learnt from.
     batch
-        Column of the RNA's ``obs``, or one value per cell: samples of the multiome.
+        Column of the RNA's ``obs``, or one value per cell: batches of the multiome.
     layer
         Layer of the multiome's RNA to read in place of X.
     seed, progress
@@ -367,7 +367,7 @@ def train_bridge(
         progress=progress,
     )
     rna, atac = open_halves(multiome, layer)
-    samples, genes = values_of(rna, batch, "batch"), _genes(annotation)
+    batches, genes = values_of(rna, batch, "batch"), _genes(annotation)
     if is_file(rna_model):
         rna_model = load(rna_model)
     if isinstance(rna_model, DeepScore):
@@ -375,7 +375,7 @@ def train_bridge(
     else:
         reference = open_source(rna_model, modality=RNA.name)
         first = bridge.train_rna_model(reference.blocks, labels_of(reference, labels, "labels"), rna.blocks, request)
-    return deepscore_of(bridge.train_bridge(first, rna.blocks, atac.blocks, request, genes=genes, batch=samples))
+    return deepscore_of(bridge.train_bridge(first, rna.blocks, atac.blocks, request, genes=genes, batch=batches))
 
 
 def _genes(annotation: Any) -> pd.DataFrame | None:

@@ -186,14 +186,14 @@ def call_shares(calls: Sequence[str], groups: Sequence[Any]) -> pd.DataFrame:
 
 
 def composition(adata: Any, groups: str, *, ax: Axes | None = None, show: bool = False) -> Axes:
-    """Draw which share of each cluster or sample has which call.
+    """Draw which share of each cluster or batch has which call.
 
     Parameters
     ----------
     adata
         An annotated query: its ``obs`` has the columns that ``annotate`` adds.
     groups
-        Column of ``obs`` with the clusters or samples.
+        Column of ``obs`` with the clusters or batches.
     ax, show
         As for :func:`score_distribution`.
 

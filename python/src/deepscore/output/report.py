@@ -14,6 +14,8 @@ from ..query.settings import SETTINGS
 
 __all__ = ["annotation_report"]
 
+# Share of the cells: from so many on, types that the reference lacks are likelier than single cells of doubt.
+MANY_UNCLASSIFIED = 0.2
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 table { border-collapse: collapse; margin: 1rem 0; }
@@ -55,7 +57,7 @@ def annotation_report(annotation: Annotation, manifest: dict[str, Any], title: s
         doubts.append(
             f"Only {annotation.overlap:.0%} of the model's features are in the query: scores are less reliable."
         )
-    if unclassified > 0.2:
+    if unclassified > MANY_UNCLASSIFIED:
         doubts.append(f"{unclassified:.0%} of the cells are Unclassified: does the reference hold their types?")
     parts = [
         "<!DOCTYPE html>",

@@ -26,6 +26,7 @@ from .config import TrainConfig
 from .metrics import accuracy
 from .reference import Reference
 from .schedule import EarlyStop, default_batch_size, default_epochs, scheduled_lr, step_slices
+from .settings import SETTINGS, TrainingSettings
 
 __all__ = ["Course"]
 
@@ -41,20 +42,21 @@ class Course:
         learn: Codes,
         watched: Codes,
         rng: np.random.Generator,
+        settings: TrainingSettings = SETTINGS,
     ) -> None:
         self.reference, self.network, self.train, self.rng = reference, network, train, rng
-        self.learn, self.watched = learn, watched
+        self.learn, self.watched, self.settings = learn, watched, settings
         n_batches = int(reference.batches.max()) + 1
         sums = SumsByCode(n_batches, len(reference.features))
-        for rows in step_slices(len(learn), 4096):
+        for rows in step_slices(len(learn), settings.cells_per_sum):
             sums.add(reference.matrix[learn[rows]], reference.batches[learn[rows]])
         self.pooled = sums.pooled()
         self.scale = self.pooled if n_batches == 1 else sums.by_batch(reference.batches, self.pooled)
         counts = np.bincount(reference.codes[learn], minlength=len(reference.labels))
         weight = np.sqrt(counts.max() / np.maximum(counts, 1))  # rare labels count more, but do not rule a step
         self.class_weight = torch.from_numpy((weight / (weight * counts).sum() * counts.sum()).astype(np.float32))
-        self.batch_size = network.batch_size or default_batch_size(len(learn))
-        self.epochs = network.epochs or default_epochs(len(learn))
+        self.batch_size = network.batch_size or default_batch_size(len(learn), settings)
+        self.epochs = network.epochs or default_epochs(len(learn), settings)
         try:
             self.device = torch.device(network.device)
             torch.ones(1, device=self.device).cpu()  # some can be named, but hold no values
@@ -102,7 +104,7 @@ class Course:
 
     def _set_lr(self, optimizer: torch.optim.Optimizer, epoch: int, history: list[dict[str, Any]]) -> float:
         """Set the learning rate of an epoch (the first is 1)."""
-        lr = scheduled_lr(self.train.lr_schedule, self.network.lr, epoch, self.epochs, history)
+        lr = scheduled_lr(self.train.lr_schedule, self.network.lr, epoch, self.epochs, history, self.settings)
         for parameters in optimizer.param_groups:
             parameters["lr"] = lr
         return lr

@@ -60,12 +60,12 @@ def fit(
     The model: of the best epoch with early stopping, else of the last.
     """
     rng = np.random.default_rng(network.seed)
-    learn, held_out = stratified_split(reference.codes, reference.test_prop, rng)
+    learn, held_out = stratified_split(reference.codes, reference.test_prop, rng, settings)
     watched = np.empty(0, np.intp)
     if train.early_stopping:  # the held-out cells stay unseen: stopping gets cells of its own
-        kept, chosen = stratified_split(reference.codes[learn], 0.1, rng)
+        kept, chosen = stratified_split(reference.codes[learn], settings.watched_prop, rng, settings)
         learn, watched = learn[kept], learn[chosen]
-    course = Course(reference, network, train, learn, watched, rng)
+    course = Course(reference, network, train, learn, watched, rng, settings)
     with _one_at_a_time:
         with torch.random.fork_rng(devices=[]), _threads(1 if course.batch_size <= settings.one_thread_batch else None):
             torch.manual_seed(network.seed)

@@ -10,11 +10,14 @@ from ..data.linalg import Codes
 from ..data.values import Floats
 from ..model.calibrate import cross_calibrated, expected_calibration_error
 from .metrics import accuracy, macro_f1
+from .settings import SETTINGS, TrainingSettings
 
 __all__ = ["held_out_facts", "stratified_split"]
 
 
-def stratified_split(codes: Codes, proportion: float, rng: np.random.Generator) -> tuple[Codes, Codes]:
+def stratified_split(
+    codes: Codes, proportion: float, rng: np.random.Generator, settings: TrainingSettings = SETTINGS
+) -> tuple[Codes, Codes]:
     """Split cells within each label; a label with fewer than four cells stays whole on the first side.
 
     Returns
@@ -24,7 +27,8 @@ def stratified_split(codes: Codes, proportion: float, rng: np.random.Generator) 
     out = []
     for label in np.unique(codes):
         cells = np.flatnonzero(codes == label)
-        n = max(int(len(cells) * proportion), 1) if proportion and len(cells) >= 4 else 0
+        enough = proportion and len(cells) >= settings.fewest_to_split
+        n = max(int(len(cells) * proportion), 1) if enough else 0
         out.append(rng.permutation(cells)[:n])
     held_out = np.sort(np.concatenate(out))
     return np.setdiff1d(np.arange(len(codes)), held_out), held_out

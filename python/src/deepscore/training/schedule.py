@@ -12,28 +12,38 @@ import numpy as np
 from torch import Tensor
 
 from ..model.network import Network
+from .settings import SETTINGS, TrainingSettings
 
 __all__ = ["EarlyStop", "default_batch_size", "default_epochs", "scheduled_lr", "step_slices"]
 
 
-def default_batch_size(n_cells: int) -> int:
+def default_batch_size(n_cells: int, settings: TrainingSettings = SETTINGS) -> int:
     """Return a power of two between 32 and 1,024 that leaves about 16 steps or more in an epoch."""
-    return int(2 ** np.clip(math.floor(math.log2(max(n_cells, 1) / 16)), 5, 10)) if n_cells > 16 else 32
+    size = 2.0 ** math.floor(math.log2(n_cells / settings.steps_per_epoch))
+    return int(np.clip(size, settings.smallest_batch, settings.largest_batch))
 
 
-def default_epochs(n_cells: int, cells_seen: int = 100_000) -> int:
-    """Return enough epochs to see about so many cells: 30 for a small reference, 2 for a large one."""
-    return int(np.clip(round(cells_seen / n_cells), 2, 30))
+def default_epochs(n_cells: int, settings: TrainingSettings = SETTINGS) -> int:
+    """Return enough epochs to see about `cells_seen` cells: 30 for a small reference, 2 for a large one."""
+    return int(np.clip(round(settings.cells_seen / n_cells), settings.fewest_epochs, settings.most_epochs))
 
 
-def scheduled_lr(schedule: str, lr: float, epoch: int, epochs: int, history: list[dict[str, Any]]) -> float:
+def scheduled_lr(
+    schedule: str,
+    lr: float,
+    epoch: int,
+    epochs: int,
+    history: list[dict[str, Any]],
+    settings: TrainingSettings = SETTINGS,
+) -> float:
     """Return the learning rate of an epoch (from 1).
 
     ``constant``; ``cosine``: from `lr` down to a twentieth of it in the last epoch; ``step``: halved after each third
     of the epochs; ``plateau``: halved whenever the loss of the two latest epochs was no better than before.
     """
     if schedule == "cosine" and epochs > 1:
-        return lr * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / (epochs - 1))))
+        way = 0.5 * (1 + math.cos(math.pi * (epoch - 1) / (epochs - 1)))  # from 1 to 0
+        return lr * (settings.last_lr + (1 - settings.last_lr) * way)
     if schedule == "step":
         return lr * 0.5 ** (3 * (epoch - 1) // epochs)
     if schedule == "plateau" and history:

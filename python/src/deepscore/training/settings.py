@@ -9,7 +9,7 @@ __all__ = ["SETTINGS", "TrainingSettings"]
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """The numbers of the fit.
+    """The numbers of this room.
 
     Parameters
     ----------
@@ -23,12 +23,36 @@ class TrainingSettings:
     one_thread_batch
         Cells: steps of so few, and the linear path, are for one thread; several wait for each other longer than they
         work.
+    watched_prop
+        Share of the cells of each label that early stopping watches: as many as are held out by default (`test_prop`).
+    fewest_to_split
+        Cells: a label with fewer keeps all of them to learn from, as it can spare none.
+    steps_per_epoch, smallest_batch, largest_batch
+        Steps, cells, cells: a step takes so many cells that an epoch has `steps_per_epoch` or more, within bounds that
+        are powers of two: smaller steps wait more than they work, larger ones need more epochs.
+    cells_seen, fewest_epochs, most_epochs
+        Cells, epochs, epochs: so many epochs that the network sees about so many cells, within bounds; small references
+        are learnt by heart after more of them.
+    last_lr
+        Share of the learning rate that the cosine schedule ends with, not 0: the last epoch is to learn, too.
+    cells_per_sum
+        Cells whose sums are taken at once, which bounds memory.
     """
 
     hidden_weight: float = 0.25
     linear_temperature: float = 0.37
     lsi_cells: int = 10_000
     one_thread_batch: int = 256
+    watched_prop: float = 0.1
+    fewest_to_split: int = 4
+    steps_per_epoch: int = 16
+    smallest_batch: int = 32
+    largest_batch: int = 1024
+    cells_seen: int = 100_000
+    fewest_epochs: int = 2
+    most_epochs: int = 30
+    last_lr: float = 0.05
+    cells_per_sum: int = 4096
 
 
 SETTINGS = TrainingSettings()

@@ -22,11 +22,14 @@ from ..query.settings import SETTINGS
 from ..support.checks import keep, whole
 from ..training.config import TrainConfig
 from ..training.reference import Reference, prepare
+from ..training.settings import SETTINGS as TRAINING
 
 __all__ = ["CheckRequest", "ReferenceCheck", "check_reference"]
 
-# Cells that a network sees in training; by default it would be 100,000.
-CELLS_SEEN = 30_000
+# There is a network for each fold: it sees fewer cells in training than it would by default (100,000), but takes about
+# as many steps as usual, or more.
+BRIEF = replace(TRAINING, cells_seen=30_000)
+STEPS = 200
 # A label is trusted with at least this many cells, and at least this recall and precision.
 LEAST_CELLS = 10
 LEAST_RATE = 0.7
@@ -144,11 +147,12 @@ def whole_batches(batches: Codes, n_folds: int) -> Codes:
 
 
 def _brief(n_cells: int, config: NetworkConfig) -> NetworkConfig:
-    """Shorten the training: no more cells than needed, in as many steps as usual (about 200) or more."""
+    """Shorten the training: no more cells than needed, in as many steps as usual or more."""
     from ..training.schedule import default_batch_size, default_epochs
 
-    epochs = default_epochs(n_cells, CELLS_SEEN)
-    return replace(config, epochs=epochs, batch_size=min(default_batch_size(n_cells), max(epochs * n_cells // 200, 32)))
+    epochs = default_epochs(n_cells, BRIEF)
+    in_steps = max(epochs * n_cells // STEPS, BRIEF.smallest_batch)
+    return replace(config, epochs=epochs, batch_size=min(default_batch_size(n_cells, BRIEF), in_steps))
 
 
 def _count_calls(
