@@ -98,7 +98,7 @@ annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer =
     if (is_string(peaks)) part_blocks(query, peaks) else if (!is.null(peaks)) peaks_blocks(peaks),
     if (!is.null(peaks_model)) model_bytes(trained_model(peaks_model))
   )
-  add_calls(query, as_calls(answer, blocks$cells))
+  add_calls(query, as_calls(answer, blocks$cells), unlist(answer$optional))
 }
 
 # A query as the model reads it: its assay is of the model's modality. But a model called "rna" may

@@ -16,29 +16,29 @@ as_calls <- function(answer, cells) {
   cbind(calls, as.data.frame(table, optional = TRUE))
 }
 
-add_calls <- function(x, calls) UseMethod("add_calls")
+add_calls <- function(x, calls, optional) UseMethod("add_calls")
 
 # A bare matrix has no place for the calls: they are the result.
 #' @export
-add_calls.default <- function(x, calls) calls
+add_calls.default <- function(x, calls, optional) calls
 
 #' @export
-add_calls.Seurat <- function(x, calls) {
-  for (column in old_calls(names(x[[]]))) x[[column]] <- NULL
+add_calls.Seurat <- function(x, calls, optional) {
+  for (column in old_calls(names(x[[]]), optional)) x[[column]] <- NULL
   # Straight into the table: AddMetaData would turn "CD14+ Monocyte" into "CD14..Monocyte".
   x@meta.data[names(calls)] <- calls[rownames(x@meta.data), , drop = FALSE]
   x
 }
 
 #' @export
-add_calls.SummarizedExperiment <- function(x, calls) {
+add_calls.SummarizedExperiment <- function(x, calls, optional) {
   data <- SummarizedExperiment::colData(x)
-  data[old_calls(names(data))] <- NULL
+  data[old_calls(names(data), optional)] <- NULL
   for (column in names(calls)) data[[column]] <- calls[[column]]
   SummarizedExperiment::`colData<-`(x, value = data)
 }
 
 # What not every annotation writes: that of an earlier one would contradict the new calls.
-old_calls <- function(columns) {
-  grep("^deepscore_(probability_.*|group|group_share)$", columns, value = TRUE)
+old_calls <- function(columns, optional) {
+  columns[columns %in% optional | startsWith(columns, "deepscore_probability_")]
 }

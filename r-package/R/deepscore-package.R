@@ -33,8 +33,8 @@
 #'
 #' Of a Seurat object the default assay is read. Where that is of another modality than the wanted
 #' one (that of `modality`, or of the model), the assay is read whose name says the wanted one:
-#' `RNA`, `GEX` or `ACTIVITY` for `"rna"`; `peaks`, `ATAC` or `chromatin` for `"peaks"`; `protein`,
-#' `prot`, `ADT`, `CITE` or `antibodies` for `"protein"`, in upper or lower case.
+#' `RNA`, `GEX`, `SCT` or `ACTIVITY` for `"rna"`; `peaks`, `ATAC` or `chromatin` for `"peaks"`;
+#' `protein`, `prot`, `ADT`, `CITE` or `antibodies` for `"protein"`, in upper or lower case.
 #'
 #' @section Conditions:
 #' Every error is a condition of class `deepscore_error`, of the class of its kind

@@ -38,13 +38,12 @@ part_blocks <- function(x, name, layer = NULL) {
 
 # Does a data set, or a part of one, hold peaks?
 holds_peaks <- function(x) {
-  some <- some_names(x)
-  length(some) > 0 && mean(is_peak(some)) > 0.5
+  identical(call_engine("modality_of_names", strings(some_names(x))), "peaks")
 }
 
 # A thousand names of features, which tell what they are.
 some_names <- function(x) {
-  names <- rownames(x)
+  names <- rownames(x) %||% character()
   names[unique(round(seq(1, length(names), length.out = min(length(names), 1000))))]
 }
 
@@ -103,7 +102,7 @@ pair_halves <- function(x, layer) {
   list(rna = as_blocks(x$rna, layer), atac = as_blocks(x$atac), cells = x$rna)
 }
 
-rna_first <- function(names) unique(c(intersect(c("RNA", "SCT"), names), names))
+rna_first <- function(names) unique(c(call_engine("first_part", strings(names), "rna"), names))
 
 require_halves <- function(rna_assay, atac_assay, known) {
   missing <- c(if (is.null(rna_assay)) "rna_assay", if (is.null(atac_assay)) "atac_assay")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deepscore.data.modality import MODALITIES, RECIPES, named_part, part_of, select_modality
+from deepscore.data.modality import MODALITIES, RECIPES, kind_of_names, named_part, part_of, select_modality
 from deepscore.errors import ConfigError, InputError
 from synthetic import blocks_of
 
@@ -64,6 +64,15 @@ def test_a_gene_that_is_named_like_a_peak_stays_among_genes(modality):
     assert kind.name == "rna"
 
 
+@pytest.mark.parametrize(
+    ("n_peaks", "n_genes", "kind"),
+    [(0, 0, "rna"), (0, 9, "rna"), (3, 6, "rna"), (5, 5, "rna"), (6, 3, "peaks"), (96, 4, "peaks"), (4, 96, "rna")],
+)
+def test_some_names_are_of_the_kind_that_most_of_them_are(n_peaks, n_genes, kind):
+    some = [f"chr1:{i}-{i + 5}" for i in range(n_peaks)] + [f"GENE{i}" for i in range(n_genes)]
+    assert kind_of_names(array(*some)).name == kind
+
+
 # ------------------------------------------------------------------------------------------------- feature types
 
 MIXED = ["Gene Expression"] * 3 + ["Antibody Capture"] * 2 + ["Custom"]
@@ -119,7 +128,8 @@ def test_every_recipe_is_found_by_its_name_in_files():
     [
         (["rna", "prot"], "protein", "prot"),
         (["ADT", "protein"], "protein", "protein"),
-        (["activity", "GEX"], "rna", "GEX"),
+        (["activity", "SCT", "GEX"], "rna", "GEX"),
+        (["activity", "SCT"], "rna", "SCT"),
         (["rna", "x"], "peaks", None),
         ([], "rna", None),
     ],

@@ -94,6 +94,13 @@ def test_blocks_of_one_modality(reference):
 def test_names_of_peaks_are_told():
     assert value(rbridge.are_peaks(["chr1:10-20", "TRNA-1-2", "chr1-20-10", None])) == [True, True, False, False]
     assert value(rbridge.are_peaks([])) == []
+    assert value(rbridge.modality_of_names(["chr1:10-20", "TRNA-1-2", "CD3E"])) == "peaks"
+    assert value(rbridge.modality_of_names([])) == "rna"
+
+
+def test_the_part_of_a_modality_is_told():
+    assert value(rbridge.first_part(["ADT", "ATAC", "sct"], "rna")) == "sct"
+    assert value(rbridge.first_part(["ADT"], "rna")) is None
 
 
 @pytest.mark.parametrize(

@@ -20,13 +20,13 @@ import scipy.sparse as sp
 
 from ..data.blocks import CellBlocks, Names, rows_per_block
 from ..data.labels import as_texts, positions_of
-from ..data.modality import MODALITIES, RNA, named_part, part_of, select_modality
+from ..data.modality import MODALITIES, kind_of_names, named_part, part_of, select_modality
 from ..data.names import is_peak
 from ..errors import DeepScoreError, InputError
 from ..model import file as modelfile
 from ..model.config import NetworkConfig
 from ..output import plots
-from ..output.columns import columns_of
+from ..output.columns import OPTIONAL, columns_of
 from ..support.checks import made
 from ..support.notices import logger, warn
 from ..training.config import TrainConfig
@@ -207,13 +207,20 @@ def choose_assay(names: Sequence[str], features: Sequence[str], modality: Any) -
     if not isinstance(modality, str) or modality not in MODALITIES:
         return names[0]
     named = [kind for kind in MODALITIES if part_of(names[:1], kind)]
-    such = [
-        kind.name
-        for kind in MODALITIES.values()
-        if kind.is_name is not None and 2 * sum(map(kind.is_name, features)) > len(features)
-    ]
-    default = (*named, *such, RNA.name)[0]
+    default = (*named, kind_of_names(strings(features)).name)[0]
     return names[0] if default == modality else part_of(names, modality) or names[0]
+
+
+@answering
+def modality_of_names(names: Sequence[str]) -> str:
+    """Tell the modality of most of some features by their names."""
+    return kind_of_names(strings(names)).name
+
+
+@answering
+def first_part(names: Sequence[str], modality: str) -> str | None:
+    """Tell which part of a data set is of a modality by its name."""
+    return part_of(names, modality)
 
 
 @answering
@@ -339,6 +346,7 @@ def annotate(
     }
     return {
         "columns": columns,
+        "optional": list(OPTIONAL),
         "labels": list(found.labels),
         "probabilities": None if table is None else table.tobytes(),
     }

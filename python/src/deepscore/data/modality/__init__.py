@@ -28,6 +28,7 @@ __all__ = [
     "Modality",
     "TfIdf",
     "check_modality",
+    "kind_of_names",
     "named_part",
     "part_of",
     "select_modality",
@@ -35,6 +36,8 @@ __all__ = [
 
 # What names cannot tell is of the first kind.
 MODALITIES: dict[str, Modality] = {kind.name: kind for kind in (RNA, PEAKS, PROTEIN)}
+# Share of the features whose names look like those of another kind by chance: there are genes like TRNA-1-2.
+CHANCE = 0.05
 # By their names in a model file.
 RECIPES: dict[str, type[Normalization]] = {
     recipe.method: recipe for kind in MODALITIES.values() for recipe in (kind.recipe, *kind.former_recipes)
@@ -66,6 +69,12 @@ def named_part(name: str) -> Modality | None:
     return next((kind for kind in hidden if part_of([name], kind.name)), None)
 
 
+def kind_of_names(names: Names) -> Modality:
+    """Return the kind of most of some features by their names; of two kinds that are as many, the first."""
+    kinds = _by_name(names, None)
+    return max(MODALITIES.values(), key=lambda kind: int((kinds == kind.name).sum()))
+
+
 def select_modality(blocks: CellBlocks, name: str | None) -> tuple[CellBlocks, Modality]:
     """Tell which kinds of features a data set holds, and keep those of the wanted one.
 
@@ -87,7 +96,7 @@ def select_modality(blocks: CellBlocks, name: str | None) -> tuple[CellBlocks, M
     check_modality(name)
     kinds = _by_type(blocks)
     if kinds is None:
-        kinds = _by_name(blocks, name)
+        kinds = _by_name(blocks.feature_names, name)
     counts = {kind: int((kinds == kind.name).sum()) for kind in MODALITIES.values()}
     present = [kind for kind, count in counts.items() if count]
     if name is None:
@@ -121,15 +130,16 @@ def _by_type(blocks: CellBlocks) -> Names | None:
     return kinds if kinds.any() else None
 
 
-def _by_name(blocks: CellBlocks, name: str | None) -> Names:
+def _by_name(names: Names, wanted: str | None) -> Names:
     """Return the modality of each feature by its name; what names cannot tell is what was asked for, or genes."""
-    default = RNA.name if name is None or MODALITIES[name].is_name else name
-    kinds = np.full(blocks.n_features, default, dtype=object)
+    default = RNA.name if wanted is None or MODALITIES[wanted].is_name else wanted
+    kinds = np.full(len(names), default, dtype=object)
     for kind in MODALITIES.values():
         if kind.is_name is not None:
-            such = np.fromiter(map(kind.is_name, blocks.feature_names), np.bool_, blocks.n_features)
-            if 0.05 < such.mean() < 0.95:
+            such = np.fromiter(map(kind.is_name, names), np.bool_, len(names))
+            part = such.sum() / max(len(names), 1)
+            if CHANCE < part < 1 - CHANCE:
                 kinds[such] = kind.name
-            elif such.mean() >= 0.95:  # a few names that look otherwise are chance: there are genes like TRNA-1-2
+            elif part >= 1 - CHANCE:
                 kinds[:] = kind.name
     return kinds
