@@ -63,6 +63,22 @@ def count_cases(atac, lines):
         objects = {"fragments": FRAGMENTS, "peaks": {"names": wanted}, "cells": {"names": cells}}
         yield chromatin(f"fragments in peaks: {counting}", "count_fragments", objects, exact, counting=counting,
                         progress=False)  # fmt: skip
+    rows = [line.split("\t") for line in lines.splitlines() if line.startswith("chr")]
+    text = "".join("\t".join([*row, "+-"[i % 2]]) + "\n" + "# id=two\n\n" * (i == 40) for i, row in enumerate(rows))
+    chrom, start = rows[60][:2]
+    text = text.replace("\t".join(rows[61]), f"{chrom}\t{start}\t{start}\t{cells[0]}\t1\t+\n" + "\t".join(rows[61]), 1)
+    objects = {"fragments": FRAGMENTS | {"change": {"do": "write", "text": text}}, "peaks": {"names": wanted}}
+    exact = {"features": wanted, "values": oracle.fragment_counts(text, regions, cells, "fragments")}
+    yield chromatin("fragments with strands, comments between them, and one of no length", "count_fragments",
+                    objects | {"cells": {"names": cells}}, exact | {"warning": "1 fragments of fragments.tsv have no"},
+                    progress=False)  # fmt: skip
+    objects = {"fragments": FRAGMENTS, "peaks": {"names": wanted}, "cells": {"names": [*cells, f"s2_{cells[0]}"]}}
+    exact = {
+        "features": wanted,
+        "values": oracle.fragment_counts(lines, regions, objects["cells"]["names"], "fragments"),
+    }
+    yield chromatin("fragments of which one cell has no barcode", "count_fragments", objects,
+                    exact | {"warning": f"s2_{cells[0]} is perhaps {cells[0]}"}, progress=False)  # fmt: skip
     few = changed(REFERENCE, {"do": "take_cells", "start": 2, "stop": 6}, {"do": "name_as_peaks", "stop": 300})
     exact = oracle.fragment_counts(lines, regions, read_fixture(few).cells.index.tolist(), "fragments")
     yield chromatin("a query's cells counted exactly", "match_peaks",

@@ -231,10 +231,10 @@ def fragment_counts(text: str, regions: list[tuple[str, int, int]], cells: list[
     """Go through all lines and all regions."""
     counts = [[0] * len(cells) for _ in regions]
     for line in text.splitlines():
-        if line.startswith("#"):
+        if line.startswith("#") or not line:
             continue
-        chrom, start, end, cell, _ = line.split("\t")
-        if cell not in cells:
+        chrom, start, end, cell, *_ = line.split("\t")
+        if cell not in cells or start == end:
             continue
         places = [(int(start), int(end))]
         if counting == "insertions":

@@ -2,8 +2,9 @@
 #'
 #' The file is read once from start to end, so that it needs no index and little memory.
 #'
-#' @param fragments Path of a fragments file (10x Genomics): plain text, gzip or bgzip, sorted by
-#'   chromosome, then by start.
+#' @param fragments Path of a fragments file (10x Genomics): plain text, gzip or bgzip, with
+#'   chromosome, start, end and barcode, and any columns behind them; sorted by chromosome, then by
+#'   start. Comments (`#`) and empty lines may be anywhere.
 #' @param peaks What to count: see [match_peaks()].
 #' @param cells Barcodes to count, as the file spells them, or a data set whose cells have these
 #'   names. They must be given.
@@ -12,7 +13,8 @@
 #'   Cell Ranger ATAC and ArchR.
 #' @param progress Show a bar?
 #'
-#' @return A peaks x cells dgCMatrix of counts.
+#' @return A peaks x cells dgCMatrix of counts. A warning tells of cells that do not occur in the
+#'   file, with the likely reason, and of fragments without length, which are not counted.
 #' @section Errors: `file_not_found`, `fragments_format`, `fragments_unsorted`,
 #'   `fragments_truncated`, `no_barcodes_matched`, `no_common_chromosomes`, `invalid_peaks`,
 #'   `duplicate_features`, `duplicate_cells`, `no_cells`, `empty_data`, `bad_argument`.

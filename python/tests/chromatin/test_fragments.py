@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import logging
 import os
 import time
 import zlib
@@ -122,7 +121,7 @@ INTERVAL = st.tuples(st.sampled_from("12"), st.integers(0, 60), st.integers(1, 1
     st.integers(40, 400),
 )
 def test_counts_equal_the_loop(tmp_path_factory, fragments, intervals, count, size):
-    fragments = sorted([*fragments, ("1", 0, 1, "a"), ("2", 0, 1, "b")])
+    fragments = sorted([*fragments, ("1", 0, 1, "a"), ("2", 0, 1, "b"), ("2", 0, 1, "c")])
     text = "".join(f"chr{c}\t{s}\t{s + w}\t{b}\t1\n" for c, s, w, b in fragments).encode()
     path = write(tmp_path_factory.mktemp("f") / "fragments.tsv", text)
     want = np.zeros((3, len(intervals)))
@@ -201,20 +200,18 @@ def refused(code, path, intervals=PEAKS, cells=CELLS, match=None):
 @pytest.mark.parametrize(
     "line, text",
     [
-        (3, b"chr1\t20\t20\tAAA-1\t1"),
         (3, b"chr1\t20\t19\tAAA-1\t1"),
         (3, b"chr1\t-2\t19\tAAA-1\t1"),
         (3, b"chr1\t2.5\t19\tAAA-1\t1"),
         (3, b"chr1\tx\t19\tAAA-1\t1"),
         (3, b"chr1\t2\t99999999999999999999\tAAA-1\t1"),
         (3, b"chr1\t2\t19\tAAA-1"),
-        (3, b"chr1\t2\t19\tAAA-1\t"),
         (3, b"chr1\t2\t19\t\t1"),
         (3, b"\t2\t19\tAAA-1\t1"),
         (3, b"chr1\t2\t19\tAAA-1\t1\t+"),
         (3, b"chr1 2 19 AAA-1 1"),
-        (3, b""),
-        (3, b"# late"),
+        (3, b"\t"),
+        (3, b"chrom\tstart\tend\tbarcode\tcount"),
         (3, b"chr1\t2\t19\t\xff\t1"),
         (3, b"chr1\t2\t19\tAAA-1\nchr1\t2\t19\tAAA-1\t1\t+"),  # one column too few, then one too many
     ],
@@ -227,9 +224,7 @@ def test_a_line_that_is_no_fragment_is_named(tmp_path, monkeypatch, line, text, 
     refused("fragments_format", path, match=f"Line {line} of ")
 
 
-@pytest.mark.parametrize(
-    "text", [b"", b"# only this\n", b"chr1\t1\t5\n" * 3, b"chr1\t1\t5\ta\t1\t+\n" * 3, b"\x00\n\xff\x01\n" * 9]
-)
+@pytest.mark.parametrize("text", [b"", b"# only this\n", b"\r\n\n", b"chr1\t1\t5\n" * 3, b"\x00\n\xff\x01\n" * 9])
 def test_files_of_another_kind(tmp_path, text):
     refused("fragments_format", write(tmp_path / "fragments.tsv", text))
 
@@ -294,13 +289,80 @@ def test_bgzip_without_its_last_block(tmp_path):
     refused("fragments_truncated", write(path, data[: -len(module.BGZIP_END)]), match="block that ends")
 
 
-def test_cells_that_do_not_occur(tmp_path, caplog):
+def test_cells_that_do_not_occur(tmp_path):
     path = write(tmp_path / "fragments.tsv", TEXT)
     refused("no_barcodes_matched", path, cells=["AAA", "s1_AAA-1"], match=r"AAA, s1_AAA-1.*look like AAA-1, CCC-1.*-1")
-    with caplog.at_level(logging.INFO, "deepscore"):
+    with pytest.warns(UserWarning, match=r"1 of 4 cells do not occur in fragments.tsv .* such as none") as told:
         found = count_fragments(path, PEAKS, ["none", *CELLS])
-    assert "3 of 4 cells occur in fragments.tsv" in caplog.text
+    assert "perhaps" not in str(told[0].message)
     np.testing.assert_array_equal(found.toarray(), np.vstack([np.zeros(len(PEAKS)), expected(1)]))
+
+
+def test_cells_of_a_second_sample_are_told_with_the_reason(tmp_path):
+    path = write(tmp_path / "fragments.tsv", TEXT)
+    cells = [*CELLS, *(f"s2_{cell}" for cell in CELLS)]
+    with pytest.warns(UserWarning, match=r"3 of 6 cells .* s2_AAA-1 is perhaps AAA-1 there.*sample by sample"):
+        found = count_fragments(path, PEAKS, cells)
+    np.testing.assert_array_equal(found.toarray(), np.vstack([expected(1), np.zeros((3, len(PEAKS)))]))
+
+
+@pytest.mark.parametrize("n_columns", [4, 5, 6, 9])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("size", [2**25, 60])
+def test_columns_behind_the_fourth_are_not_read(tmp_path, monkeypatch, n_columns, end, size):
+    monkeypatch.setattr(module, "BLOCK_BYTES", size)
+    more = ["x", "+", "", "7", "a b"]
+    lines = ["\t".join([*line.split("\t")[:4], *more[: n_columns - 4]]) + end for line, _, _ in LINES]
+    path = write(tmp_path / "fragments.tsv", "".join(lines).encode())
+    np.testing.assert_array_equal(count_fragments(path, PEAKS, CELLS).toarray(), expected(1))
+
+
+@pytest.mark.parametrize("how", ["plain", "gzip", "bgzip"])
+@pytest.mark.parametrize("size", [2**25, 60])
+def test_comments_and_empty_lines_are_passed_over_wherever_they_are(tmp_path, monkeypatch, how, size):
+    monkeypatch.setattr(module, "BLOCK_BYTES", size)
+    between = ["# id=two\n", "\n", "\r\n", "#\n# primary_contig=chr1\n", "  \n", "# chr1\t9\t5\tAAA-1\t1\n"]
+    text = "\ufeff" + "".join(f"{between[i % 6]}{line}\n" for i, (line, _, _) in enumerate(LINES)) + "# end\n\n"
+    path = write(tmp_path / "fragments.tsv", text.encode(), how)
+    np.testing.assert_array_equal(count_fragments(path, PEAKS, CELLS).toarray(), expected(1))
+    lines = text.splitlines(keepends=True)
+    lines.insert(9, "chr1\t5\tx\tAAA-1\t1\n")  # of what is passed over, the lines are counted all the same
+    refused("fragments_format", write(path, "".join(lines).encode(), how), match="Line 10 of ")
+    lines[9] = "chr1\t0\t9\tAAA-1\t1\n"
+    refused("fragments_unsorted", write(path, "".join(lines).encode(), how), match="line 10, start 0")
+
+
+def test_parts_that_were_packed_one_by_one(tmp_path):
+    parts = [b"".join(line for line in TEXT.splitlines(True) if line.startswith(f"chr{i}".encode())) for i in (1, 2, 3)]
+    packed = [write(tmp_path / "part.gz", b"# part\n" + part, "bgzip").read_bytes() for part in parts]
+    path = write(tmp_path / "fragments.tsv.gz", b"".join(packed))
+    np.testing.assert_array_equal(count_fragments(path, PEAKS, CELLS).toarray(), expected(1))
+
+
+@pytest.mark.parametrize("size", [2**25, 60])
+def test_fragments_of_no_length_are_left_out_and_told(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(module, "BLOCK_BYTES", size)
+    lines = TEXT.splitlines(keepends=True)
+    for at, start in ((3, 10), (6, 16)):
+        lines.insert(at, f"chr1\t{start}\t{start}\tAAA-1\t1\n".encode())
+    path = write(tmp_path / "fragments.tsv", b"# top\n" + b"".join(lines))
+    for counting, which in (("fragments", 1), ("insertions", 2)):
+        with pytest.warns(UserWarning, match=r"^2 fragments of fragments.tsv have no length.*line 5"):
+            found = count_fragments(path, PEAKS, CELLS, counting=counting)
+        np.testing.assert_array_equal(found.toarray(), expected(which))
+
+
+def test_a_line_of_column_names_is_refused_by_name(tmp_path):
+    path = write(tmp_path / "fragments.tsv", b"# x\nchrom\tchromStart\tchromEnd\tbarcode\treadSupport\n" + TEXT)
+    refused("fragments_format", path, match=r"Line 2 of .* names of columns.*chromStart.*put # in front")
+
+
+def test_what_a_line_holds_is_quoted_in_short_and_cannot_command_a_terminal(tmp_path):
+    path = write(tmp_path / "fragments.tsv", b"\x1b[2Jchr1\tx\t5\t" + b"a" * 10**6 + b"\n")
+    with pytest.raises(InputError, match=r"\\x1b\[2Jchr1") as caught:
+        count_fragments(path, PEAKS, CELLS, progress=False)
+    assert len(str(caught.value)) < 1000
+    assert "\x1b" not in str(caught.value)
 
 
 def test_other_bad_input(tmp_path):

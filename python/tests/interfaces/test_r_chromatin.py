@@ -98,7 +98,8 @@ def test_matched_counts_equal_those_of_python(peaks, fragments):
     assert_same(answer, expected)
     assert answer["covered"] == expected.var["covered"].tolist() == [True, True, False]
     answer = value(bridge.match_peaks(handle(peaks), PEAKS, fragments, {"counting": "insertions"}))
-    expected = deepscore.match_peaks(peaks, PEAKS, fragments=fragments, counting="insertions")
+    with pytest.warns(UserWarning, match="4 of 6 cells do not occur"):
+        expected = deepscore.match_peaks(peaks, PEAKS, fragments=fragments, counting="insertions")
     assert_same(answer, expected)
     assert answer["covered"] == expected.var["covered"].tolist()
 

@@ -31,6 +31,16 @@ def test_a_warning_in_another_thread_is_given_all_the_same():
     assert [str(one.message) for one in caught] == ["told"]
 
 
+def test_what_is_told_cannot_command_a_terminal(caplog):
+    from deepscore.support.notices import logger, warn
+
+    with pytest.warns(UserWarning, match=r"^a\\x1b\[2J$"):
+        warn("a\x1b[2J")
+    with caplog.at_level("INFO", "deepscore"):
+        logger.info("%d genes of %s", 3, "\x1b[2J")
+    assert caplog.messages == ["3 genes of \\x1b[2J"]
+
+
 def test_nothing_else_warns_or_names_the_logger():
     for path in Path(str(files("deepscore"))).rglob("*.py"):
         if path.name == "notices.py":

@@ -1,20 +1,24 @@
 """Counts from a fragments file (10x Genomics): cells x intervals, read once from start to end.
 
-The columns of the file are chromosome, start, end, barcode and the number of read pairs, separated by tabs; it is
-sorted by chromosome, then by start. It may be plain text, gzip or bgzip; an index is not needed.
+The columns of the file are chromosome, start, end and barcode, separated by tabs. Others may follow, such as the number
+of read pairs and the strand, and are not read. It is sorted by chromosome, then by start; lines that are empty or begin
+with ``#`` are passed over wherever they are. It may be plain text, gzip or bgzip; an index is not needed.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
+import itertools
 import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +26,11 @@ import pandas as pd
 import scipy.sparse as sp
 from tqdm import tqdm
 
-from ..errors import InputError
+from ..errors import InputError, excerpt
 from ..support.checks import choice, flag, path_like
 from ..support.files import require_file
-from ..support.notices import logger
+from ..support.notices import warn
+from .barcodes import likely_reason
 from .intervals import overlaps, require_common_chromosomes
 
 __all__ = ["COUNTING", "count_fragments"]
@@ -33,10 +38,13 @@ __all__ = ["COUNTING", "count_fragments"]
 # About 700,000 lines of text, which are held at once.
 BLOCK_BYTES = 2**25
 COUNTING = ("fragments", "insertions")
-COLUMNS = ("chrom", "start", "end", "barcode", "pairs")
+KINDS: dict[str, Any] = {"chrom": "category", "start": np.int64, "end": np.int64, "barcode": "category"}
 # Every bgzip file ends with this empty block (SAM/BAM format specification, section 4.1.2).
 BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-_LINE = re.compile(rb"[^\t]+\t(\d{1,12})\t(\d{1,12})\t[^\t\x80-\xff]+(\t[^\t]+)?")
+_LINE = re.compile(rb"[^\t]+\t(\d{1,12})\t(\d{1,12})\t[^\t\x80-\xff]+(\t.*)?")
+# Lines that hold no fragment: comments, and empty ones.
+_PASSED_OVER = re.compile(rb"(?:^(?:#.*|[ \r]*)\n)+", re.MULTILINE)
+_ALL_BUT_MARKS = bytes(set(range(256)) - set(b"\t\n"))
 
 
 def count_fragments(
@@ -63,22 +71,34 @@ def count_fragments(
     choice("counting", counting, COUNTING)
     path, wanted = path_like("fragments", path), pd.Index(list(cells), dtype=object)
     _check_arguments(path, intervals, wanted)
-    order, found, example = _Order(path), np.zeros(len(wanted), dtype=np.bool_), ""
-    parts = []
+    order, found = _Order(path), np.zeros(len(wanted), dtype=np.bool_)
+    parts: list[sp.coo_array] = []
+    some: pd.Index = pd.Index([], dtype=object)
+    empty, n_empty = 0, 0
     for block in _blocks(path, progress):
         fragments = _parse(block, path)
-        order.check(fragments, block.line)
+        order.check(fragments, block)
+        has_length = (fragments["start"] < fragments["end"]).to_numpy()
+        if not has_length.all():
+            n_empty += int((~has_length).sum())
+            empty = empty or block.number_of(int(np.argmin(has_length)))
         barcodes = fragments["barcode"].cat
         cell_of = wanted.get_indexer(barcodes.categories)
         found[cell_of[cell_of >= 0]] = True
-        example = example or ", ".join(barcodes.categories[:3])
+        some = some if len(some) else barcodes.categories
         cell = cell_of[barcodes.codes]
-        parts.append(_count_block(fragments[cell >= 0], cell[cell >= 0], intervals, len(wanted), counting))
+        counted = (cell >= 0) & has_length
+        parts.append(_count_block(fragments[counted], cell[counted], intervals, len(wanted), counting))
     in_file = pd.DataFrame({"chrom": list(order.seen)}, dtype=object)
     if in_file.empty:
         raise InputError("fragments_format", f"{path} holds no fragments. Check how it was made.")
     require_common_chromosomes(in_file, intervals, f"The fragments of {path.name}", "the intervals")
-    _report_cells(path, wanted, found, example)
+    _report_cells(path, wanted, found, some)
+    if n_empty:
+        warn(
+            f"{n_empty} fragments of {path.name} have no length, as their end is their start (the first in line "
+            f"{empty}): they were not counted."
+        )
     rows, columns, values = (np.concatenate([getattr(part, name) for part in parts]) for name in ("row", "col", "data"))
     counts = sp.csr_matrix((values, (rows, columns)), shape=(len(wanted), len(intervals)), dtype=np.float32)
     counts.sum_duplicates()
@@ -98,31 +118,53 @@ def _check_arguments(path: Path, intervals: pd.DataFrame, cells: pd.Index) -> No
         )
 
 
-def _report_cells(path: Path, wanted: pd.Index, found: npt.NDArray[np.bool_], example: str) -> None:
-    """Refuse a file without any of the cells; say how many there are where some are missing."""
+def _report_cells(path: Path, wanted: pd.Index, found: npt.NDArray[np.bool_], some: pd.Index) -> None:
+    """Refuse a file without any of the cells; warn where some are missing. `some` are barcodes of the file."""
+    if found.all():
+        return
+    missing = wanted[~found]
+    why = likely_reason(missing.tolist(), some.tolist())
     if not found.any():
         raise InputError(
             "no_barcodes_matched",
-            f"None of the {len(wanted)} cells (such as {', '.join(map(str, wanted[:3]))}) occurs in {path.name}, whose "
-            f"barcodes look like {example}. Often a suffix such as -1, or a prefix with the name of the sample, has to "
-            "be added or removed.",
+            f"None of the {len(wanted)} cells (such as {', '.join(map(excerpt, missing[:3]))}) occurs in {path.name}, "
+            f"whose barcodes look like {', '.join(map(excerpt, some[:3]))}. "
+            + (
+                why
+                or "Give them as the file spells them: often a suffix such as -1, or a prefix, is too much or missing."
+            ),
         )
-    if not found.all():
-        logger.info("%d of %d cells occur in %s", found.sum(), len(found), path.name)
+    warn(
+        f"{len(missing)} of {len(found)} cells do not occur in {path.name} and have no counts, such as "
+        f"{excerpt(missing[0])}. " + (why or "Leave them out if they are not of this file.")
+    )
 
 
 @dataclass(frozen=True)
 class _Block:
-    """Whole lines of the file: their text, the number of the first, columns in the file, and whether it ends here."""
+    """Whole lines of the file: all, those that hold fragments, the number of the first, and whether the file ends."""
 
     text: bytes
+    rows: bytes
     line: int
     n_columns: int
     last: bool
 
+    def number_of(self, row: int) -> int:
+        """Return the number of the line in the file that holds a fragment of this block."""
+        if len(self.rows) == len(self.text):
+            return self.line + row
+        return next(itertools.islice(self.numbered(), row, None))[0]
+
+    def numbered(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the number and the text of each line that holds a fragment."""
+        for number, text in enumerate(self.text.split(b"\n")[:-1], self.line):
+            if not _PASSED_OVER.match(text + b"\n"):
+                yield number, text.removesuffix(b"\r")
+
 
 def _blocks(path: Path, progress: bool) -> Iterator[_Block]:
-    """Yield the lines of the file, without comments at the top, in blocks of some 32 MB."""
+    """Yield the lines of the file in blocks of some 32 MB, each of which holds fragments."""
     line, n_columns, rest = 1, 0, b""
     total = path.stat().st_size
     with (
@@ -130,26 +172,34 @@ def _blocks(path: Path, progress: bool) -> Iterator[_Block]:
         tqdm(total=total, desc="fragments", unit="B", unit_scale=True, delay=2, disable=not progress) as bar,
     ):
         stream = _decompressed(path, raw)
-        following = _read(stream, path)
+        following = _read(stream, path).removeprefix(codecs.BOM_UTF8)
         while text := following:
             following = _read(stream, path)
             bar.update(raw.tell() - bar.n)
             whole, newline, rest = (rest + text).rpartition(b"\n")
-            if rest and not following:
-                raise _truncated(path, f"its last line is cut short ({rest[:80]!r})")
+            if rest.strip(b" \r") and not following:
+                raise _truncated(path, f"its last line is cut short ('{excerpt(rest)}')")
             whole += newline
-            if not following:  # empty lines at the end say nothing
-                whole = whole.rstrip(b"\r\n")
-                whole += newline if whole else b""
-            while not n_columns and whole.startswith(b"#"):
-                whole = whole.partition(b"\n")[2]
-                line += 1
-            if whole:
-                n_columns = n_columns or whole.partition(b"\n")[0].count(b"\t") + 1
-                yield _Block(whole, line, n_columns, not following)
-                line += whole.count(b"\n")
-            elif len(rest) >= BLOCK_BYTES:
+            rows = _fragments_in(whole)
+            if rows:
+                n_columns = n_columns or rows.partition(b"\n")[0].count(b"\t") + 1
+                yield _Block(whole, rows, line, n_columns, not following)
+            elif not whole and len(rest) >= BLOCK_BYTES:
                 raise _no_fragment(path, line, rest)
+            line += whole.count(b"\n")
+
+
+def _fragments_in(text: bytes) -> bytes:
+    """Leave out the lines that hold no fragment. Most blocks have none, but at the top: to tell so is fast."""
+    header = _PASSED_OVER.match(text)
+    text = text[header.end() :] if header is not None else text
+    inside = (b"#" in text and b"\n#" in text) or b"\n\n" in _marks(text)
+    return _PASSED_OVER.sub(b"", text) if inside else text
+
+
+def _marks(text: bytes) -> bytes:
+    """Leave only the tabs and the ends of the lines."""
+    return text.translate(None, _ALL_BUT_MARKS)
 
 
 def _decompressed(path: Path, raw: io.BufferedReader) -> io.BufferedIOBase:
@@ -174,49 +224,54 @@ def _truncated(path: Path, why: str) -> InputError:
 
 
 def _parse(block: _Block, path: Path) -> pd.DataFrame:
-    """Read a block; chrom and barcode become categories."""
-    n_tabs, n_lines = block.text.count(b"\t"), block.text.count(b"\n")
-    if block.n_columns not in (4, 5) or n_tabs != (block.n_columns - 1) * n_lines:
+    """Read the first four columns of a block; chrom and barcode become categories."""
+    marks, of_a_line = _marks(block.rows), b"\t" * (block.n_columns - 1) + b"\n"
+    if block.n_columns < len(KINDS) or marks != of_a_line * (len(marks) // block.n_columns):
         raise _bad_line(block, path)
-    kinds = {name: np.int64 if name in ("start", "end") else "category" for name in COLUMNS[: block.n_columns]}
     try:
         fragments = pd.read_csv(
-            io.BytesIO(block.text),
+            io.BytesIO(block.rows),
             sep="\t",
             header=None,
-            names=list(kinds),
+            names=list(KINDS),
+            usecols=range(len(KINDS)),
             index_col=False,
-            dtype=kinds,
+            dtype=KINDS,
             quoting=csv.QUOTE_NONE,
             na_filter=False,
             low_memory=False,
         )
     except (ValueError, OverflowError) as error:
         raise _bad_line(block, path) from error
-    empty = any("" in fragments[name].cat.categories for name, kind in kinds.items() if kind == "category")
-    if empty or (fragments["start"] < 0).any() or (fragments["start"] >= fragments["end"]).any():
+    empty = any("" in fragments[name].cat.categories for name in ("chrom", "barcode"))
+    if empty or (fragments["start"] < 0).any() or (fragments["start"] > fragments["end"]).any():
         raise _bad_line(block, path)
     return fragments
 
 
 def _bad_line(block: _Block, path: Path) -> InputError:
     """Name the first line that is no fragment; a last line with too few columns was cut short."""
-    lines = [text.removesuffix(b"\r") for text in block.text.removesuffix(b"\n").split(b"\n")]
-    for number, text in enumerate(lines, block.line):
+    lines = list(block.numbered())
+    for number, text in lines:
         n_columns, found = text.count(b"\t") + 1, _LINE.fullmatch(text)
-        if found is None or n_columns != block.n_columns or int(found[1]) >= int(found[2]):
-            at_end = block.last and number == block.line + len(lines) - 1
-            if at_end and n_columns < block.n_columns:
-                return _truncated(path, f"its last line, number {number}, is cut short ({text[:80]!r})")
+        if found is None or n_columns != block.n_columns or int(found[1]) > int(found[2]):
+            if block.last and number == lines[-1][0] and n_columns < block.n_columns:
+                return _truncated(path, f"its last line, number {number}, is cut short ('{excerpt(text)}')")
             return _no_fragment(path, number, text)
-    return _no_fragment(path, block.line, lines[0])
+    return _no_fragment(path, *lines[0])
 
 
 def _no_fragment(path: Path, line: int, text: bytes) -> InputError:
+    if re.match(rb"[^\t]*\t[A-Za-z_. ]+\t[A-Za-z_. ]+\t", text):
+        return InputError(
+            "fragments_format",
+            f"Line {line} of {path} holds the names of columns, not a fragment: '{excerpt(text)}'. Leave it out, or "
+            "put # in front of it.",
+        )
     return InputError(
         "fragments_format",
-        f"Line {line} of {path} is no fragment: {text[:80]!r}. Expected chromosome, start, a larger end, barcode and, "
-        "in all lines or in none, the number of read pairs, separated by tabs.",
+        f"Line {line} of {path} is no fragment: '{excerpt(text)}'. Expected chromosome, start, an end not below it "
+        "and barcode, separated by tabs. More columns may follow, as many in each line (cut -f1-4 leaves them out).",
     )
 
 
@@ -228,7 +283,7 @@ class _Order:
     seen: dict[str, None] = field(default_factory=dict)
     last: int = -1
 
-    def check(self, fragments: pd.DataFrame, line: int) -> None:
+    def check(self, fragments: pd.DataFrame, block: _Block) -> None:
         """Refuse a chromosome that comes back, or a start below the one before it (``fragments_unsorted``)."""
         codes, starts = fragments["chrom"].cat.codes.to_numpy(), fragments["start"].to_numpy()
         names = fragments["chrom"].cat.categories
@@ -238,12 +293,12 @@ class _Order:
             if row == 0 and name == next(reversed(self.seen), None):
                 new_run[0] = False
             elif name in self.seen:
-                raise self._unsorted(line + int(row), f"{name} comes a second time")
+                raise self._unsorted(block.number_of(int(row)), f"{name} comes a second time")
             self.seen[name] = None
         falls = np.flatnonzero((np.diff(starts, prepend=self.last) < 0) & ~new_run)
         if falls.size:
             fall = int(falls[0])
-            raise self._unsorted(line + fall, f"start {starts[fall]} comes after a larger one")
+            raise self._unsorted(block.number_of(fall), f"start {starts[fall]} comes after a larger one")
         self.last = int(starts[-1])
 
     def _unsorted(self, line: int, why: str) -> InputError:

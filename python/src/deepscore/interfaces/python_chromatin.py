@@ -156,7 +156,8 @@ def count_fragments(
     Parameters
     ----------
     fragments
-        ``fragments.tsv``, plain, gzip or bgzip: sorted by chromosome, then by start.
+        ``fragments.tsv``, plain, gzip or bgzip: chromosome, start, end and barcode, and any columns behind them; sorted
+        by chromosome, then by start. Comments (``#``) and empty lines may be anywhere.
     peaks
         As for :func:`match_peaks`.
     cells
@@ -177,6 +178,12 @@ def count_fragments(
         ``file_not_found``, ``fragments_format``, ``fragments_unsorted``, ``fragments_truncated``,
         ``no_barcodes_matched``, ``no_common_chromosomes``, ``invalid_peaks``, ``duplicate_features``,
         ``duplicate_cells``, ``no_cells``, ``empty_data``.
+
+    Warns
+    -----
+    UserWarning
+        Where cells do not occur in the file, with the likely reason, and where fragments have no length (they are not
+        counted).
     """
     request = peaks_of_sets.FragmentsRequest(counting=counting, progress=progress)
     wanted, obs = peaks_of(peaks), _cells(cells)

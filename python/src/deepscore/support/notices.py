@@ -7,9 +7,20 @@ import sys
 import warnings
 from pathlib import Path
 
+from ..errors import LONGEST, printable
+
 __all__ = ["logger", "warn"]
 
 logger = logging.getLogger("deepscore")
+
+
+def _shown(record: logging.LogRecord) -> bool:
+    """Make the text of a log line, which may hold names of others, one that a terminal shows and does not obey."""
+    record.msg, record.args = printable(record.getMessage(), LONGEST), ()
+    return True
+
+
+logger.addFilter(_shown)
 
 PACKAGE = str(Path(__file__).parents[1])
 
@@ -19,4 +30,4 @@ def warn(message: str) -> None:
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, UserWarning, stacklevel=level)
+    warnings.warn(printable(message, LONGEST), UserWarning, stacklevel=level)
