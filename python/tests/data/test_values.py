@@ -29,14 +29,14 @@ def test_whole_numbers_are_counts(raw, kind):
 
 
 def test_large_fractions_are_a_linear_scale(raw):
-    assert detect(blocks_of(1e6 * raw / raw.sum(axis=1, keepdims=True))).kind == "counts"
+    assert detect(blocks_of(1e6 * raw / raw.sum(axis=1, keepdims=True))).form == "counts"
 
 
 @pytest.mark.parametrize("target", [1e4, 1e6, 50.0, 123_456.0])
 def test_logarithms_of_any_target_sum_are_brought_to_ten_thousand(raw, target):
     data = blocks_of(lognorm(raw, target))
     values = detect(data)
-    assert values.kind == "lognorm"
+    assert values.form == "lognorm"
     assert values.factor == pytest.approx(1e4 / target, rel=1e-4)
     found = normalised(data, LogNorm(), EVERY, values)
     np.testing.assert_allclose(found, log_cp10k(raw), rtol=2e-4, atol=2e-5)

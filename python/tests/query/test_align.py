@@ -223,7 +223,7 @@ def test_totals_are_not_taken_where_the_reference_has_half_as_much_again_in_the_
     share = times / 3
     query = align(with_share(random_model(), share), blocks_of(log_cp10k(counts) if logarithms else counts, features))
     assert (query.values.in_features is not None) == foreign
-    assert query.values.kind == ("lognorm" if logarithms else "counts")
+    assert query.values.form == ("lognorm" if logarithms else "counts")
     if foreign:
         assert query.values.in_features == pytest.approx(share)
 

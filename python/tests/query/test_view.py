@@ -257,10 +257,10 @@ def test_the_same_from_memory_disk_and_any_blocks(of_study, large, tmp_path, set
 @pytest.mark.parametrize("batch", [False, True])
 def test_queries_of_any_size_are_annotated(of_study, n, batch):
     counts, codes = study(2, [60] * 5)
-    samples = np.resize(np.array(["a", "b", "c"], object), n) if batch else None
+    batch_of_cell = np.resize(np.array(["a", "b", "c"], object), n) if batch else None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = annotated(of_study, counts[:n], 0.0, samples, probabilities=True)
+        found = annotated(of_study, counts[:n], 0.0, batch_of_cell, probabilities=True)
     assert (found.calls == type_names(codes[:n])).mean() > 0.9
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
     assert found.scores.min() > 0

@@ -214,7 +214,7 @@ def test_a_label_without_cells_is_trained_around(prepared):
 def test_batches_of_the_reference_are_standardised_each_by_itself():
     data = dataset(1)
     dense, batch = data.X.toarray(), data.obs["batch"].to_numpy(object)
-    dense[batch == "odd"] *= np.resize([1, 9], data.n_vars)  # one sample has more of every other feature
+    dense[batch == "odd"] *= np.resize([1, 9], data.n_vars)  # one batch has more of every other feature
     reference = prepare(blocks_of(dense), data.obs["cell_type"].to_numpy(object), quick(), batch=batch)
     seen = []
     network = quick(hidden_nodes=(32, 16), epochs=10, lr=0.01)

@@ -164,7 +164,7 @@ class LogNorm(Normalization):
     def normalised(self, chosen: Chosen, values: Values) -> Floats:
         """Bring counts, or logarithms of them to any base and of any target, to the target."""
         x = chosen.data
-        if values.kind == "lognorm" and values.in_features is None:
+        if values.form == "lognorm" and values.in_features is None:
             factor = values.factor * self.target_total / TOTAL
             if factor == 1.0:
                 return x if values.base == 1.0 else x * np.float32(values.base)

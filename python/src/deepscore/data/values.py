@@ -41,7 +41,7 @@ class Values:
 
     Parameters
     ----------
-    kind
+    form
         ``"counts"`` (or anything proportional to them) or ``"lognorm"`` (logarithm of one plus a normalised value).
     factor
         For log-normalised data, what brings their normalisation to 10,000 per cell.
@@ -51,14 +51,14 @@ class Values:
         Where the totals of the cells say little, the part of them that the features of the model are taken to have.
     """
 
-    kind: Literal["counts", "lognorm"]
+    form: Literal["counts", "lognorm"]
     factor: float = 1.0
     base: float = 1.0
     in_features: float | None = None
 
     def linear(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return what the values are the logarithms of, in their precision; counts as they are."""
-        return x if self.kind == "counts" else np.expm1(x * x.dtype.type(self.base))
+        return x if self.form == "counts" else np.expm1(x * x.dtype.type(self.base))
 
 
 def check_values(block: sp.csr_matrix, source: str) -> Floats:
@@ -160,7 +160,7 @@ def feature_share(blocks: CellBlocks, columns: npt.NDArray[np.intp], values: Val
 
 def typical_total(blocks: CellBlocks, values: Values, least: float = LEAST_TOTAL) -> float:
     """Return what to bring cells to: the median total of a reference's cells, from an excerpt, where it is known."""
-    if values.kind == "lognorm":
+    if values.form == "lognorm":
         return TOTAL
     totals = check_values(blocks.excerpt(), blocks.source)
     median = float(np.median(totals[totals > 0])) if totals.any() else 0.0

@@ -33,7 +33,7 @@ def variability(data: CellBlocks, kind: Modality) -> Doubles:
     sums = moments(data, values)
     if kind.ranking == "cells":
         return sums.detected
-    return _standardized_variance(data, sums) if values.kind == "counts" else _normalized_dispersion(sums)
+    return _standardized_variance(data, sums) if values.form == "counts" else _normalized_dispersion(sums)
 
 
 def _spread(data: CellBlocks, kind: Modality, values: Values) -> Doubles:

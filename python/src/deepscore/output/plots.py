@@ -149,7 +149,7 @@ def score_distribution(
     """
     table = score_counts(*_columns(adata, "deepscore_score", "deepscore_reason"))
     with _axes(ax, show) as axes:
-        _stack(axes, table.rename(columns={"outcome": "kind", "lower": "x"}), 1 / N_BINS, align="edge")
+        _stack(axes, table.rename(columns={"outcome": "series", "lower": "x"}), 1 / N_BINS, align="edge")
         if threshold is not None:
             axes.axvline(threshold, color="black", linestyle="dashed", linewidth=1)
         axes.set(xlabel="score", ylabel="cells", xlim=(0, 1))
@@ -210,7 +210,7 @@ def composition(adata: Any, groups: str, *, ax: Axes | None = None, show: bool =
     """
     table = call_shares(*_columns(adata, "deepscore", groups))
     with _axes(ax, show) as axes:
-        drawn = table.assign(x=table["group"], kind=table["call"], cells=table["share"])
+        drawn = table.assign(x=table["group"], series=table["call"], cells=table["share"])
         _stack(axes, drawn, 0.8, align="center")
         axes.set(xlabel=groups, ylabel="share of cells", ylim=(0, 1))
     return axes
@@ -247,10 +247,10 @@ def _axes(ax: Axes | None, show: bool) -> Iterator[Axes]:
 
 
 def _stack(axes: Axes, table: pd.DataFrame, width: float, align: Literal["center", "edge"]) -> None:
-    """Draw the ``cells`` of each ``kind`` at ``x`` as bars on top of each other, with a legend."""
+    """Draw the ``cells`` of each ``series`` at ``x`` as bars on top of each other, with a legend."""
     bottom = np.zeros(table["x"].nunique())
-    for kind, part in table.groupby("kind", sort=False):
+    for series, part in table.groupby("series", sort=False):
         colour = part["colour"].iloc[0]
-        axes.bar(part["x"], part["cells"], width, bottom, align=align, color=colour, label=str(kind))
+        axes.bar(part["x"], part["cells"], width, bottom, align=align, color=colour, label=str(series))
         bottom += part["cells"].to_numpy()
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)

@@ -14,7 +14,7 @@ def test_every_kind_reads_counts_and_only_those_of_counts_refuse_other_values(ki
     assert kind.detect(blocks_of(counts)) == Values("counts")
     assert kind.only_counts == (kind is PEAKS)
     if not kind.only_counts:
-        assert kind.detect(blocks_of(np.log1p(counts))).kind == "lognorm"
+        assert kind.detect(blocks_of(np.log1p(counts))).form == "lognorm"
 
 
 def test_no_word_stands_for_two_kinds():
