@@ -98,6 +98,10 @@ mutations <- list(
     each_matrix(data, function(x) x[, between(start, stop), drop = FALSE])
   },
   reverse_features = function(data) each_matrix(data, function(x) x[rev(seq_len(nrow(x))), ]),
+  reverse_cells = function(data) {
+    data$cells <- data$cells[rev(seq_len(nrow(data$cells))), , drop = FALSE]
+    each_matrix(data, function(x) x[, rev(seq_len(ncol(x)))])
+  },
   rename = function(data, pairs) {
     found <- rownames(data$x) %in% names(pairs)
     rownames(data$x)[found] <- unlist(pairs[rownames(data$x)[found]])

@@ -98,6 +98,11 @@ def reverse_features(data: Data) -> Data:
     return replace(data, x=data.x[::-1], features=data.features[::-1], layers=layers)
 
 
+def reverse_cells(data: Data) -> Data:
+    layers = {name: x[:, ::-1] for name, x in data.layers.items()}
+    return replace(data, x=data.x[:, ::-1], cells=data.cells.iloc[::-1], layers=layers)
+
+
 def rename(data: Data, pairs: dict[str, str]) -> Data:
     return replace(data, features=[pairs.get(name, name) for name in data.features])
 
@@ -163,7 +168,7 @@ def transpose(data: Data) -> Data:
 MUTATIONS = {
     change.__name__: change
     for change in (
-        take_features, take_cells, reverse_features, rename, prefix_features, name_as_peaks, respell,
+        take_features, take_cells, reverse_features, reverse_cells, rename, prefix_features, name_as_peaks, respell,
         copy_feature_name, copy_cell_name, set_value, empty_cell, multiply, scale, transpose,
     )
 }  # fmt: skip

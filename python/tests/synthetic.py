@@ -258,6 +258,17 @@ def multiome(
     return half(expression, names("GENE", n_genes)), half(counted, sites(n_genes))
 
 
+def recorded(data: CellBlocks) -> tuple[CellBlocks, list[int]]:
+    """Return the same data, and a list of the rows that are read of it."""
+    rows: list[int] = []
+
+    def read(start: int, stop: int) -> sp.csr_matrix:
+        rows.extend(range(start, stop))
+        return data.read(start, stop)
+
+    return replace(data, read=read), rows
+
+
 def annotate_blocks(
     model: Model,
     query: CellBlocks,

@@ -180,9 +180,9 @@ def test_an_aligned_query_is_read_as_the_model_reads_it(rng, counts):
     np.testing.assert_allclose(query.cells(some).toarray(), expected[some], rtol=1e-5)
 
 
-def test_batches_are_numbered_and_a_missing_one_is_one_more(counts):
+def test_batches_are_numbered_by_name_and_a_missing_one_is_the_last(counts):
     batch = np.array(["b", "a", None] * 30, object)
-    assert align(full_model(), blocks_of(counts), batch).batches.tolist() == [0, 1, 2] * 30
+    assert align(full_model(), blocks_of(counts), batch).batches.tolist() == [1, 0, 2] * 30
 
 
 @pytest.mark.parametrize(("n", "code"), [(7, "batch_length"), (89, "batch_length"), (30, "wrong_orientation")])

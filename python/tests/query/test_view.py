@@ -207,7 +207,6 @@ def test_a_sample_of_a_large_query_is_enough(of_study, large, batch):
     whole = annotated(of_study, counts, batch=batch)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        # 0:100, 400:500 and 800:900, and 50 cells of batch b
         found = annotated(of_study, counts, batch=batch, settings=sampled(300))
     assert (whole.calls == found.calls).mean() > 0.93
     for one in (whole, found):
@@ -217,15 +216,20 @@ def test_a_sample_of_a_large_query_is_enough(of_study, large, batch):
     assert np.isfinite(found.scores).all()
 
 
-def test_a_sample_reads_no_more_than_it_needs(of_study, large):
-    asked, data = [], blocks_of(large[0], rows=300)
-
-    def read(start, stop):
-        asked.append((start, stop))
-        return data.read(start, stop)
-
-    annotated(of_study, replace(data, read=read), settings=sampled(200))
-    assert asked[-5:] == [(0, 100), (800, 900), (0, 300), (300, 600), (600, 900)]
+@pytest.mark.parametrize("settings", [SETTINGS, sampled(300)], ids=["whole", "sample"])
+@pytest.mark.parametrize("batched", [False, True], ids=["one batch", "batches"])
+def test_the_order_of_cells_and_features_changes_nothing(of_study, large, settings, batched, rng):
+    counts, _ = large
+    features = np.array(of_study.features, object)
+    batch = rng.choice(["a", "b", "c"], 900).astype(object) if batched else None
+    for values in (counts, counts * np.float32(0.37)):
+        one = annotated(of_study, blocks_of(values, features), batch=batch, settings=settings)
+        for _ in range(3):
+            cells, columns = rng.permutation(900), rng.permutation(len(features))
+            moved = blocks_of(values[cells][:, columns], features[columns])
+            other = annotated(of_study, moved, batch=batch[cells] if batched else None, settings=settings)
+            assert other.calls.tolist() == one.calls[cells].tolist()
+            np.testing.assert_allclose(other.scores, one.scores[cells], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, sampled(300)], ids=["whole", "sample"])

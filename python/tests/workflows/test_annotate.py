@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -376,26 +375,6 @@ def test_arguments_that_make_no_sense_are_refused(model, raw, arguments, code):
     with pytest.raises(DeepScoreError) as caught:
         annotate_blocks(model, blocks_of(raw), **arguments)
     assert caught.value.code == code
-
-
-@pytest.mark.parametrize("cells_per_call", [1, 20, 10_000])
-def test_joined_blocks_hold_all_cells_in_order(raw, cells_per_call, monkeypatch):
-    monkeypatch.setattr(annotating, "CELLS_PER_CALL", cells_per_call)
-    parts = [(start, sp.csr_matrix(raw[start : start + 13])) for start in range(0, N_CELLS, 13)]
-    joined = list(annotating.gathered(iter(parts)))
-    assert (sp.vstack([block for _, block in joined]).toarray() == raw).all()
-    assert [start for start, _ in joined] == np.cumsum([0, *(b.shape[0] for _, b in joined[:-1])]).tolist()
-    assert min((b.shape[0] for _, b in joined[:-1]), default=cells_per_call) >= cells_per_call
-
-
-def test_joined_blocks_of_dense_cells_stay_small(raw, monkeypatch):
-    monkeypatch.setattr(annotating, "VALUES_PER_BLOCK", 100)
-    parts = [(start, sp.csr_matrix(raw[start : start + 1])) for start in range(N_CELLS)]
-    joined = list(annotating.gathered(iter(parts)))
-    assert (sp.vstack([block for _, block in joined]).toarray() == raw).all()
-    for (_, block), (after, _) in itertools.pairwise(joined):
-        assert block[:-1].nnz < 100 <= block.nnz
-        assert after < N_CELLS
 
 
 # ------------------------------------------------------------------------------------------ raw peaks of a query

@@ -155,11 +155,11 @@ def require_length(data: CellBlocks, values: Names, what: str) -> None:
 
 
 def batches_of(data: CellBlocks, batch: Names | None) -> npt.NDArray[np.intp]:
-    """Return the batch of each cell, numbered from 0; without any, all cells are one."""
+    """Return the batch of each cell, numbered from 0 in the order of their names; without any, all cells are one."""
     if batch is None:
         return np.zeros(data.n_cells, np.intp)
     require_length(data, batch, "batch")
-    return pd.factorize(batch, use_na_sentinel=False)[0].astype(np.intp)
+    return pd.factorize(batch, sort=True, use_na_sentinel=False)[0].astype(np.intp)
 
 
 def evenly(codes: npt.NDArray[np.intp], most: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:

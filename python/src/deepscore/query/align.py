@@ -59,9 +59,10 @@ class AlignedQuery:
         """Share of the model's features that the query has."""
         return float(self.present.mean())
 
-    def normalised(self) -> Iterator[tuple[int, sp.csr_matrix]]:
-        """Stream the normalised cells, as :meth:`~deepscore.data.normalize.Normalization.blocks` does."""
-        return self.model.normalization.blocks(self.blocks, self.positions, self.values)
+    def normalised(self, first: int = 0) -> Iterator[tuple[int, sp.csr_matrix]]:
+        """Stream the normalised cells from one on, as :meth:`~deepscore.data.normalize.Normalization.blocks` does."""
+        cells = self.blocks.take(np.arange(first, self.blocks.n_cells)) if first else self.blocks
+        return self.model.normalization.blocks(cells, self.positions, self.values)
 
     def cells(self, rows: npt.NDArray[np.intp]) -> sp.csr_matrix:
         """Return the normalised cells at these positions."""

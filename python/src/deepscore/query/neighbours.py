@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,6 +20,7 @@ from ..data.linalg import (
     shared_neighbours,
 )
 from ..data.standardise import LEAST_DEVIATION
+from .sample import Sample
 from .settings import SETTINGS, Settings
 
 __all__ = ["Neighbourhoods", "Space", "reweighted"]
@@ -159,6 +160,13 @@ class Neighbourhoods:
         centres = space.weights @ _directions(space.coordinates)
         mean, known = space.weights @ probabilities, space.weights @ known
         return cls(mean, overall, known, space.axes, centres, settings)
+
+    def at(self, sample: Sample) -> Neighbourhoods:
+        """Return them in the order of the query's cells, where the sample is the whole query."""
+        if not sample.whole:
+            return self
+        order = np.argsort(sample.rows)
+        return replace(self, mean=self.mean[order], known=self.known[order])
 
     def reweigh(
         self, probabilities: Doubles, x: sp.csr_matrix | None, batches: Codes, first: int = 0

@@ -58,7 +58,7 @@ class PairedPeaks:
         """Choose the 10,000 peaks that most cells have."""
         values = PEAKS.detect(data)
         sums = moments(data, values)
-        columns = np.sort(np.argsort(-sums.detected, kind="stable")[: PEAKS.n_features])
+        columns = np.lexsort((data.feature_names.astype(str), -sums.detected))[: PEAKS.n_features]
         columns = columns[sums.detected[columns] > 0]
         if not columns.size:
             raise InputError("empty_data", f"{data.source} of the peaks holds no counts. Leave peaks= out.")
@@ -66,7 +66,8 @@ class PairedPeaks:
 
     def reading(self, sample: Sample) -> PairedPeaks:
         """Return the same with the peaks of the sample, which are read now: by the thread that may read them."""
-        return replace(self, of_sample=self.cells(sample.rows))
+        order = np.argsort(sample.rows)  # neighbours in the file are read at once
+        return replace(self, of_sample=self.cells(sample.rows[order])[np.argsort(order)])
 
     def cells(self, rows: npt.NDArray[np.intp]) -> sp.csr_matrix:
         """Return the cells at these positions, normalised: cells x chosen peaks."""
@@ -132,10 +133,11 @@ def learn_peaks(sample: Sample, paired: PairedPeaks, probabilities: Doubles, set
     neighbours = Neighbourhoods.of(space, probabilities, np.ones(len(one)), settings)
     if paired.model_calls is not None:
         overall = paired.model_calls[sample.rows].mean(axis=0)
-        return PeakView(neighbours, overall, paired.model_calls, settings=settings)
+        return PeakView(neighbours.at(sample), overall, paired.model_calls, settings=settings)
     near = neighbours.reweigh(probabilities, peaks, one)[0]
     votes, regression = _learnt_from_calls(peaks, near, settings)
-    return PeakView(neighbours, votes.mean(axis=0), votes if sample.whole else None, regression, settings)
+    of_query = votes[np.argsort(sample.rows)] if sample.whole else None
+    return PeakView(neighbours.at(sample), votes.mean(axis=0), of_query, regression, settings)
 
 
 def _learnt_from_calls(

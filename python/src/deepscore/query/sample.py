@@ -7,12 +7,13 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import scipy.sparse as sp
 
 from ..data.linalg import Codes, Doubles
 from ..data.standardise import Scale, SumsByCode
 from ..model.model import Model
-from .align import AlignedQuery
+from .cells import QueryCells
 from .settings import SETTINGS, Settings
 
 __all__ = ["Sample"]
@@ -45,16 +46,16 @@ class Sample:
     whole: bool
 
     @classmethod
-    def of(cls, query: AlignedQuery, settings: Settings = SETTINGS) -> Self:
-        """Read the cells: all, or runs of neighbours at even distances, and some of every batch."""
+    def of(cls, cells: QueryCells, settings: Settings = SETTINGS) -> Self:
+        """Take the cells in the order of their keys: all, or the first ones and the first of every batch."""
+        query, order = cells.query, np.argsort(cells.keys)
         batches, n_batches = query.batches, int(query.batches.max()) + 1
-        rows = query.blocks.spread(settings.sample if len(batches) > settings.whole else settings.whole)
-        few = np.flatnonzero(np.bincount(batches[rows], minlength=n_batches) < settings.cells_per_batch)
-        more = [np.flatnonzero(batches == batch)[: settings.cells_per_batch] for batch in few]
-        rows = np.unique(np.concatenate([rows, *more]))
-        return cls(
-            query.model, query.cells(rows), batches[rows], n_batches, query.present, rows, len(rows) == len(batches)
-        )
+        whole = len(order) <= settings.whole
+        rows = order
+        if not whole:
+            number = pd.Series(order).groupby(batches[order]).cumcount().to_numpy()
+            rows = order[(np.arange(len(order)) < settings.sample) | (number < settings.cells_per_batch)]
+        return cls(query.model, cells.at(rows), batches[rows], n_batches, query.present, rows, whole)
 
     def sums(self, cells: Codes | slice = slice(None)) -> SumsByCode:
         """Return the sums of some of the cells, for each batch."""

@@ -118,6 +118,6 @@ def learn_view(sample: Sample, paired: PairedPeaks | None = None, settings: Sett
         known = np.ones(len(sample.rows))
     neighbours = Neighbourhoods.of(space, probabilities, known, settings)
     if paired is None:
-        return replace(view, neighbours=neighbours)
+        return replace(view, neighbours=neighbours.at(sample))
     in_view = neighbours.reweigh(probabilities, sample.x, sample.batches)[0]
-    return replace(view, neighbours=neighbours, peaks=learn_peaks(sample, paired, in_view, settings))
+    return replace(view, neighbours=neighbours.at(sample), peaks=learn_peaks(sample, paired, in_view, settings))

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from tqdm import tqdm
 
-from ..data.blocks import VALUES_PER_BLOCK, CellBlocks, Names
+from ..data.blocks import CellBlocks, Names
 from ..data.labels import require_length
-from ..data.linalg import Doubles
+from ..data.linalg import Codes, Doubles
 from ..data.mismatch import MIN_OVERLAP
 from ..data.modality import PEAKS, select_modality
 from ..errors import ConfigError, InputError
 from ..model.model import Model
 from ..query.align import AlignedQuery, align
 from ..query.annotation import Annotation, Answers
+from ..query.cells import QueryCells, gathered
 from ..query.paired_peaks import PairedPeaks
 from ..query.sample import Sample
 from ..query.settings import SETTINGS, Settings
@@ -29,11 +28,6 @@ from ..support.checks import flag, keep, number
 from ..support.threads import one_blas_thread, overlapped
 
 __all__ = ["AnnotateRequest", "annotate"]
-
-# The network is called with at least this many cells, so that its thread seldom waits for the interpreter.
-CELLS_PER_CALL = 8192
-# So many of these are read while the query as a whole is still being looked at.
-BLOCKS_AHEAD = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +76,10 @@ def annotate(
     if groups is not None:
         require_length(aligned.blocks, groups, "groups")
     paired = _paired(aligned, request, batch, peaks, peaks_model, settings)
-    learn = _learner(aligned, paired, settings, refine=request.refine, own_scale=batch is not None)
     answers = Answers(len(aligned.batches), len(model.labels), table=request.probabilities)
-    _stream(aligned, paired, learn, answers)
+    with one_blas_thread():
+        view, blocks = _view(aligned, paired, settings, refine=request.refine, own_scale=batch is not None)
+        _stream(view, blocks, aligned.batches, paired, answers)
     return answers.annotation(model, aligned.overlap, request.threshold, groups, settings)
 
 
@@ -139,37 +134,38 @@ def _calls_of(
     )
 
 
-def _learner(
+def _view(
     aligned: AlignedQuery, paired: PairedPeaks | None, settings: Settings, *, refine: bool, own_scale: bool
-) -> Callable[[], View]:
-    """Read the query, or a sample of a large one, as far as it is to be used; return a function that learns from it."""
+) -> tuple[View, Iterable[tuple[int, sp.csr_matrix]]]:
+    """Look at the query, as far as it is to be used as a whole; return its view and its normalised blocks."""
     model = aligned.model
     refine = refine and model.profiles is not None  # a file of version 1 has none
     if not refine and not own_scale:
-        return partial(View, model, aligned.present, model.scale())
-    sample = Sample.of(aligned, settings)
+        return View(model, aligned.present, model.scale()), gathered(aligned.normalised())
+    cells = QueryCells.read(aligned)
+    sample = Sample.of(cells, settings)
     if not refine:
-        return partial(view_by_scale, sample)
-    return partial(learn_view, sample, None if paired is None else paired.reading(sample), settings)
+        return view_by_scale(sample), cells.blocks()
+    return learn_view(sample, None if paired is None else paired.reading(sample), settings), cells.blocks()
 
 
-def _stream(aligned: AlignedQuery, paired: PairedPeaks | None, learn: Callable[[], View], answers: Answers) -> None:
-    """Read, normalise and call the cells block by block; the view is learnt while the first are read."""
-    with (
-        one_blas_thread(),
-        ThreadPoolExecutor(1) as pool,
-        tqdm(total=len(aligned.batches), desc="annotate", unit="cell", delay=2) as bar,
-    ):
-        view = pool.submit(learn)
+def _stream(
+    view: View,
+    blocks: Iterable[tuple[int, sp.csr_matrix]],
+    batches: Codes,
+    paired: PairedPeaks | None,
+    answers: Answers,
+) -> None:
+    """Call the cells block by block."""
+    read_again = paired if paired is not None and view.needs_peaks else None
 
-        def call(item: tuple[int, sp.csr_matrix, sp.csr_matrix | None]) -> int:
-            first, block, peaks = item
-            batches = aligned.batches[first : first + block.shape[0]]
-            answers.put(first, block, *view.result().predict(block, batches, first, peaks))
-            return len(batches)
+    def call(item: tuple[int, sp.csr_matrix, sp.csr_matrix | None]) -> int:
+        first, block, peaks = item
+        answers.put(first, block, *view.predict(block, batches[first : first + block.shape[0]], first, peaks))
+        return block.shape[0]
 
-        read_again = paired if paired is not None and view.result().needs_peaks else None
-        for n_cells in overlapped(call, _with_peaks(gathered(aligned.normalised()), read_again), ahead=BLOCKS_AHEAD):
+    with tqdm(total=len(batches), desc="annotate", unit="cell", delay=2) as bar:
+        for n_cells in overlapped(call, _with_peaks(blocks, read_again)):
             bar.update(n_cells)
 
 
@@ -179,19 +175,3 @@ def _with_peaks(
     """Read the raw peaks of each block of cells, where they are needed."""
     for first, block in blocks:
         yield first, block, None if paired is None else paired.cells(np.arange(first, first + block.shape[0]))
-
-
-def gathered(blocks: Iterable[tuple[int, sp.csr_matrix]]) -> Iterator[tuple[int, sp.csr_matrix]]:
-    """Join normalised blocks until a network call has enough to do, or they hold as many values as a block may."""
-    parts: list[sp.csr_matrix] = []
-    first = n = n_values = 0
-    for start, block in blocks:
-        if not parts:
-            first = start
-        parts.append(block)
-        n, n_values = n + block.shape[0], n_values + block.nnz
-        if n >= CELLS_PER_CALL or n_values >= VALUES_PER_BLOCK:
-            yield first, sp.vstack(parts, format="csr")
-            parts, n, n_values = [], 0, 0
-    if parts:
-        yield first, sp.vstack(parts, format="csr")

@@ -1,0 +1,122 @@
+"""The normalised cells of a query: read once, held as far as memory allows, and put in an order of their own.
+
+A file may list the cells of a query in any order. What is learnt from them starts somewhere: clusters from a few cells,
+a sum from the first. So cells are taken in the order of a number that is made of their values alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import scipy.sparse as sp
+
+from ..data.blocks import VALUES_PER_BLOCK, watched
+from ..data.linalg import Codes
+from .align import AlignedQuery
+
+__all__ = ["QueryCells", "content_keys", "gathered"]
+
+Keys = npt.NDArray[np.uint64]
+
+# The network is called with at least this many cells, so that its thread seldom waits for the interpreter.
+CELLS_PER_CALL = 8192
+# Normalised values that are held in memory (8 bytes each), so that they need not be read again.
+VALUES_HELD = 40_000_000
+# Odd multipliers of splitmix64 (Steele, Lea and Flood, OOPSLA 2014), and the golden ratio in 64 bits.
+FIRST, SECOND, GOLDEN = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB), np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True, eq=False)
+class QueryCells:
+    """A query that has been read once.
+
+    Parameters
+    ----------
+    query
+        The query as the model reads it.
+    keys
+        Of each cell a number made of its values and its batch; equal cells are told apart by their number.
+    held
+        The normalised cells from the start on, as far as they are held: first row and block.
+    """
+
+    query: AlignedQuery
+    keys: Keys
+    held: tuple[tuple[int, sp.csr_matrix], ...]
+
+    @classmethod
+    def read(cls, query: AlignedQuery, most: int = VALUES_HELD) -> QueryCells:
+        """Read all cells; hold their values up to a number of `most`."""
+        keys, held, n_values = [], [], 0
+        for first, block in watched(gathered(query.normalised()), query.blocks.n_cells, "read"):
+            batches = query.batches[first : first + block.shape[0]].astype(np.uint64)
+            keys.append(_mixed(content_keys(block) + batches * GOLDEN))
+            n_values += block.nnz
+            if n_values <= most:
+                held.append((first, block))
+        joined = pd.Series(np.concatenate(keys))
+        number = joined.groupby(joined).cumcount().to_numpy(np.uint64)
+        return cls(query, _mixed(joined.to_numpy() + number * GOLDEN), tuple(held))
+
+    def blocks(self) -> Iterator[tuple[int, sp.csr_matrix]]:
+        """Yield first row and block of all normalised cells; those that are not held are read again."""
+        yield from self.held
+        if (stop := self._n_held) < len(self.keys):
+            yield from ((stop + first, block) for first, block in gathered(self.query.normalised(stop)))
+
+    def at(self, rows: Codes) -> sp.csr_matrix:
+        """Return the normalised cells at these positions, in their order."""
+        order = np.argsort(rows)
+        sorted_rows = rows[order]
+        ends = np.searchsorted(sorted_rows, [first for first, _ in self.held] + [self._n_held])
+        parts = [
+            block[sorted_rows[start:end] - first]
+            for (first, block), start, end in zip(self.held, ends, ends[1:], strict=False)
+        ]
+        if ends[-1] < len(rows):
+            parts.append(self.query.cells(sorted_rows[ends[-1] :]))
+        return sp.vstack(parts, format="csr")[np.argsort(order)]
+
+    @property
+    def _n_held(self) -> int:
+        return self.held[-1][0] + self.held[-1][1].shape[0] if self.held else 0
+
+
+def content_keys(x: sp.csr_matrix) -> Keys:
+    """Return a number of 64 bits for each row that depends on its values alone, not on how they are stored.
+
+    The sum, modulo 2**64, of a hash of (column, value) over the values that are not 0.
+    """
+    values = np.asarray(x.data, np.float32)
+    pairs = (x.indices.astype(np.uint64) << np.uint64(32)) | values.view(np.uint32)
+    sums = np.concatenate([[np.uint64(0)], np.cumsum(_mixed(pairs) * (values != 0).astype(np.uint64))])
+    return sums[x.indptr[1:]] - sums[x.indptr[:-1]]
+
+
+def _mixed(keys: Keys) -> Keys:
+    """Return the finaliser of splitmix64: neighbouring numbers become unrelated ones."""
+    keys = keys + GOLDEN
+    keys = (keys ^ (keys >> np.uint64(30))) * FIRST
+    keys = (keys ^ (keys >> np.uint64(27))) * SECOND
+    mixed: Keys = keys ^ (keys >> np.uint64(31))
+    return mixed
+
+
+def gathered(blocks: Iterable[tuple[int, sp.csr_matrix]]) -> Iterator[tuple[int, sp.csr_matrix]]:
+    """Join normalised blocks until a network call has enough to do, or they hold as many values as a block may."""
+    parts: list[sp.csr_matrix] = []
+    first = n = n_values = 0
+    for start, block in blocks:
+        if not parts:
+            first = start
+        parts.append(block)
+        n, n_values = n + block.shape[0], n_values + block.nnz
+        if n >= CELLS_PER_CALL or n_values >= VALUES_PER_BLOCK:
+            yield first, sp.vstack(parts, format="csr")
+            parts, n, n_values = [], 0, 0
+    if parts:
+        yield first, sp.vstack(parts, format="csr")

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepscore.query import cells as query_cells
+from deepscore.query.align import align
+from deepscore.query.cells import QueryCells, content_keys, gathered
+from synthetic import blocks_of, full_model, recorded
+
+N_CELLS, N_FEATURES = 130, 30
+
+
+@pytest.fixture
+def raw(rng):
+    return rng.poisson(0.7, (N_CELLS, N_FEATURES)).astype(np.float32)
+
+
+def read(raw, batch=None, **options):
+    return QueryCells.read(align(full_model(), blocks_of(raw, rows=16), batch), **options)
+
+
+def in_parts(raw, size):
+    return [(start, sp.csr_matrix(raw[start : start + size])) for start in range(0, N_CELLS, size)]
+
+
+@given(st.permutations(range(8)), st.permutations(range(5)))
+def test_the_key_of_a_cell_depends_on_its_values_alone(rows, columns):
+    x = np.arange(40).reshape(8, 5) % 7 * np.float32(0.37)
+    expected = content_keys(sp.csr_matrix(x))
+    assert len(set(expected.tolist())) == len(np.unique(x, axis=0))
+    assert content_keys(sp.csr_matrix(x[rows])).tolist() == expected[rows].tolist()
+    stored = sp.csr_matrix((x[:, columns].ravel(), np.tile(columns, 8), np.arange(0, 41, 5)), shape=(8, 5))
+    assert stored.nnz == 40  # the zeros are stored, and columns do not ascend
+    assert content_keys(stored).tolist() == expected.tolist()
+
+
+def test_keys_are_spread_evenly_over_all_numbers(rng):
+    keys = content_keys(sp.csr_matrix(rng.poisson(0.3, (5000, 40)).astype(np.float32)))
+    tenths = np.bincount((np.unique(keys) / 2**64 * 10).astype(int), minlength=10)
+    assert tenths.min() > 0.8 * tenths.mean()
+
+
+def test_equal_cells_have_keys_of_their_own_and_so_have_those_of_another_batch(raw):
+    twice = np.vstack([raw, raw])
+    alone, same = set(read(raw).keys.tolist()), read(twice).keys
+    assert len(set(same.tolist())) == 2 * N_CELLS
+    assert set(same[:N_CELLS].tolist()) == alone
+    other = read(raw, np.array(["a", "b"] * (N_CELLS // 2), object))
+    assert len(alone & set(other.keys.tolist())) == N_CELLS // 2  # those of the first batch
+
+
+@pytest.mark.parametrize("most", [0, 1000, 1500, 10**6])
+def test_what_is_not_held_is_read_again(raw, most, monkeypatch, rng):
+    monkeypatch.setattr(query_cells, "CELLS_PER_CALL", 20)
+    data, asked = recorded(blocks_of(raw, rows=16))
+    query = align(full_model(), data)
+    whole = query.cells(np.arange(N_CELLS)).toarray()
+    asked.clear()
+    cells = QueryCells.read(query, most)
+    assert asked == list(range(N_CELLS))
+    n_held = sum(block.shape[0] for _, block in cells.held)
+    assert sum(block.nnz for _, block in cells.held) <= most
+    asked.clear()
+    firsts, blocks = zip(*cells.blocks(), strict=True)
+    assert asked == list(range(n_held, N_CELLS))
+    assert sp.vstack(blocks).toarray().tolist() == whole.tolist()
+    assert list(firsts) == np.cumsum([0, *(block.shape[0] for block in blocks[:-1])]).tolist()
+    for rows in (rng.permutation(N_CELLS), np.array([129, 0, 57]), np.array([3])):
+        assert cells.at(rows).toarray().tolist() == whole[rows].tolist()
+
+
+@pytest.mark.parametrize("cells_per_call", [1, 20, 10_000])
+def test_joined_blocks_hold_all_cells_in_order(raw, cells_per_call, monkeypatch):
+    monkeypatch.setattr(query_cells, "CELLS_PER_CALL", cells_per_call)
+    joined = list(gathered(in_parts(raw, 13)))
+    assert (sp.vstack([block for _, block in joined]).toarray() == raw).all()
+    assert [start for start, _ in joined] == np.cumsum([0, *(b.shape[0] for _, b in joined[:-1])]).tolist()
+    assert min((b.shape[0] for _, b in joined[:-1]), default=cells_per_call) >= cells_per_call
+
+
+def test_joined_blocks_of_dense_cells_stay_small(raw, monkeypatch):
+    monkeypatch.setattr(query_cells, "VALUES_PER_BLOCK", 100)
+    joined = list(gathered(in_parts(raw, 1)))
+    assert (sp.vstack([block for _, block in joined]).toarray() == raw).all()
+    for (_, block), (after, _) in itertools.pairwise(joined):
+        assert block[:-1].nnz < 100 <= block.nnz
+        assert after < N_CELLS
