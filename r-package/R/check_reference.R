@@ -47,7 +47,7 @@
 #' @export
 check_reference <- function(reference, labels, query = NULL, common_features = NULL, layer = NULL,
                             query_layer = NULL, batch = NULL, modality = NULL, folds = 5,
-                            seed = 0) {
+                            seed = 0, missing = NULL) {
   if (is.null(query) && !is.null(query_layer)) {
     abort("ConfigError", "bad_argument", "`query_layer` is the layer of a query: give `query`.")
   }
@@ -58,7 +58,7 @@ check_reference <- function(reference, labels, query = NULL, common_features = N
       queries_of(learnt, list(query), query_layer, modality, "check_reference")[[1]]
     },
     cell_values(batch, reference, "batch"),
-    given(c("common_features", "modality", "folds", "seed"))
+    given(c("common_features", "modality", "folds", "seed", "missing"))
   )
   structure(
     list(

@@ -17,6 +17,7 @@
 #' @param modality `"rna"`, `"peaks"` or `"protein"`. `NULL`: told from the name of the
 #'   Seurat assay where that is one of antibodies (`ADT`), else from the feature names.
 #' @param test Test for markers: `"t-test"` (Welch) or `"wilcoxon"` (rank sum).
+#' @param missing Words that stand for a missing label: see [set_reference()].
 #'
 #' @details Genes are ranked by the standardised variance of Stuart et al. (2019) on counts, and by
 #'   normalised dispersion on log-normalised data. A data set in which nothing varies, such as one
@@ -33,14 +34,14 @@
 #' @export
 find_common_features <- function(reference, query, n_features = 2000, strategy = "variable",
                                  labels = NULL, layer = NULL, query_layer = NULL,
-                                 modality = NULL, test = "t-test") {
+                                 modality = NULL, test = "t-test", missing = NULL) {
   queries <- if (is.list(query) && !is.object(query)) query else list(query)
   first <- as_blocks(reference, layer, modality)
   features <- call_engine(
     "find_common_features", first,
     several(queries_of(first, queries, query_layer, modality, "find_common_features")),
     cell_values(labels, reference, "labels"),
-    given(c("n_features", "strategy", "modality", "test"))
+    given(c("n_features", "strategy", "modality", "test", "missing"))
   )
   as.character(features)
 }

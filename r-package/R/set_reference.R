@@ -5,8 +5,8 @@
 #' @param ds A [DeepScore()] object.
 #' @param reference The annotated data set, features x cells: see [deepscore-package].
 #' @param labels One label per cell: the name of a metadata column, or a vector or factor. A vector
-#'   named after the cells is put in their order. Cells without a label are left out and counted:
-#'   `NA`, empty text and, where all labels are text, the words `"nan"`, `"None"` and `"<NA>"`.
+#'   named after the cells is put in their order. Blanks at their ends are cut. Cells whose label is
+#'   missing are left out and counted in a warning.
 #' @param layer The values to read: a slot or layer of the Seurat assay (`"counts"`, `"data"`), or
 #'   the name of an assay of a SingleCellExperiment. `NULL`: counts where there are any, else the
 #'   log-normalised data (natural logarithms, or to the base 2 or 10).
@@ -16,6 +16,10 @@
 #'   Seurat assay where that is one of antibodies (`ADT`), else from the feature names.
 #' @param test_prop Share of the cells of each label that is held out for calibration and for the
 #'   figures in the model file. Labels with fewer than four cells are all trained on.
+#' @param missing Words that stand for a missing label, in these spellings. `NULL`, in any case:
+#'   `"NA"`, `"N/A"`, `"#N/A"`, `"<NA>"`, `"NaN"`, `"NaT"`, `"null"`, `"none"`, `"-"`, `"--"`,
+#'   `"?"`, `"unknown"`, `"unassigned"`, `"not assigned"`, `"unclassified"`, `"unlabelled"` and
+#'   `"unlabeled"`. With `character()` no word does: `"NA"` is a label.
 #' @param ... Not used.
 #'
 #' @return A new `DeepScore` object with a reference, ready for [train()].
@@ -24,12 +28,14 @@
 #'   `features_not_found`, `no_shared_features`, `duplicate_features`, `duplicate_cells`,
 #'   `non_finite`, `negative_values`, `scaled_data`, `wrong_orientation`, `unknown_data`,
 #'   `invalid_text`, `modality_required`, `modality_mismatch`, `bad_argument`.
+#' @section Warnings: where cells have no label, with the words for it and their numbers; where
+#'   labels differ in their spelling only (case, blanks, `_` and `-`).
 #' @examplesIf deepscore:::engine_available()
 #' pbmc <- SeuratObject::pbmc_small
 #' DeepScore() %>% set_reference(reference = pbmc, labels = pbmc$RNA_snn_res.1)
 #' @export
 set_reference <- function(ds, reference, labels, layer = NULL, batch = NULL, modality = NULL,
-                          test_prop = 0.1, ...) {
+                          test_prop = 0.1, missing = NULL, ...) {
   UseMethod("set_reference")
 }
 
@@ -39,12 +45,12 @@ body(set_reference.default) <- quote(abort_foreign("set_reference", ds))
 
 #' @export
 set_reference.DeepScore <- function(ds, reference, labels, layer = NULL, batch = NULL,
-                                    modality = NULL, test_prop = 0.1, ...) {
+                                    modality = NULL, test_prop = 0.1, missing = NULL, ...) {
   no_more_arguments()
   prepared <- call_engine(
     "set_reference", config_of(ds), as_blocks(reference, layer, modality),
     cell_values(labels, reference, "labels"), cell_values(batch, reference, "batch"),
-    given(c("modality", "test_prop"))
+    given(c("modality", "test_prop", "missing"))
   )
   new_deepscore(ds$config, prepared = as_raw(prepared))
 }

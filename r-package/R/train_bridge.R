@@ -21,6 +21,7 @@
 #'   one value per cell of the RNA.
 #' @param layer Layer of the multiome's RNA to read: see [set_reference()].
 #' @param seed,progress As for [DeepScore()] and [train()].
+#' @param missing Words that stand for a missing label: see [set_reference()].
 #' @param rna_assay,atac_assay The two assays of a Seurat object, or alternative experiments.
 #'   `NULL`: `"RNA"`, else `"SCT"`, else the first assay whose features are genes; and the default
 #'   assay if it holds peaks, else the first that does.
@@ -52,8 +53,8 @@
 #' @export
 train_bridge <- function(rna_model, multiome, modality = "peaks", labels = NULL, annotation = NULL,
                          upstream = 2000, common_features = NULL, threshold = 0.5, batch = NULL,
-                         layer = NULL, seed = 0, progress = TRUE, rna_assay = NULL,
-                         atac_assay = NULL) {
+                         layer = NULL, seed = 0, progress = TRUE, missing = NULL,
+                         rna_assay = NULL, atac_assay = NULL) {
   if (is_string(rna_model)) rna_model <- load_model(rna_model)
   is_model <- inherits(rna_model, "DeepScore")
   first <- if (is_model) model_bytes(rna_model) else as_blocks(rna_model)
@@ -61,7 +62,7 @@ train_bridge <- function(rna_model, multiome, modality = "peaks", labels = NULL,
   model <- call_engine(
     "train_bridge", first, if (!is_model) cell_values(labels, rna_model, "labels"), halves$rna,
     halves$atac, as_annotation(annotation), cell_values(batch, halves$cells, "batch"),
-    given(c("modality", "upstream", "common_features", "threshold", "seed", "progress"))
+    given(c("modality", "upstream", "common_features", "threshold", "seed", "progress", "missing"))
   )
   trained_deepscore(as_raw(model))
 }

@@ -20,7 +20,8 @@ plain_value <- function(value, name) {
   value <- as.vector(unname(value)) # of a factor, its text
   if (is.character(value)) value <- as_utf8(value)
   # These are lists in Python, even with one element.
-  if (name %in% c("hidden_nodes", "common_features", "biotypes")) as.list(value) else value
+  lists <- c("hidden_nodes", "common_features", "biotypes", "missing")
+  if (name %in% lists) as.list(value) else value
 }
 
 refuse_object <- function(value, what) {

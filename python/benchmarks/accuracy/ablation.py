@@ -17,6 +17,7 @@ from score import score
 from tasks import Task, read_tasks
 
 import deepscore
+from deepscore.data.labels import read_labels
 from deepscore.data.modality import MODALITIES
 from deepscore.data.normalize import LogNorm
 from deepscore.interfaces.readers import labels_of, open_source
@@ -74,7 +75,7 @@ def trained(data: ad.AnnData, query: ad.AnnData, modality: str, recipe=None, **s
         features = deepscore.find_common_features(data, query, n_features=n_features, modality=kind)
     opened, network = open_source(data, modality=kind), NetworkConfig(common_features=features)
     recipe = None if modality == "peaks" or modality == "protein" else recipe  # they have recipes of their own
-    labels = labels_of(opened, "label", "labels")
+    labels = read_labels(labels_of(opened, "label"))
     reference = prepare(opened.blocks, labels, network, modality=kind, recipe=recipe)
     return fit(reference, network, TrainConfig(progress=False), settings=replace(TRAINING_SETTINGS, **settings))
 

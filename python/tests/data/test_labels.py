@@ -1,10 +1,22 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from deepscore.data.labels import as_texts, check_labels, evenly, positions_of, require_length
+import deepscore
+from deepscore.data.labels import (
+    MISSING,
+    as_texts,
+    check_labels,
+    evenly,
+    positions_of,
+    read_labels,
+    require_length,
+    tell_labels,
+)
 from deepscore.errors import InputError
 from synthetic import blocks_of
 
@@ -19,7 +31,7 @@ def array(*values):
     ("values", "expected"),
     [
         (["B", None, np.nan, pd.NA, ""], ["B", None, None, None, None]),
-        (["NA", "nan", "None", "<NA>", b"nan"], ["NA", None, None, None, None]),
+        (["NA", "nan", "NaN", "NaT", "None", "<NA>", b"nan", "na"], [None] * 7 + ["na"]),
         (["nan", None, "a"], ["nan", None, "a"]),
         ([1.0, 2.5, np.float32(3), 4], ["1", "2.5", "3", "4"]),
         ([b"B", True], ["B", "True"]),
@@ -28,6 +40,73 @@ def array(*values):
 )
 def test_labels_become_text_and_missing_ones_none(values, expected):
     assert as_texts(values).tolist() == expected
+
+
+def test_words_are_text_where_none_is_asked_for():
+    assert as_texts(["nan", b"NA", "", None], words=()).tolist() == ["nan", "NA", None, None]
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        *[(word, None) for word in ("NA", "N/A", "na", "NaN", "null", "none", "-", " ", "\t", "unknown", "Unknown")],
+        *[(word, None) for word in ("unassigned", "unclassified", "Unclassified", "UNKNOWN ", "\xa0n/a\xa0", "\u200b")],
+        *[(word, word) for word in ("NK", "T", "unknown T", "CD4-", "0", "Natural", "NA cells", "Nonea")],
+        ("T cell ", "T cell"),
+        ("\u200b \tT\xa0cell\n", "T\xa0cell"),
+        (None, None),
+    ],
+)
+def test_words_for_a_missing_label_are_none_and_blanks_are_cut(text, label):
+    assert read_labels(array(text)).tolist() == [label]
+
+
+def test_the_caller_says_which_words_are_missing():
+    texts = array("NA", "unknown", "doublet ", "", None, "  ")
+    assert read_labels(texts, ()).tolist() == ["NA", "unknown", "doublet", None, None, None]
+    assert read_labels(texts, ["doublet", "na"]).tolist() == ["NA", "unknown", None, None, None, None]
+
+
+@pytest.mark.parametrize("word", MISSING)
+def test_the_words_are_documented(word):
+    told = " ".join(deepscore.DeepScore.set_reference.__doc__.lower().split())
+    assert f'"{word}"' in told
+
+
+def told_of(*texts, missing=None):
+    texts = array(*texts)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        tell_labels(texts, read_labels(texts, missing))
+    return [str(warning.message) for warning in caught]
+
+
+def test_cells_that_are_left_out_are_counted_by_their_words():
+    assert told_of("A", "B", "A") == []
+    assert told_of("A", None, "B ") == ["1 of 3 cells have no label and are left out."]
+    (told,) = told_of("A", "NA", "unknown", "NA ", None, " ", "B")
+    assert told.startswith(
+        "5 of 7 cells have no label and are left out: 'NA' (2), 'unknown' (1), no text (2). missing= says which"
+    )
+    assert told_of("A", "NA", missing=[]) == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        (("T cell", "B", "T-cell", "t_cell", "T-cell"), ["'T cell' (1) and 'T-cell' (2) and 't_cell' (1)."]),
+        (("Tcell", "T\xa0cell", "NK", "nk "), ["'NK' (1) and 'nk' (1); 'Tcell' (1) and 'T\\xa0cell' (1)."]),
+        (("CD4", "CD4-", "CD4+", "CD4- T", "CD4 T", "T1", "T 2"), []),
+        (("CD8\u2212CD4 T", "CD8-CD4 T"), ["'CD8-CD4 T' (1) and 'CD8\u2212CD4 T' (1)."]),
+        ([f"{name}{i}" for i in range(7) for name in "Tt"], ["'T4' (1) and 't4' (1); and 2 more."]),
+    ],
+)
+def test_labels_that_differ_in_their_spelling_are_told(texts, told):
+    found = told_of(*texts)
+    assert len(found) == len(told)
+    for text, part in zip(found, told, strict=True):
+        assert text.startswith("Some labels differ only in case, blanks, _ or -: ")
+        assert part in text
 
 
 def test_values_are_found_by_the_names_of_their_cells():

@@ -77,6 +77,26 @@ def test_check_uses_the_features_that_the_query_has(folder, capsys):
     assert "The query has 50 of the 50 features used (100%)." in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("options", "labels"),
+    [
+        ([], ["A", "B"]),
+        (["--missing", "doublet"], ["A", "B", "NA"]),
+        (["--missing", "doublet", "NA"], ["A", "B"]),
+        (["--missing"], ["A", "B", "NA", "doublet"]),
+        (["--missing", ""], ["A", "B", "NA", "doublet"]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.* of 120 cells have no label")
+def test_words_for_a_missing_label_are_named(folder, options, labels):
+    data = ad.read_h5ad("ref.h5ad")
+    words = [word for word in ("A", "B", "NA", "doublet") if options or word != "doublet"]
+    data.obs["own"] = np.resize(words, 120)
+    data.write_h5ad("own.h5ad")
+    assert run("train", "own.h5ad", "--labels", "own", "--n-features", 10, *options, "-o", "m") == 0
+    assert deepscore.inspect_model("m")["labels"] == labels
+
+
 def test_the_command_gives_the_model_that_python_gives(folder):
     run("train", "ref.h5ad", "--labels", "cell_type", "--batch", "batch", "--n-features", 30, "--seed", 5, "-o", "m")
     genes = deepscore.find_common_features("ref.h5ad", [], 30)

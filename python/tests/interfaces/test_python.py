@@ -15,7 +15,7 @@ import deepscore
 from deepscore.errors import ConfigError, InputError
 from deepscore.model.config import NetworkConfig
 from deepscore.training.config import TrainConfig
-from synthetic import dataset, digest, gene_table, log_cp10k, multiome, sites
+from synthetic import LABELS, dataset, digest, gene_table, log_cp10k, multiome, sites
 
 QUICK = {"hidden_nodes": (16, 8), "epochs": 4, "batch_size": 32}
 
@@ -162,9 +162,34 @@ def test_the_same_labels_give_the_same_model(reference, labels):
 def test_cells_without_a_label_are_left_out_and_counted(reference):
     labels = reference.obs["cell_type"].astype("category")
     labels.iloc[:25] = None
-    one = quick(epochs=1).set_reference(reference, labels).train(progress=False)
+    with pytest.warns(UserWarning, match=r"25 of 240 cells have no label and are left out\.$"):
+        one = quick(epochs=1).set_reference(reference, labels).train(progress=False)
     told = one.manifest["training"]
     assert (told["n_unlabelled"], told["n_cells"]) == (25, 215)
+
+
+def test_the_caller_says_which_words_are_no_labels(reference):
+    labels = reference.obs["cell_type"].to_numpy(object)
+    labels[:25], labels[25:40] = "NA", "Unknown"
+    with pytest.warns(UserWarning, match=r"40 of 240 cells .*: 'NA' \(25\), 'Unknown' \(15\)"):
+        ds = quick().set_reference(reference, labels)
+    assert ds._reference.labels == tuple(sorted(LABELS))
+    assert "NA" in quick().set_reference(reference, labels, missing=[])._reference.labels
+    with pytest.warns(UserWarning, match="'Unknown'"):
+        assert "NA" in quick().set_reference(reference, labels, missing="Unknown")._reference.labels
+    with pytest.raises(ConfigError, match="missing must be a list of texts"):
+        quick().set_reference(reference, labels, missing=[None])
+
+
+def test_markers_are_those_of_labels_that_are_there(reference, query):
+    labels = reference.obs["cell_type"].to_numpy(object)
+    labels[:25] = "unassigned"
+    options = {"n_features": 6, "strategy": "markers"}
+    with pytest.warns(UserWarning, match=r"25 of 240 cells .*'unassigned'"):
+        found = deepscore.find_common_features(reference, query, labels=labels, **options)
+    kept = reference[25:].copy()
+    assert found == deepscore.find_common_features(kept, query, labels="cell_type", **options)
+    deepscore.find_common_features(reference, query, 6, labels=labels)  # which looks at no label
 
 
 def test_a_new_reference_forgets_the_model(reference):

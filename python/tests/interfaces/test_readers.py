@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 import deepscore
 from deepscore.errors import ConfigError, EngineError, InputError
-from deepscore.interfaces.readers import labels_of, open_halves, open_source
+from deepscore.interfaces.readers import open_halves, open_source, values_of
 from deepscore.interfaces.writers import write_h5ad
 from synthetic import dataset
 
@@ -547,13 +547,13 @@ def test_labels_that_are_lists_of_several_lengths_are_refused(labels):
     ],
 )
 def test_what_was_written_for_a_missing_label_is_missing(values, expected):
-    assert labels_of(open_source(dataset(1, n_cells=3)), values, "labels").tolist() == expected
+    assert values_of(open_source(dataset(1, n_cells=3)), values, "labels").tolist() == expected
 
 
 def test_a_series_that_names_a_cell_twice_is_told(query):
     values = pd.Series("a", index=[query.obs_names[0], *query.obs_names[:-1]])
     with pytest.raises(InputError, match=f"twice, such as {query.obs_names[0]}") as caught:
-        labels_of(open_source(query), values, "labels")
+        values_of(open_source(query), values, "labels")
     assert caught.value.code == "labels_cells"
 
 

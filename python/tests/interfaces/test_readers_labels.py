@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from deepscore.errors import InputError
-from deepscore.interfaces.readers import labels_of, open_source
+from deepscore.interfaces.readers import labels_of, open_source, values_of
 
 CELLS = ["c1", "c2", "c3", "c4"]
 
@@ -54,8 +54,13 @@ LABELS = {
 
 
 @pytest.mark.parametrize(("given", "expected"), LABELS.values(), ids=LABELS)
-def test_labels_become_one_text_per_cell(source, given, expected):
-    assert labels_of(source, given, "labels").tolist() == expected
+def test_values_become_one_text_per_cell(source, given, expected):
+    assert values_of(source, given, "labels").tolist() == expected
+
+
+def test_a_word_for_a_missing_label_is_text(source):
+    assert labels_of(source, pd.Categorical(["B", "nan", "NA", None])).tolist() == ["B", "nan", "NA", None]
+    assert labels_of(source, "text").tolist() == ["B", "T", "B", None]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +68,7 @@ def test_labels_become_one_text_per_cell(source, given, expected):
 )
 def test_a_series_of_other_cells_is_refused(source, index):
     with pytest.raises(InputError, match="The names of labels are not the names of the cells") as caught:
-        labels_of(source, series(["B"] * 4, index), "labels")
+        values_of(source, series(["B"] * 4, index), "labels")
     assert caught.value.code == "labels_cells"
 
 
@@ -71,9 +76,9 @@ def test_a_series_of_other_cells_is_refused(source, index):
 def test_a_series_of_numbers_is_aligned_where_they_are_names_of_cells(source, index):
     values = series(["B", "T", "B", None], index)
     numbered = open_source(ad.AnnData(np.ones((4, 2)), obs=pd.DataFrame(index=["0", "1", "2", "3"])))
-    assert labels_of(numbered, values, "labels").tolist() == [None, "B", "T", "B"]
+    assert values_of(numbered, values, "labels").tolist() == [None, "B", "T", "B"]
     with pytest.raises(InputError) as caught:
-        labels_of(source, values, "labels")
+        values_of(source, values, "labels")
     assert caught.value.code == "labels_cells"
 
 
@@ -84,11 +89,11 @@ def test_a_series_of_numbers_is_aligned_where_they_are_names_of_cells(source, in
 )
 def test_values_that_are_no_labels_are_refused(source, values):
     with pytest.raises(InputError) as caught:
-        labels_of(source, values, "groups")
+        values_of(source, values, "groups")
     assert caught.value.code == "groups_length"
 
 
 def test_a_column_that_is_not_there_is_refused_with_those_that_are(source):
     with pytest.raises(InputError, match="'text', 'number'") as caught:
-        labels_of(source, "cell_type", "labels")
+        values_of(source, "cell_type", "labels")
     assert caught.value.code == "column_not_found"

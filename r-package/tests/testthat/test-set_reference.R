@@ -27,8 +27,34 @@ test_that("what is read and recognised is told", {
   quietly({
     expect_message(set_reference(DeepScore(), pbmc_small(), "RNA_snn_res.1"), "counts")
     labels <- replace(labels_small(), 1:7, NA)
-    expect_message(set_reference(DeepScore(), pbmc_small(), labels), "7 of 80")
+    expect_warning(set_reference(DeepScore(), pbmc_small(), labels), "7 of 80")
   })
+})
+
+test_that("words for a missing label are those that the caller names", {
+  skip_if_no_engine()
+  labels <- replace(labels_small(), 1:7, "NA")
+  prepared <- function(...) {
+    told <- NULL
+    found <- withCallingHandlers(set(...)$prepared, warning = function(w) {
+      told <<- c(told, conditionMessage(w))
+      rlang::cnd_muffle(w)
+    })
+    list(found, told)
+  }
+  missing <- prepared(labels = replace(labels, 1:7, NA))
+  expect_identical(missing[[2]], "7 of 80 cells have no label and are left out.")
+  with_level <- addNA(factor(replace(labels, 1:7, NA)))
+  for (given in list(labels, with_level, factor(labels))) {
+    found <- prepared(labels = given)
+    expect_identical(found[[1]], missing[[1]])
+    expect_match(found[[2]], "^7 of 80")
+  }
+  kept <- prepared(labels = labels, missing = character())
+  expect_null(kept[[2]])
+  expect_false(identical(kept[[1]], missing[[1]]))
+  expect_identical(prepared(labels = labels, missing = "NA"), prepared(labels = labels))
+  expect_code("bad_argument", set(labels = labels, missing = NA))
 })
 
 test_that("labels that do not fit are refused, each for its reason", {

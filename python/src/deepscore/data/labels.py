@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,35 +13,50 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import InputError
+from ..support.notices import warn
 from .blocks import CellBlocks, Names
 
 __all__ = [
+    "MISSING",
     "UNCLASSIFIED",
     "as_texts",
     "batches_of",
     "check_labels",
     "evenly",
     "positions_of",
+    "read_labels",
     "require_length",
     "require_names",
+    "tell_labels",
 ]
 
 # What a cell without a confident call is called: no label of a reference may be named so.
 UNCLASSIFIED = "Unclassified"
 LONGEST = 1000  # characters of a name in a model file
-# What numpy and pandas make of a missing value where all values become text.
-WORDS = ("nan", "None", "<NA>", b"nan", b"None")
+# What numpy, pandas and R make of a missing value where all values become text.
+WORDS = ("nan", "NaN", "NaT", "None", "<NA>", "NA")
+# What people write where a cell has no label, in small letters; a label of any case is compared with them.
+MISSING = (
+    *("na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "-", "--", "?"),
+    *("unknown", "unassigned", "not assigned", "unclassified", "unlabelled", "unlabeled"),
+)
+# Characters without width, which look like nothing and are no blanks to Python.
+WIDTHLESS = "\u200b\u2060\ufeff"
+# How many labels or pairs of them a warning lists.
+LISTED = 5
 
 
-def as_texts(values: Iterable[Any]) -> Names:
-    """Return labels or batches as text, None where one is missing.
+def as_texts(values: Iterable[Any], words: Sequence[str] = WORDS) -> Names:
+    """Return labels, batches or groups as text, None where one is missing.
 
-    Missing are None, NaN, NA and empty text. Where all values are text, so are the words that numpy and pandas make of
-    a missing value: there is no other. Whole numbers lose their ".0": clusters 1, 2, 3 beside a missing one are floats.
+    Missing are None, NaN, NA and empty text. Where all values are text, so are the `words` that numpy, pandas and R
+    make of a missing value: there is no other. Whole numbers lose their ".0": clusters 1, 2, 3 beside a missing one are
+    floats.
     """
     values = list(values)
-    text = all(isinstance(value, (str, bytes)) for value in values)
-    return np.array([None if text and value in WORDS else _as_text(value) for value in values], dtype=object)
+    known = set(words) if all(isinstance(value, (str, bytes)) for value in values) else ()
+    texts = [_as_text(value) for value in values]
+    return np.array([None if text in known else text for text in texts], dtype=object)
 
 
 def _as_text(value: Any) -> str | None:
@@ -49,6 +67,75 @@ def _as_text(value: Any) -> str | None:
     if isinstance(value, (float, np.floating)) and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+def read_labels(texts: Names, missing: Sequence[str] | None = None) -> Names:
+    """Return labels without blanks at their ends, None where one is missing.
+
+    Parameters
+    ----------
+    texts
+        One per cell, None where there is none.
+    missing
+        Words that count as missing, in these spellings. Without it those of :data:`MISSING`, in any case.
+    """
+    words = set(MISSING) if missing is None else set(missing)
+
+    def read(text: str) -> str | None:
+        label = text.strip().strip(WIDTHLESS).strip()
+        return None if not label or (label.casefold() if missing is None else label) in words else label
+
+    return np.array([None if text is None else read(text) for text in texts], dtype=object)
+
+
+def tell_labels(texts: Names, labels: Names) -> None:
+    """Warn of cells that are left out, and of labels that may be one type in two spellings.
+
+    Parameters
+    ----------
+    texts, labels
+        What :func:`read_labels` was given and what it returned.
+
+    Warns
+    -----
+    UserWarning
+        How many cells have no label, by the word that stands for it; the labels that differ only in case, blanks,
+        ``_`` and ``-``.
+    """
+    words = Counter(None if text is None else text.strip() or None for text in texts[pd.isna(labels)])
+    if words:
+        told = f"{words.total()} of {len(labels)} cells have no label and are left out"
+        without = words.pop(None, 0)
+        if words:
+            listed = [f"{word!r} ({n})" for word, n in words.most_common()]
+            listed += [f"no text ({without})"] if without else []
+            told += f": {_some(listed)}. missing= says which words are no labels (an empty list: none of them)"
+        warn(f"{told}.")
+    counts = Counter(label for label in labels if label is not None)
+    alike: dict[str, list[str]] = {}
+    for label in sorted(counts):
+        alike.setdefault(_spelling(label), []).append(label)
+    pairs = [" and ".join(f"{label!r} ({counts[label]})" for label in same) for same in alike.values() if len(same) > 1]
+    if pairs:
+        warn(
+            f"Some labels differ only in case, blanks, _ or -: {_some(pairs, '; ')}. They are learnt as different "
+            "types. If they are one type, give it one spelling."
+        )
+
+
+def _spelling(label: str) -> str:
+    """Return one spelling for labels that differ only in case, blanks, ``_`` and ``-``.
+
+    A ``-`` at the end of a word stays: CD4- is not CD4.
+    """
+    text = unicodedata.normalize("NFKC", label).casefold()
+    signs = re.sub(r"(?<=\w)[-\u2010-\u2015\u2212](?!\w)", "~", text)
+    return re.sub(rf"[\s_\-\u2010-\u2015\u2212{WIDTHLESS}]", "", signs)
+
+
+def _some(listed: list[str], separator: str = ", ") -> str:
+    more = len(listed) - LISTED
+    return separator.join(listed[:LISTED]) + (f"{separator}and {more} more" if more > 0 else "")
 
 
 def positions_of(cells: Names, names: Names, what: str) -> npt.NDArray[np.intp]:
@@ -95,11 +182,17 @@ def check_labels(data: CellBlocks, labels: Names, n_labels: int | None = None) -
     require_length(data, labels, "labels")
     categories = sorted({str(label) for label in labels if label is not None})
     if not categories:
-        raise InputError("no_labels", f"All {data.n_cells} labels are missing. Give one label per cell.")
+        raise InputError(
+            "no_labels",
+            f"All {data.n_cells} labels are missing, or are words for a missing one. Give one label per cell; missing= "
+            "lists the words that are no labels.",
+        )
     if len(categories) == 1:
+        without = sum(label is None for label in labels)
         raise InputError(
             "one_label",
-            f"The reference has one label only ({categories[0]!r}). Training needs at least two.",
+            f"The reference has one label only ({categories[0]!r}); {without} of {len(labels)} cells have none. "
+            "Training needs at least two.",
         )
     try:
         "".join(categories).encode()
@@ -110,7 +203,7 @@ def check_labels(data: CellBlocks, labels: Names, n_labels: int | None = None) -
         raise InputError(
             "reserved_label",
             f"A label of the reference is {UNCLASSIFIED!r}, which is what cells without a confident call are called. "
-            "Rename it, or set these labels to missing.",
+            f"Rename it, or let it count as missing: missing=[{UNCLASSIFIED!r}].",
         )
     if n_labels is not None and n_labels != len(categories):
         raise InputError(

@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     check = verbs.add_parser("check", help="tell which labels can be trusted with a reference")
     check.add_argument("reference", metavar="REF", help=".h5ad or .zarr, cells x features")
     check.add_argument("--labels", required=True, metavar="COL", help="column of obs with the labels")
+    _add_missing(check)
     check.add_argument("--query", help="the data set to annotate: tell which features it has, too")
     _add_matrix(check)
     check.add_argument("--batch", metavar="COL", help="column of obs with the batches: leave out whole ones")
@@ -97,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     train = verbs.add_parser("train", help="train a model on an annotated reference")
     train.add_argument("reference", metavar="REF", help=".h5ad or .zarr, cells x features")
     train.add_argument("--labels", required=True, metavar="COL", help="column of obs with the labels")
+    _add_missing(train)
     train.add_argument("--query", action="append", default=[], help="choose features shared with it (may be repeated)")
     train.add_argument(
         "--n-features", type=int, metavar="N", help="features to use (default: 2000 genes or 10000 peaks)"
@@ -112,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     bridge.add_argument("rna_model", metavar="RNA", help="model file, or annotated RNA reference with --labels")
     bridge.add_argument("multiome", metavar="MULTIOME", help=".h5mu with the modalities rna and atac")
     bridge.add_argument("--labels", metavar="COL", help="column of obs with the labels of the reference")
+    _add_missing(bridge)
     bridge.add_argument("--modality", default="peaks", help="peaks or activity (default: peaks)")
     bridge.add_argument("--annotation", metavar="GENES", help="GTF, GFF3 or BED file, for activity")
     bridge.add_argument("--batch", metavar="COL", help="column of obs with the batches of the multiome")
@@ -163,6 +166,16 @@ def _add_matrix(command: argparse.ArgumentParser) -> None:
     command.add_argument("--modality", help="modality of an .h5mu file, or of a matrix of genes and peaks")
 
 
+def _add_missing(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--missing",
+        nargs="*",
+        action="extend",
+        metavar="WORD",
+        help="words that stand for a missing label (without any: no word does; default: NA, unknown and their like)",
+    )
+
+
 def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
     return {name: getattr(arguments, name) for name in names}
 
@@ -170,7 +183,7 @@ def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
 def _check(arguments: argparse.Namespace) -> None:
     from .python import check_reference, find_common_features
 
-    options = _given(arguments, "query", "layer", "batch", "modality", "folds", "seed")
+    options = _given(arguments, "query", "layer", "batch", "modality", "folds", "seed", "missing")
     if arguments.query is not None:
         kind, n_features = _by_default(arguments)
         if not kind.overlapping:  # else those of a query may have other names
@@ -198,10 +211,10 @@ def _train(arguments: argparse.Namespace) -> None:
         _by_default(arguments)[1] if arguments.n_features is None else arguments.n_features,
         arguments.strategy,
         labels=None if arguments.strategy == "variable" else arguments.labels,
-        **_given(arguments, "layer", "modality"),
+        **_given(arguments, "layer", "modality", "missing"),
     )
     model = DeepScore(common_features=features, seed=arguments.seed).set_reference(
-        arguments.reference, arguments.labels, **_given(arguments, "layer", "batch", "modality")
+        arguments.reference, arguments.labels, **_given(arguments, "layer", "batch", "modality", "missing")
     )
     model.train().save(arguments.output)
     print(f"{model!r} -> {arguments.output}")
@@ -210,7 +223,7 @@ def _train(arguments: argparse.Namespace) -> None:
 def _bridge(arguments: argparse.Namespace) -> None:
     from .python_chromatin import train_bridge
 
-    options = _given(arguments, "labels", "annotation", "batch", "threshold", "seed")
+    options = _given(arguments, "labels", "annotation", "batch", "threshold", "seed", "missing")
     model = train_bridge(arguments.rna_model, arguments.multiome, arguments.modality, **options)
     model.save(arguments.output)
     print(f"{model!r} -> {arguments.output}")

@@ -41,6 +41,7 @@ def find_common_features(
     query_layer: str | None = None,
     modality: str | None = None,
     test: MarkerTest = "t-test",
+    missing: Sequence[str] | None = None,
 ) -> list[str]:
     """Choose features that a reference and its queries share.
 
@@ -68,6 +69,8 @@ def find_common_features(
         which tell peaks from the rest.
     test
         Test for markers: ``"t-test"`` (Welch) or ``"wilcoxon"`` (rank sum), both from scipy.
+    missing
+        Words that stand for a missing label: see :meth:`DeepScore.set_reference`.
 
     Returns
     -------
@@ -84,7 +87,8 @@ def find_common_features(
     Warns
     -----
     UserWarning
-        Where fewer features exist than were asked for; it says how many and why.
+        Where fewer features exist than were asked for; it says how many and why. Where cells have no label, or labels
+        differ in their spelling only, and the strategy looks at them.
 
     Notes
     -----
@@ -96,10 +100,13 @@ def find_common_features(
     .. [2] Satija et al., Spatial reconstruction of single-cell gene expression data, Nature Biotechnology 2015.
     """
     opened = open_source(reference, layer, modality)
-    request = choosing.FeaturesRequest(n_features=n_features, strategy=strategy, modality=opened.modality, test=test)
+    request = choosing.FeaturesRequest(
+        n_features=n_features, strategy=strategy, modality=opened.modality, test=test, missing=missing
+    )
     queries = list(query) if isinstance(query, (list, tuple)) else [query]
     blocks = [open_source(one, query_layer, modality).blocks for one in queries]
-    return choosing.find_common_features(opened.blocks, blocks, request, values_of(opened, labels, "labels"))
+    known = None if labels is None else labels_of(opened, labels)
+    return choosing.find_common_features(opened.blocks, blocks, request, known)
 
 
 def check_reference(
@@ -114,6 +121,7 @@ def check_reference(
     modality: str | None = None,
     folds: int = 5,
     seed: int = 0,
+    missing: Sequence[str] | None = None,
 ) -> ReferenceCheck:
     """Tell which labels can be trusted with a reference.
 
@@ -145,6 +153,8 @@ def check_reference(
         every label; of a label with fewer cells than folds, as many folds as it has cells.
     seed
         Seed of the folds and of the networks.
+    missing
+        Words that stand for a missing label: see :meth:`DeepScore.set_reference`.
 
     Returns
     -------
@@ -160,6 +170,11 @@ def check_reference(
     deepscore.errors.ConfigError
         ``bad_argument``.
 
+    Warns
+    -----
+    UserWarning
+        Where cells have no label, or labels differ in their spelling only.
+
     Notes
     -----
     Each cell is called by itself (``refine=False``). No network has seen a cell that it calls, and no centre or
@@ -171,10 +186,12 @@ def check_reference(
     if query is None and query_layer is not None:
         raise ConfigError("bad_argument", "query_layer is the layer of a query: give query=.")
     opened = open_source(reference, layer, modality)
-    request = checking.CheckRequest(common_features=common_features, modality=opened.modality, folds=folds, seed=seed)
+    request = checking.CheckRequest(
+        common_features=common_features, modality=opened.modality, folds=folds, seed=seed, missing=missing
+    )
     return checking.check_reference(
         opened.blocks,
-        labels_of(opened, labels, "labels"),
+        labels_of(opened, labels),
         request,
         query=None if query is None else open_source(query, query_layer, modality).blocks,
         batch=values_of(opened, batch, "batch"),
@@ -275,6 +292,7 @@ class DeepScore:
         batch: Any = None,
         modality: str | None = None,
         test_prop: float = 0.1,
+        missing: Sequence[str] | None = None,
     ) -> Self:
         """Take the annotated reference: check it and keep its chosen features.
 
@@ -284,9 +302,8 @@ class DeepScore:
             AnnData (in memory or backed), path to .h5ad or .zarr, or MuData with `modality`; cells x features; raw
             counts or log-normalised values (natural logarithms, or to the base 2 or 10).
         labels
-            Column of ``obs``, or one label per cell (a Series is aligned by cell name). Cells whose label is missing
-            are left out and counted. Where all labels are text, "nan", "None" and "<NA>" are missing ones, too: what
-            ``astype(str)`` makes of them.
+            Column of ``obs``, or one label per cell (a Series is aligned by cell name). Blanks at their ends are cut.
+            Cells whose label is missing are left out and counted in a warning.
         layer
             Layer to read in place of X.
         batch
@@ -296,6 +313,10 @@ class DeepScore:
         test_prop
             Share of the cells of each label that is held out for calibration and for the figures in the model file.
             Labels with fewer than four cells are all trained on.
+        missing
+            Words that stand for a missing label, in these spellings. Without it, in any case: "NA", "N/A", "#N/A",
+            "<NA>", "NaN", "NaT", "null", "none", "-", "--", "?", "unknown", "unassigned", "not assigned",
+            "unclassified", "unlabelled" and "unlabeled". With an empty list no word does: "NA" is a label.
 
         Returns
         -------
@@ -305,14 +326,20 @@ class DeepScore:
         ------
         deepscore.errors.InputError
             ``labels_length``, ``n_labels_mismatch``, ``one_label``, ``no_labels``, ``reserved_label`` (a label
-            "Unclassified"), ``column_not_found``, ``empty_data`` (no counts), ``layer_not_found``,
-            ``features_not_found``, or any other that says what is wrong with the data.
+            "Unclassified" that does not count as missing), ``column_not_found``, ``empty_data`` (no counts),
+            ``layer_not_found``, ``features_not_found``, or any other that says what is wrong with the data.
+
+        Warns
+        -----
+        UserWarning
+            Where cells have no label, with the words for it and their numbers; where labels differ in their spelling
+            only (case, blanks, ``_`` and ``-``).
         """
         opened = open_source(reference, layer, modality)
-        request = ReferenceRequest(modality=opened.modality, test_prop=test_prop)
+        request = ReferenceRequest(modality=opened.modality, test_prop=test_prop, missing=missing)
         self._reference = set_reference(
             opened.blocks,
-            labels_of(opened, labels, "labels"),
+            labels_of(opened, labels),
             self.config,
             request,
             values_of(opened, batch, "batch"),

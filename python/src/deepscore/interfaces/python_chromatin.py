@@ -318,6 +318,7 @@ def train_bridge(
     layer: str | None = None,
     seed: int = 0,
     progress: bool = True,
+    missing: Sequence[str] | None = None,
 ) -> DeepScore:
     """Train a model of chromatin with labels from RNA, through a multiome.
 
@@ -348,6 +349,8 @@ def train_bridge(
         Layer of the multiome's RNA to read in place of X.
     seed, progress
         As for :class:`DeepScore` and :meth:`DeepScore.train`.
+    missing
+        Words that stand for a missing label: see :meth:`DeepScore.set_reference`.
 
     Returns
     -------
@@ -363,7 +366,8 @@ def train_bridge(
     Warns
     -----
     UserWarning
-        Labels with fewer than 50 confident cells are learnt badly; the warning names them.
+        Labels with fewer than 50 confident cells are learnt badly; the warning names them. Of a reference, what
+        :meth:`DeepScore.set_reference` warns of.
     """
     request = bridge.BridgeRequest(
         modality=modality,  # type: ignore[arg-type]
@@ -372,6 +376,7 @@ def train_bridge(
         threshold=threshold,
         seed=seed,
         progress=progress,
+        missing=missing,
     )
     rna, atac = open_halves(multiome, layer)
     batches, genes = values_of(rna, batch, "batch"), _genes(annotation)
@@ -381,7 +386,7 @@ def train_bridge(
         first = rna_model.model
     else:
         reference = open_source(rna_model, modality=RNA.name)
-        first = bridge.train_rna_model(reference.blocks, labels_of(reference, labels, "labels"), rna.blocks, request)
+        first = bridge.train_rna_model(reference.blocks, labels_of(reference, labels), rna.blocks, request)
     return deepscore_of(bridge.train_bridge(first, rna.blocks, atac.blocks, request, genes=genes, batch=batches))
 
 

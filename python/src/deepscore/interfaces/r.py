@@ -235,20 +235,21 @@ def strings(values: Sequence[str | None]) -> Names:
 
 
 def optional_values(values: Values | None, data: CellBlocks, what: str) -> Names | None:
-    """Return the labels, batches or groups that R sends: one text per cell, in the order of the cells."""
-    if values is None:
-        return None
-    if not isinstance(values, Mapping):
-        return as_texts(values)
-    return as_texts(values["values"])[positions_of(data.cell_names, strings(values["names"]), what)]
+    """Return the batches or groups that R sends: one text per cell, in the order of the cells."""
+    return None if values is None else as_texts(_in_order(values, data, what))
 
 
 def given_labels(values: Values | None, data: CellBlocks) -> Names:
-    """Return the labels that R sends; ``no_labels`` where none were given."""
-    labels = optional_values(values, data, "labels")
-    if labels is None:
+    """Return the labels that R sends, as text, words for a missing one too; ``no_labels`` where none were given."""
+    if values is None:
         raise InputError("no_labels", "There are no labels: name a column, or give one label per cell.")
-    return labels
+    return as_texts(_in_order(values, data, "labels"), words=())
+
+
+def _in_order(values: Values, data: CellBlocks, what: str) -> Sequence[str | None] | Names:
+    if not isinstance(values, Mapping):
+        return values
+    return strings(values["values"])[positions_of(data.cell_names, strings(values["names"]), what)]
 
 
 @answering
@@ -263,7 +264,8 @@ def find_common_features(
 ) -> list[str]:
     """Twin of :func:`deepscore.find_common_features`."""
     request = made(choosing.FeaturesRequest, kwargs)
-    return choosing.find_common_features(reference, query, request, optional_values(labels, reference, "labels"))
+    known = None if labels is None else given_labels(labels, reference)
+    return choosing.find_common_features(reference, query, request, known)
 
 
 @answering

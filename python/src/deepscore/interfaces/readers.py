@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -197,22 +197,30 @@ def _reader(matrix: Any, name: str) -> tuple[Callable[[int, int], sp.csr_matrix]
     return read, rows_per_block(n_cells, n_values)
 
 
-def labels_of(source: Source, values: Any, what: str) -> Names:
-    """Resolve labels or batches: the name of a column of ``obs``, or one value per cell.
-
-    A Series whose index holds the cell names is put in their order; one numbered from 0 has that of the cells.
-
-    Returns
-    -------
-    One text per cell, None where missing: see :func:`~deepscore.data.labels.as_texts`.
+def labels_of(source: Source, values: Any) -> Names:
+    """Return labels as text, None where there is none; a word for a missing one is text, too.
 
     Raises
     ------
     InputError
-        ``column_not_found``, or ``labels_cells`` where a Series is indexed by other cells.
+        ``no_labels`` where none were given, ``column_not_found``, ``labels_length``, or ``labels_cells`` where a Series
+        is indexed by other cells.
     """
     if values is None:
         raise InputError("no_labels", "There are no labels: name a column of obs, or give one label per cell.")
+    return as_texts(_resolved(source, values, "labels"), words=())
+
+
+def values_of(source: Source, values: Any, what: str) -> Names | None:
+    """Return batches or groups as text, None where one is missing; None where nothing was given."""
+    return None if values is None else as_texts(_resolved(source, values, what))
+
+
+def _resolved(source: Source, values: Any, what: str) -> Iterable[Any]:
+    """Find one value per cell: a column of ``obs``, or the values themselves.
+
+    A Series whose index holds the cell names is put in their order; one numbered from 0 has that of the cells.
+    """
     if isinstance(values, str):
         table = source.obs
         if values not in table and source.key is not None:  # MuData has a table for all modalities
@@ -235,12 +243,8 @@ def labels_of(source: Source, values: Any, what: str) -> Names:
         raise InputError(
             f"{what}_length", f"{what} is the name of a column, or one text or number per cell in a list or Series."
         )
-    return as_texts(values)
-
-
-def values_of(source: Source, values: Any, what: str) -> Names | None:
-    """Return what :func:`labels_of` does, or None where nothing was given."""
-    return None if values is None else labels_of(source, values, what)
+    found: Iterable[Any] = values
+    return found
 
 
 def _numbered(index: pd.Index[Any]) -> bool:

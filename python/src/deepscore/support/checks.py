@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from numbers import Real
 from pathlib import Path
@@ -25,6 +25,7 @@ __all__ = [
     "optional_name",
     "path_like",
     "refusal",
+    "texts",
     "whole",
 ]
 
@@ -85,6 +86,18 @@ def optional_name(name: str, value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         raise refusal(name, "a name", value)
     return value
+
+
+def texts(name: str, value: Any) -> tuple[str, ...] | None:
+    """Return several texts (one may be given by itself) or None, or refuse them."""
+    if value is None or isinstance(value, str):
+        return None if value is None else (str(value),)
+    if not isinstance(value, Iterable) or isinstance(value, (bytes, Mapping)):
+        raise refusal(name, "a list of texts", value)
+    found = list(value)
+    if not all(isinstance(text, str) for text in found):
+        raise refusal(name, "a list of texts", found)
+    return tuple(map(str, found))
 
 
 def path_like(name: str, value: Any) -> Path:

@@ -23,7 +23,6 @@ from ..data.values import feature_share
 from ..errors import InputError
 from ..features.select import common_features
 from ..model.config import NetworkConfig
-from ..support.notices import logger
 
 __all__ = ["Reference", "prepare"]
 
@@ -191,9 +190,6 @@ def prepare(
             f"The labelled cells of {data.source} have no counts in the {len(features)} features: there is nothing to "
             "learn. Check the layer, and the filter that made the data.",
         )
-    n_unlabelled = int((~kept).sum())
-    if n_unlabelled:
-        logger.info("%d of %d cells have no label and are left out", n_unlabelled, data.n_cells)
     return Reference(
         matrix=matrix,
         features=features,
@@ -203,7 +199,7 @@ def prepare(
         modality=kind.name,
         normalization=normalization,
         test_prop=test_prop,
-        n_unlabelled=n_unlabelled,
+        n_unlabelled=int((~kept).sum()),
         feature_share=in_features,
     )
 

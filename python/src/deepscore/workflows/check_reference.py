@@ -13,13 +13,13 @@ import scipy.sparse as sp
 from tqdm import tqdm
 
 from ..data.blocks import CellBlocks, Names
-from ..data.labels import UNCLASSIFIED
+from ..data.labels import UNCLASSIFIED, read_labels, tell_labels
 from ..data.linalg import Codes
 from ..data.standardise import SumsByCode
 from ..model.config import NetworkConfig
 from ..query.align import find_features
 from ..query.settings import SETTINGS
-from ..support.checks import keep, whole
+from ..support.checks import keep, texts, whole
 from ..training.config import TrainConfig
 from ..training.reference import Reference, prepare
 from ..training.settings import SETTINGS as TRAINING
@@ -45,9 +45,10 @@ class CheckRequest:
     modality: str | None = None
     folds: int = 5
     seed: int = 0
+    missing: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        keep(self, folds=whole("folds", self.folds, 2))
+        keep(self, folds=whole("folds", self.folds, 2), missing=texts("missing", self.missing))
 
     def network(self) -> NetworkConfig:
         """Return the settings of the networks; refuses features and a seed that make no sense."""
@@ -97,7 +98,9 @@ def check_reference(
 ) -> ReferenceCheck:
     """Check a reference; see :func:`deepscore.check_reference`."""
     n_folds, config = request.folds, request.network()
+    given, labels = labels, read_labels(labels, request.missing)
     reference = prepare(data, labels, config, batch=batch, modality=request.modality, test_prop=0.0)
+    tell_labels(given, labels)
     present = None if query is None else _features_of(query, reference)
     batches, names = np.zeros(len(reference.codes), np.intp), np.array([None])
     if batch is not None:  # of the labelled cells only

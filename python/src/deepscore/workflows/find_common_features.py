@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import get_args
 
 from ..data.blocks import CellBlocks, Names
+from ..data.labels import read_labels, tell_labels
 from ..data.modality import select_modality
 from ..features.markers import MarkerTest
 from ..features.select import Strategy, common_features
-from ..support.checks import choice, keep, whole
+from ..support.checks import choice, keep, texts, whole
 
 __all__ = ["FeaturesRequest", "find_common_features"]
 
@@ -23,11 +24,12 @@ class FeaturesRequest:
     strategy: Strategy = "variable"
     modality: str | None = None
     test: MarkerTest = "t-test"
+    missing: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         choice("strategy", self.strategy, get_args(Strategy))
         choice("test", self.test, get_args(MarkerTest))
-        keep(self, n_features=whole("n_features", self.n_features, 1))
+        keep(self, n_features=whole("n_features", self.n_features, 1), missing=texts("missing", self.missing))
 
 
 def find_common_features(
@@ -36,4 +38,8 @@ def find_common_features(
     """Choose features of one modality, the best first; see :func:`deepscore.find_common_features`."""
     reference, kind = select_modality(reference, request.modality)
     queries = [select_modality(query, kind.name)[0] for query in queries]
-    return common_features(reference, queries, request.n_features, request.strategy, kind, labels, request.test)
+    known = None if labels is None else read_labels(labels, request.missing)
+    found = common_features(reference, queries, request.n_features, request.strategy, kind, known, request.test)
+    if labels is not None and known is not None and request.strategy != "variable":  # which needs no labels
+        tell_labels(labels, known)
+    return found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..data.blocks import CellBlocks, Names
+from ..data.labels import read_labels, tell_labels
 from ..model.config import NetworkConfig
-from ..support.checks import keep, number
+from ..support.checks import keep, number, texts
 from ..training.reference import Reference, prepare
 
 __all__ = ["ReferenceRequest", "set_reference"]
@@ -18,13 +20,17 @@ class ReferenceRequest:
 
     modality: str | None = None
     test_prop: float = 0.1
+    missing: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        keep(self, test_prop=number("test_prop", self.test_prop, 0, 0.9))
+        keep(self, test_prop=number("test_prop", self.test_prop, 0, 0.9), missing=texts("missing", self.missing))
 
 
 def set_reference(
     data: CellBlocks, labels: Names, network: NetworkConfig, request: ReferenceRequest, batch: Names | None = None
 ) -> Reference:
     """Return the prepared reference; see :meth:`deepscore.DeepScore.set_reference`."""
-    return prepare(data, labels, network, batch=batch, modality=request.modality, test_prop=request.test_prop)
+    known = read_labels(labels, request.missing)
+    reference = prepare(data, known, network, batch=batch, modality=request.modality, test_prop=request.test_prop)
+    tell_labels(labels, known)
+    return reference

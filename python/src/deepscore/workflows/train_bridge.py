@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from ..data.blocks import CellBlocks, Names
-from ..data.labels import UNCLASSIFIED
+from ..data.labels import UNCLASSIFIED, read_labels, tell_labels
 from ..data.modality import PEAKS, RNA, select_modality
 from ..data.names import match_names
 from ..errors import InputError
@@ -22,7 +22,7 @@ from ..model.config import NetworkConfig
 from ..model.file import manifest_of
 from ..model.model import Model
 from ..query.annotation import Annotation
-from ..support.checks import choice, keep, number, whole
+from ..support.checks import choice, keep, number, texts, whole
 from ..support.notices import logger, warn
 from ..training.config import TrainConfig
 from ..training.reference import prepare
@@ -45,11 +45,13 @@ class BridgeRequest:
     threshold: float = 0.5
     seed: int = 0
     progress: bool = True
+    missing: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         choice("modality", self.modality, HALVES)
         keep(
             self,
+            missing=texts("missing", self.missing),
             upstream=whole("upstream", self.upstream, 0),
             threshold=number("threshold", self.threshold, 0, 1),
         )
@@ -131,7 +133,10 @@ def train_rna_model(reference: CellBlocks, labels: Names, rna: CellBlocks, reque
     shared = int((match_names(reference.feature_names, rna.feature_names) >= 0).sum())
     features = common_features(reference, [rna], min(RNA.n_features, max(shared, 1)), "variable", RNA)
     network = NetworkConfig(common_features=tuple(features), seed=request.seed)
-    return fit(prepare(reference, labels, network, modality=RNA.name), network, request.training())
+    known = read_labels(labels, request.missing)
+    prepared = prepare(reference, known, network, modality=RNA.name)
+    tell_labels(labels, known)
+    return fit(prepared, network, request.training())
 
 
 def _warn_of_few(per_label: Mapping[str, int]) -> None:
