@@ -40,11 +40,9 @@ def test_labelled_cells_and_chosen_features_are_kept(data, raw, labels):
     assert not found.batches.any()
 
 
-def test_cells_without_a_label_are_told(data, labels, caplog):
+def test_cells_without_a_label_are_counted(data, labels):
     labels[:5] = None
-    with caplog.at_level("INFO", logger="deepscore"):
-        prepare(data, labels, quick())
-    assert "5 of 240 cells have no label" in caplog.text
+    assert prepare(data, labels, quick()).n_unlabelled == 5
 
 
 def test_without_common_features_the_most_variable_ones_are_taken(labels, monkeypatch, data):

@@ -18,6 +18,19 @@ def test_the_reference_is_prepared_as_asked():
     assert found.modality == "protein"
 
 
+def test_words_for_a_missing_label_are_left_out_and_told():
+    data = dataset(1, 60)
+    blocks, labels = blocks_of(data.X, data.var_names.to_numpy(object)), data.obs["cell_type"].to_numpy(object)
+    labels[:5] = None
+    expected = prepare(blocks, labels, quick())
+    words = labels.copy()
+    words[:5] = "Unassigned"
+    with pytest.warns(UserWarning, match=r"5 of 60 cells have no label and are left out: 'Unassigned' \(5\)"):
+        found = set_reference(blocks, words, quick(), ReferenceRequest())
+    assert found.to_bytes() == expected.to_bytes()
+    assert "Unassigned" in set_reference(blocks, words, quick(), ReferenceRequest(missing=())).labels
+
+
 @pytest.mark.parametrize("value", [-0.1, 0.95, "half", None])
 def test_a_share_to_hold_out_that_makes_no_sense_is_refused(value):
     with pytest.raises(ConfigError) as caught:
