@@ -115,5 +115,5 @@ def write_fragments(cells: ad.AnnData, path: Path) -> None:
 
 def print_share(query: ad.AnnData) -> None:
     """Print how many cells have the right label."""
-    right = (query.obs["deepscore"] == query.obs["cell_type"]).mean()
+    right = (query.obs["deepscore"].astype(str) == query.obs["cell_type"].astype(str)).mean()
     print(f"Right calls: {right:.1%} of {query.n_obs} cells")

@@ -12,7 +12,7 @@ from . import errors
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .interfaces.python import DeepScore, check_reference, find_common_features, load
+    from .interfaces.python import DeepScore, annotate, check_reference, find_common_features, load
     from .interfaces.python_chromatin import (
         count_fragments,
         find_common_peaks,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DeepScore",
     "__version__",
+    "annotate",
     "check_reference",
     "count_fragments",
     "errors",
@@ -41,6 +42,7 @@ __all__ = [
 
 _HOMES = {
     "DeepScore": "interfaces.python",
+    "annotate": "interfaces.python",
     "check_reference": "interfaces.python",
     "find_common_features": "interfaces.python",
     "load": "interfaces.python",

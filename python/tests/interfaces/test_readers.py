@@ -17,7 +17,7 @@ import scipy.sparse as sp
 import deepscore
 from deepscore.errors import ConfigError, EngineError, InputError
 from deepscore.interfaces.readers import open_halves, open_source, values_of
-from deepscore.interfaces.writers import write_h5ad
+from deepscore.interfaces.writers import write_store
 from synthetic import dataset
 
 COLUMNS = ["deepscore", "deepscore_score", "deepscore_raw", "deepscore_reason"]
@@ -508,7 +508,7 @@ def test_nothing_of_a_store_is_lost_and_no_layer_is_read(trained, tmp_path, kind
     memory = found.to_memory()
     assert (memory.X != data.X).nnz == (memory.layers["counts"] != data.X).nnz == (memory.raw.X != data.X).nnz == 0
     assert (list(memory.obsp), list(memory.varm), memory.uns["source"]) == (["graph"], ["loadings"], "made up")
-    write_h5ad(found, f"q.{kind}" if kind == "zarr" else str(tmp_path / "q.h5ad"), str(tmp_path / "out.h5ad"))
+    write_store(found, f"q.{kind}" if kind == "zarr" else str(tmp_path / "q.h5ad"), str(tmp_path / "out.h5ad"))
     out = ad.read_h5ad(tmp_path / "out.h5ad")
     assert out.obs["deepscore"].tolist() == expected
     assert (list(out.obsp), list(out.varm), list(out.obsm)) == (["graph"], ["loadings"], ["pca"])

@@ -133,6 +133,14 @@ def test_pointers_in_memory_are_looked_at_too(query, item, change):
     assert caught.value.code == "unknown_data"
 
 
+def test_what_is_none_is_read(query, tmp_path):
+    query.uns["nothing"], query.obsm["empty"] = None, np.empty((150, 0))
+    query.write_h5ad(tmp_path / "query.h5ad")
+    found = open_path(tmp_path / "query.h5ad")
+    assert found.uns["nothing"] is None
+    assert found.obsm["empty"].shape == (150, 0)
+
+
 def test_a_file_that_is_cut_short_is_refused(query, tmp_path):
     query.write_h5ad(tmp_path / "query.h5ad")
     whole = (tmp_path / "query.h5ad").read_bytes()

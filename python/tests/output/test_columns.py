@@ -1,8 +1,11 @@
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
-from deepscore.output.columns import OPTIONAL, columns_of
+import numpy as np
+import pytest
+
+from deepscore.output.columns import OPTIONAL, columns_of, names_of_columns, table_of
 from deepscore.query.annotation import Annotation
 
 
@@ -25,3 +28,25 @@ def test_clusters_add_two_columns():
     columns = columns_of(annotation(group_calls=np.array(["B", "B"], object), group_shares=np.array([1.0, 0.5])))
     assert list(columns)[-2:] == list(OPTIONAL) == ["deepscore_group", "deepscore_group_share"]
     assert columns["deepscore_group_share"].tolist() == [1.0, 0.5]
+
+
+def test_the_table_has_a_column_of_each_label():
+    found = replace(annotation(), probabilities=np.array([[0.9, 0.1], [0.4, 0.6]]), labels=("B/C", "T"))
+    table = table_of(found, np.array(["x", "y"], object))
+    assert list(table)[4:] == ["deepscore_probability_B/C", "deepscore_probability_T"]
+    assert (table.index.name, table.index.tolist()) == ("cell", ["x", "y"])
+    assert table.loc["y", "deepscore_probability_T"] == 0.6
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["B", "T cell"], ["B", "T cell"]),
+        (["T/CD4", "T"], ["T|CD4", "T"]),
+        (["T/CD4", "T|CD4"], ["T|CD4_", "T|CD4"]),
+        (["T|CD4", "T/CD4", "T|CD4_"], ["T|CD4", "T|CD4__", "T|CD4_"]),
+        (["_index", "", "."], ["_index_", "_", "._"]),
+    ],
+)
+def test_names_of_columns_differ_and_are_no_paths(labels, names):
+    assert names_of_columns(labels) == names

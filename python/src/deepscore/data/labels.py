@@ -252,6 +252,9 @@ def batches_of(data: CellBlocks, batch: Names | None) -> npt.NDArray[np.intp]:
     if batch is None:
         return np.zeros(data.n_cells, np.intp)
     require_length(data, batch, "batch")
+    n_missing = sum(one is None for one in batch)
+    if n_missing:
+        warn(f"The batch of {n_missing} of the {len(batch)} cells is missing: they are taken for one sample together.")
     return pd.factorize(batch, sort=True, use_na_sentinel=False)[0].astype(np.intp)
 
 

@@ -7,10 +7,13 @@ import io
 import json
 import logging
 import os
+import signal
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DeepScoreError, InputError
@@ -25,6 +28,10 @@ __all__ = ["main"]
 # Arguments that name files to read, and files to write.
 INPUTS = ("reference", "query", "rna_model", "multiome", "x", "annotation", "cells", "model", "peaks", "peaks_model")
 OUTPUTS = ("output", "report")
+OUT_HELP = (
+    ".h5ad, .zarr or .h5mu: the whole query with what is new (named as the query, it takes its place once it is "
+    "complete); .csv, .tsv (.gz) or .parquet: a table of what is new"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,23 +43,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.captureWarnings(capture=True)
     warnings.formatwarning = lambda message, *where: f"warning: {message}"
     try:
-        for name in OUTPUTS:
-            if getattr(arguments, name, None) is not None:
-                require_writable(getattr(arguments, name))
-        _require_free(arguments)
-        if arguments.run in (_annotate, _activity, _embed) and Path(arguments.output).suffix != ".h5ad":
-            raise InputError(
-                "path_not_writable", f"The output is an AnnData file: {arguments.output} must end in .h5ad."
-            )
-        arguments.run(arguments)
+        _require_outputs(arguments)
+        with _stopped_by_signals():
+            arguments.run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever reads the output, such as head, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at the end
         return 1
+    except KeyboardInterrupt as stop:
+        number = stop.args[0] if stop.args else signal.SIGINT
+        print(f"deepscore: stopped ({signal.Signals(number).name}); no output was changed [stopped]", file=sys.stderr)
+        return 128 + number
     except (DeepScoreError, OSError) as error:
         print(f"deepscore: {error} [{getattr(error, 'code', 'os_error')}]", file=sys.stderr)
         return 1
     return 0
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does: what was half written is removed."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _require_streams() -> None:
@@ -65,16 +85,32 @@ def _require_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _require_free(arguments: argparse.Namespace) -> None:
-    """Refuse an output that would replace an input or another output; a query may be annotated or embedded in place."""
+def _require_outputs(arguments: argparse.Namespace) -> None:
+    """Refuse outputs that cannot be written, and one that would replace an input or another output.
+
+    A store may be annotated or embedded in place.
+    """
+    in_place: tuple[str, ...] = ("no such",)
+    if arguments.run in (_annotate, _activity, _embed):
+        from .writers import STORES, require_output
+
+        if arguments.run is _activity:
+            require_output(arguments.output, None, STORES)
+        else:
+            require_output(arguments.output, arguments.query)
+            in_place = STORES
+    elif getattr(arguments, "output", None) is not None:
+        require_writable(arguments.output)
+    if getattr(arguments, "report", None) is not None:
+        require_writable(arguments.report)
     given = [getattr(arguments, name, None) or [] for name in INPUTS]
     taken = [path for paths in given for path in ([paths] if isinstance(paths, str) else paths)]
     for name in OUTPUTS:
         path = getattr(arguments, name, None)
         if path is None:
             continue
-        in_place = arguments.query if name == "output" and arguments.run in (_annotate, _embed) else None
-        if os.path.realpath(path) in [os.path.realpath(other) for other in taken if other != in_place]:
+        own = arguments.query if name == "output" and path.lower().endswith(in_place) else None
+        if os.path.realpath(path) in [os.path.realpath(other) for other in taken if other != own]:
             raise InputError("path_not_writable", f"{path} is read or written by this command already: name another.")
         taken.append(path)
 
@@ -130,16 +166,19 @@ def _parser() -> argparse.ArgumentParser:
     activity.add_argument("--cells", metavar="FILE", help="barcodes to count in fragments, one in a line")
     activity.add_argument("--upstream", type=int, default=2000, metavar="N", help="bases of promoter (default: 2000)")
     activity.add_argument("--weighting", default="none", help="none, or distance (of peaks)")
-    activity.add_argument("-o", "--output", required=True, metavar="OUT", help=".h5ad to write")
+    activity.add_argument("-o", "--output", required=True, metavar="OUT", help=".h5ad or .zarr to write")
     activity.set_defaults(run=_activity)
 
     annotate = verbs.add_parser("annotate", help="annotate a query with a model file")
     annotate.add_argument("model", metavar="MODEL")
     annotate.add_argument("query", metavar="QUERY", help=".h5ad, .zarr or .h5mu, cells x features")
-    annotate.add_argument("-o", "--output", required=True, metavar="OUT", help=".h5ad to write: the query with columns")
+    annotate.add_argument("-o", "--output", required=True, metavar="OUT", help=OUT_HELP)
     annotate.add_argument("--threshold", type=float, default=0.5, help="lowest score of a label (default: 0.5)")
     _add_matrix(annotate)
     annotate.add_argument("--batch", metavar="COL", help="column of obs with the batches of the query")
+    annotate.add_argument(
+        "--min-overlap", type=float, default=0.1, metavar="SHARE", help="least share of features to have (default: 0.1)"
+    )
     annotate.add_argument("--groups", metavar="COL", help="column of obs with clusters: a call for each, by vote")
     annotate.add_argument("--peaks", help="for gene activity: .h5ad with the raw peaks of the same cells")
     annotate.add_argument("--peaks-model", metavar="MODEL", help="a model of peaks that calls them, such as a bridge")
@@ -151,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     embed = verbs.add_parser("embed", help="project a query to the LSI components of a model of peaks")
     embed.add_argument("model", metavar="MODEL")
     embed.add_argument("query", metavar="QUERY", help=".h5ad, .zarr or .h5mu, cells x peaks")
-    embed.add_argument("-o", "--output", required=True, metavar="OUT", help=".h5ad to write: the query with X_lsi")
+    embed.add_argument("-o", "--output", required=True, metavar="OUT", help=OUT_HELP)
     _add_matrix(embed)
     embed.set_defaults(run=_embed)
 
@@ -231,7 +270,7 @@ def _bridge(arguments: argparse.Namespace) -> None:
 
 def _activity(arguments: argparse.Namespace) -> None:
     from .python_chromatin import gene_activity
-    from .writers import write_h5ad
+    from .writers import write_result
 
     cells = None
     if arguments.cells is not None:  # plain, or gzip as Cell Ranger writes it
@@ -244,27 +283,25 @@ def _activity(arguments: argparse.Namespace) -> None:
             )
     options = _given(arguments, "upstream", "weighting", "layer", "modality")
     found = gene_activity(arguments.x, arguments.annotation, cells=cells, **options)
-    write_h5ad(found, None, arguments.output)
+    write_result(found, None, None, arguments.output)
     print(f"{found.n_obs} cells x {found.n_vars} genes -> {arguments.output}")
 
 
 def _annotate(arguments: argparse.Namespace) -> None:
     from ..data.labels import UNCLASSIFIED
+    from ..output.columns import table_of
     from ..output.report import annotation_report
     from ..workflows.annotate import AnnotateRequest
     from .python import called, load
-    from .writers import add_annotation, require_columns, write_h5ad
+    from .writers import add_annotation, write_result
 
     ds = load(arguments.model)
-    if arguments.probabilities:
-        require_columns(ds.model.labels)
-    request = AnnotateRequest(
-        refine=not arguments.no_refine, **_given(arguments, "threshold", "modality", "probabilities")
-    )
+    given = _given(arguments, "threshold", "modality", "probabilities", "min_overlap")
+    request = AnnotateRequest(refine=not arguments.no_refine, **given)
     options = _given(arguments, "layer", "batch", "groups", "peaks", "peaks_model")
-    source, found = called(ds.model, arguments.query, request, **options)
-    annotated = add_annotation(source, found)
-    write_h5ad(annotated if source.key is None else annotated.mod[source.key], arguments.query, arguments.output)
+    source, found, origin = called(ds.model, arguments.query, request, **options)
+    annotated, table = add_annotation(source, found, origin), table_of(found, source.blocks.cell_names)
+    write_result(annotated, source.key, arguments.query, arguments.output, table)
     if arguments.report:
         page = annotation_report(found, ds.manifest, Path(arguments.query).name)
         with replacing(arguments.report) as temporary:
@@ -273,15 +310,18 @@ def _annotate(arguments: argparse.Namespace) -> None:
 
 
 def _embed(arguments: argparse.Namespace) -> None:
+    import pandas as pd
+
     from ..workflows.embed import EmbedRequest, embed
     from .python import load
     from .readers import open_source
-    from .writers import add_embedding, write_h5ad
+    from .writers import add_embedding, write_result
 
     source = open_source(arguments.query, arguments.layer, arguments.modality)
     found = embed(load(arguments.model).model, source.blocks, EmbedRequest(modality=source.modality))
-    embedded = add_embedding(source, found)
-    write_h5ad(embedded if source.key is None else embedded.mod[source.key], arguments.query, arguments.output)
+    table = pd.DataFrame(found, pd.Index(source.blocks.cell_names, name="cell"))
+    table.columns = [f"LSI_{i + 1}" for i in range(table.shape[1])]
+    write_result(add_embedding(source, found), source.key, arguments.query, arguments.output, table)
     print(f"{len(found)} cells x {found.shape[1]} components -> {arguments.output}")
 
 

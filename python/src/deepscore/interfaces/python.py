@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Self
 
 from ..data.modality import PEAKS
@@ -14,6 +14,7 @@ from ..features.select import Strategy
 from ..model import file as modelfile
 from ..model.config import NetworkConfig, recorded
 from ..model.model import Model
+from ..output.provenance import provenance
 from ..query.annotation import Annotation
 from ..training.config import TrainConfig
 from ..training.reference import Reference
@@ -27,7 +28,7 @@ from ..workflows.train import train
 from .readers import Source, labels_of, open_source, values_of
 from .writers import add_annotation, add_embedding
 
-__all__ = ["DeepScore", "called", "check_reference", "deepscore_of", "find_common_features", "load"]
+__all__ = ["DeepScore", "annotate", "called", "check_reference", "deepscore_of", "find_common_features", "load"]
 
 
 def find_common_features(
@@ -280,6 +281,10 @@ class DeepScore:
             seed=seed,
             device=device,
         )
+        if self.config.device != "cpu":
+            from ..model.network import device_of
+
+            device_of(self.config.device)  # before a reference is read
         self._reference: Reference | None = None
         self._model: Model | None = None
 
@@ -436,9 +441,8 @@ class DeepScore:
         modality
             Which modality of a MuData, or of a matrix that holds genes and peaks.
         probabilities
-            Whether to add the table of all probabilities. Its columns are named by the labels: anndata writes no table
-            with labels such as "." or "T" beside "T/CD4", where a name is a path (in .zarr none with a slash; from
-            0.13 on, none in .h5ad unless ``anndata.settings.disallow_forward_slash_in_h5ad`` is false).
+            Whether to add the table of all probabilities. Its columns are named by the labels, as the formats of files
+            allow: "CD4/CD8" is "CD4|CD8" there.
         min_overlap
             Least share of the model's features that the query must have. A missing feature counts as its mean in the
             reference.
@@ -461,13 +465,15 @@ class DeepScore:
         Returns
         -------
         The query: the given object (of a view, a copy) with new columns in ``obs``. ``deepscore``: label or
-        "Unclassified"; ``deepscore_score``: calibrated probability that the best label is right; ``deepscore_raw``: the
-        network's best label, before the cell's neighbours were asked; ``deepscore_reason``: why a cell is Unclassified
-        ("low confidence", "outlier", "low overlap", "no counts"). With `groups`, ``deepscore_group`` and
-        ``deepscore_group_share``: the group's most frequent call and the share of its cells that have it. On request
-        ``obsm["deepscore_probabilities"]`` (cells x labels), given that the cell's type is one of the reference's: an
-        outlier's score is lower than its probability. Of a MuData, the columns are in ``mdata[modality].obs``. A path
-        is opened backed; the file is not changed.
+        "Unclassified", categorical; ``deepscore_score``: calibrated probability that the best label is right;
+        ``deepscore_raw``: the network's best label, before the cell's neighbours were asked; ``deepscore_reason``: why
+        a cell is Unclassified ("low confidence", "outlier", "low overlap", "no counts"). With `groups`,
+        ``deepscore_group`` and ``deepscore_group_share``: the group's most frequent call and the share of its cells
+        that have it. On request ``obsm["deepscore_probabilities"]`` (cells x labels), given that the cell's type is one
+        of the reference's: an outlier's score is lower than its probability. ``uns["deepscore"]`` says which model,
+        options and date the calls come from; it is never read. ``uns["deepscore_colors"]`` are the colours of the
+        labels. Of a MuData, the columns are in ``mdata[modality].obs``. A path is opened backed; the file is not
+        changed.
 
         Raises
         ------
@@ -572,6 +578,23 @@ def deepscore_of(model: Model) -> DeepScore:
     return ds
 
 
+def annotate(ds: DeepScore | str | os.PathLike[str], query: Any, threshold: float = 0.5, **options: Any) -> Any:
+    """Annotate a query: the method :meth:`DeepScore.annotate` as a function, as R has it.
+
+    Parameters
+    ----------
+    ds
+        A trained model, or the path of its file.
+    query, threshold, options
+        As for the method.
+
+    Returns
+    -------
+    The query, as from the method.
+    """
+    return deepscore_of(model_of(ds)).annotate(query, threshold, **options)
+
+
 def called(
     model: Model,
     query: Any,
@@ -581,8 +604,13 @@ def called(
     groups: Any = None,
     peaks: Any = None,
     peaks_model: Any = None,
-) -> tuple[Source, Annotation]:
-    """Open a query and call its cells, without adding anything to it; arguments as for :meth:`DeepScore.annotate`."""
+) -> tuple[Source, Annotation, dict[str, Any]]:
+    """Open a query and call its cells, without adding anything to it; arguments as for :meth:`DeepScore.annotate`.
+
+    Returns
+    -------
+    The query, its calls, and where these come from.
+    """
     source = open_source(query, layer, request.modality)
     found = annotating.annotate(
         model,
@@ -593,7 +621,8 @@ def called(
         peaks=None if peaks is None else open_source(peaks, modality=PEAKS.name).blocks,
         peaks_model=None if peaks_model is None else model_of(peaks_model),
     )
-    return source, found
+    given = {"batch": batch, "groups": groups, "peaks": peaks, "peaks_model": peaks_model}
+    return source, found, provenance(model, {"values": source.blocks.source, **asdict(request), **given})
 
 
 def load(path: str | os.PathLike[str]) -> DeepScore:

@@ -16,12 +16,18 @@ from ..errors import DeepScoreError, EngineError, InputError
 from ..support.files import require_file
 from ..support.notices import warn
 
-__all__ = ["open_path", "require_whole", "without_pulling"]
+__all__ = ["open_path", "require_whole", "suffix_of", "without_pulling"]
 
 # What is read at once may unpack to so many bytes, or to so many times what is stored of it: no real data shrink more.
 MOST_BYTES, MOST_TIMES = 2**30, 200
 # Groups in groups: of anndata's own there are four or five.
 DEEPEST = 50
+
+
+def suffix_of(path: str | os.PathLike[str]) -> str:
+    """Return the suffix of a path in small letters, with that before a .gz."""
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    return "".join(suffixes[-2:] if suffixes[-1:] == [".gz"] else suffixes[-1:])
 
 
 def open_path(path: Path) -> Any:
@@ -168,6 +174,8 @@ def _require_sound(store: Any) -> None:
 
 
 def _require_plausible(array: Any, *, in_parts: bool) -> None:
+    if not array.size:  # None, for one
+        return
     size = array.dtype.itemsize * int(np.prod((array.chunks or array.shape) if in_parts else array.shape))
     if size <= MOST_BYTES:
         return

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anndata as ad
 import h5py
@@ -15,17 +16,33 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
-from anndata.io import read_elem, write_elem
+from anndata.io import write_elem
 
 from ..data.blocks import Names
-from ..errors import InputError
-from ..output.columns import OPTIONAL, columns_of
+from ..data.labels import UNCLASSIFIED
+from ..errors import EngineError, InputError
+from ..output.columns import OPTIONAL, columns_of, names_of_columns
+from ..output.plots import GREY, palette
 from ..query.annotation import Annotation
-from ..support.files import replacing
+from ..support.files import replacing, require_writable, reserve
 from .readers import Source
-from .stores import without_pulling
+from .stores import suffix_of, without_pulling
 
-__all__ = ["add_annotation", "add_embedding", "as_anndata", "require_columns", "write_h5ad"]
+__all__ = [
+    "STORES",
+    "add_annotation",
+    "add_embedding",
+    "as_anndata",
+    "require_output",
+    "write_result",
+    "write_store",
+]
+
+# What can be written, by its suffix: the whole data set, or only what has been added to its cells.
+STORES = (".h5ad", ".zarr", ".h5mu")
+TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
+# Files that tell a folder of zarr, which may be replaced, from any other.
+MARKS = ("zarr.json", ".zgroup")
 
 # The table of all probabilities, in ``obsm``.
 PROBABILITIES = "deepscore_probabilities"
@@ -41,59 +58,150 @@ def as_anndata(
     return ad.AnnData(counts, obs=obs.copy(), var=columns)
 
 
-def write_h5ad(data: ad.AnnData, query: str | None, output: str) -> None:
-    """Write an annotated or embedded query: a copy of its file with what is new, or a new file where it was no .h5ad.
+def require_output(output: str, query: str | None = None, kinds: Sequence[str] = (*STORES, *TABLES)) -> None:
+    """Refuse a path that no result can be written to, before any work is done.
 
-    The output appears only when it is complete.
-    """
-    obs, table, components = data.obs, data.obsm.get(PROBABILITIES), data.obsm.get("X_lsi")
-    if obs.index.name in [*obs, *([] if table is None else table)]:  # a table in a file has each name once
-        obs = obs.rename_axis(None)
-    with replacing(output) as temporary, ad.settings.override(**AS_IT_IS):
-        if query is not None and Path(query).suffix == ".h5ad":  # values, layers and all else are copied as they are
-            shutil.copyfile(query, temporary)
-            with h5py.File(temporary, "r+") as file:
-                write_elem(file, "obs", obs)
-                file.pop(f"obsm/{PROBABILITIES}", None)  # of an earlier annotation
-                if table is not None:
-                    write_elem(file.require_group("obsm"), PROBABILITIES, table.set_axis(obs.index))
-                if components is not None:
-                    write_elem(file.require_group("obsm"), "X_lsi", components)
-        else:
-            memory = data.to_memory()
-            memory.obs = obs
-            memory.write_h5ad(temporary, convert_strings_to_categoricals=False)
-
-
-def require_columns(labels: Sequence[str]) -> None:
-    """Refuse labels that cannot all be names of columns in an .h5ad file, where a name is a path.
+    Parameters
+    ----------
+    query
+        Path of the data set that results are added to: an .h5mu can only be a copy of one.
+    kinds
+        What can be written.
 
     Raises
     ------
     InputError
-        ``invalid_text`` names the first label that cannot.
+        ``path_not_writable``.
+    EngineError
+        ``missing_package``.
     """
-    if not _come_back(labels):
-        wrong = next(labels[n - 1] for n in range(1, len(labels) + 1) if not _come_back(labels[:n]))
-        raise InputError(
-            "invalid_text",
-            f"No table in an .h5ad file can have a column {wrong!r} beside those of the other labels: a name is a path "
-            "there. Leave --probabilities out, or rename the label and train again.",
-        )
+    kind = suffix_of(output)
+    if kind not in kinds:
+        raise InputError("path_not_writable", f"{output} must end in {', '.join(kinds)}: that says what is written.")
+    if kind == ".h5mu" and suffix_of(query or "") != ".h5mu":
+        raise InputError("path_not_writable", f"Only of an .h5mu can an .h5mu be written: let {output} end in .h5ad.")
+    if kind == ".parquet" and find_spec("pyarrow") is None and find_spec("fastparquet") is None:
+        raise EngineError("missing_package", "Parquet files need pyarrow: pip install 'deepscore[formats]'.")
+    require_writable(output, MARKS if kind == ".zarr" else ())
 
 
-def _come_back(columns: Sequence[str]) -> bool:
-    """Tell whether a table with these columns is the same when it is read from a file."""
-    table = pd.DataFrame([np.arange(len(columns))], index=["cell"], columns=list(columns))
+def write_result(
+    holder: Any, key: str | None, query: str | None, output: str, table: pd.DataFrame | None = None
+) -> None:
+    """Write an annotated or embedded query: by the suffix of the output as a store, or only its table.
+
+    Parameters
+    ----------
+    holder, key
+        The AnnData; or the MuData, and the modality in it that has the results.
+    query
+        The path that it was read from.
+    table
+        What has been added to the cells.
+
+    Raises
+    ------
+    EngineError
+        ``write_failed``: the disk is full, or fails. Whatever was at `output` is unchanged.
+    """
+    data, kind = holder if key is None else holder.mod[key], suffix_of(output)
     try:
-        with warnings.catch_warnings(), h5py.File("table", "w", driver="core", backing_store=False) as file:
-            warnings.simplefilter("ignore")  # a slash works as a rule
-            with ad.settings.override(**AS_IT_IS):
-                write_elem(file, "table", table)
-            found = read_elem(file["table"])
-            return list(found) == list(table) and np.array_equal(found, table) and list(file) == ["table"]
-    except Exception:  # h5py and anndata raise several
-        return False
+        if kind not in TABLES:
+            write_store(data, query, output, key)
+        elif table is not None:
+            with replacing(output) as temporary:
+                if kind == ".parquet":
+                    table.to_parquet(temporary)
+                else:
+                    packed: Any = "gzip" if kind.endswith(".gz") else None
+                    table.to_csv(temporary, sep="," if kind.startswith(".csv") else "\t", compression=packed)
+    except OSError as error:
+        why = error.strerror or error
+        raise EngineError(
+            "write_failed", f"{output} could not be written: {why}. Whatever was there is unchanged."
+        ) from error
+
+
+def write_store(data: ad.AnnData, query: str | None, output: str, key: str | None = None) -> None:
+    """Write a data set with results as .h5ad, .zarr or .h5mu.
+
+    Where the query is a file of the same kind, a copy of it gets what is new: values, layers and all else stay as they
+    are on disk. The output appears only when it is complete.
+
+    Parameters
+    ----------
+    key
+        In an .h5mu, the modality that `data` is.
+
+    Raises
+    ------
+    OSError
+        Where the disk is full, or fails.
+    """
+    kind, zarr = suffix_of(output), suffix_of(output) == ".zarr"
+    copied = query is not None and suffix_of(query) == kind
+    if not copied:
+        data = data.to_memory()
+    if data.obs.index.name in data.obs:  # a table in a file has each name once
+        data.obs = data.obs.rename_axis(None)
+    with (
+        replacing(output, MARKS if zarr else ()) as temporary,
+        ad.settings.override(**AS_IT_IS),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings(
+            "ignore", "Consolidated metadata|zarr v3 autosharding", UserWarning
+        )  # of later versions
+        if copied and query is not None:
+            (shutil.copytree if zarr else shutil.copyfile)(query, temporary)
+        with _opened_store(temporary, "r+" if copied else "w", zarr=zarr, room=_size(data, whole=not copied)) as store:
+            if copied:
+                _write_results(store if key is None or kind != ".h5mu" else store["mod"][key], data)
+            else:
+                write_elem(store, "/", data)
+        if zarr:
+            _consolidate(temporary)
+
+
+def _write_results(store: Any, data: ad.AnnData) -> None:
+    """Write what annotations and embeddings add, and take away what an earlier one has left."""
+    write_elem(store, "obs", data.obs)
+    for slot, names in (("obsm", (PROBABILITIES, "X_lsi")), ("uns", ("deepscore", "deepscore_colors"))):
+        if slot not in store:
+            write_elem(store, slot, {})
+        for name in names:
+            if name in getattr(data, slot):
+                write_elem(store[slot], name, getattr(data, slot)[name])
+            elif name in store[slot]:
+                del store[slot][name]
+
+
+@contextmanager
+def _opened_store(path: Path, mode: Literal["r+", "w"], *, zarr: bool, room: int) -> Iterator[Any]:
+    if zarr:
+        from zarr import open_group
+
+        yield open_group(path, mode=mode, use_consolidated=False)
+        return
+    with h5py.File(path, mode) as file:
+        file.flush()
+        reserve(path, room)
+        yield file
+
+
+def _consolidate(path: Path) -> None:
+    from zarr import consolidate_metadata
+
+    consolidate_metadata(path)
+
+
+def _size(data: ad.AnnData, *, whole: bool) -> int:
+    """Return how many bytes a data set, or what :func:`_write_results` writes of it, takes on disk at most."""
+    tables = [data.obs, *(data.obsm[name] for name in (PROBABILITIES, "X_lsi") if name in data.obsm)]
+    size = sum(table.__sizeof__() for table in tables) if not whole else data.__sizeof__()
+    if whole and data.raw is not None:
+        size += data.raw.X.__sizeof__() if not sp.issparse(data.raw.X) else 3 * data.raw.X.data.nbytes
+    return size + 2**20
 
 
 def _writable(source: Source) -> tuple[Any, ad.AnnData]:
@@ -112,17 +220,28 @@ def add_embedding(source: Source, components: npt.NDArray[np.float64]) -> Any:
     return holder
 
 
-def add_annotation(source: Source, found: Annotation) -> Any:
-    """Add the columns to the caller's object and return it; nothing else of it changes."""
+def add_annotation(source: Source, found: Annotation, origin: Mapping[str, Any]) -> Any:
+    """Add the columns to the caller's object and return it, with where they come from; nothing else of it changes.
+
+    Parameters
+    ----------
+    origin
+        What :func:`~deepscore.output.provenance.provenance` says of the annotation.
+    """
     holder, target = _writable(source)
-    columns = columns_of(found)
+    columns: dict[str, Any] = dict(columns_of(found))
     for column in target.obs.columns.intersection([name for name in OPTIONAL if name not in columns]):
         del target.obs[column]  # of an earlier annotation: it would contradict this one
+    categories = [*found.labels, UNCLASSIFIED]
+    columns["deepscore"] = pd.Categorical(columns["deepscore"], categories)
     for name, values in columns.items():
-        target.obs[name] = values  # labels as strings: a categorical cannot be compared with another one
+        target.obs[name] = values
+    names = [] if found.probabilities is None else names_of_columns(found.labels)
+    if target.obs.index.name in [*target.obs, *names]:  # no file holds a table in which a column is named as the index
+        target.obs.index.name = None
     target.obsm.pop(PROBABILITIES, None)
     if found.probabilities is not None:
-        target.obsm[PROBABILITIES] = pd.DataFrame(
-            found.probabilities, index=target.obs_names, columns=list(found.labels)
-        )
+        target.obsm[PROBABILITIES] = pd.DataFrame(found.probabilities, index=target.obs_names, columns=names)
+    target.uns["deepscore"] = dict(origin)
+    target.uns["deepscore_colors"] = [*palette(len(found.labels)), GREY]  # where scanpy looks for them
     return holder

@@ -71,5 +71,5 @@ class NetworkConfig:
 
 def recorded(network: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of :class:`NetworkConfig` among what a model file says of its network."""
-    known = {field.name for field in fields(NetworkConfig)} - {"common_features", "n_labels", "seed"}
+    known = {field.name for field in fields(NetworkConfig)} - {"common_features", "n_labels", "seed", "device"}
     return {name: value for name, value in network.items() if name in known}

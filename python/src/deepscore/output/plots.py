@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "GREY",
     "TABLES",
     "composition",
     "embedding_figure",
     "missing_packages",
+    "palette",
     "principal_components",
     "score_distribution",
 ]
@@ -74,7 +76,7 @@ def embedding_figure(
         raise missing_packages() from None
     figure = NewFigure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    colours = dict(zip(labels, _palette(len(labels)), strict=True))
+    colours = dict(zip(labels, palette(len(labels)), strict=True))
     for label in [*labels, UNCLASSIFIED]:
         cells = calls == label
         colour = colours.get(label, GREY)
@@ -86,7 +88,7 @@ def embedding_figure(
     return figure
 
 
-def _palette(n: int) -> list[str]:
+def palette(n: int) -> list[str]:
     """Return `n` colours, none of them grey: those of Okabe and Ito (2008), or more than these as hues all around."""
     if n <= 7:
         return ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442"][:n]
@@ -172,7 +174,7 @@ def call_shares(calls: Sequence[str], groups: Sequence[Any]) -> pd.DataFrame:
     cells = pd.DataFrame({"group": as_texts(groups), "call": list(calls)}).dropna(subset="group")
     counts = pd.crosstab(cells["group"], cells["call"])
     labels = [label for label in counts.columns if label != UNCLASSIFIED]
-    colours = dict(zip(labels, _palette(len(labels)), strict=True)) | {UNCLASSIFIED: GREY}
+    colours = dict(zip(labels, palette(len(labels)), strict=True)) | {UNCLASSIFIED: GREY}
     counts = counts.reindex(columns=[label for label in colours if label in counts.columns])
     return pd.DataFrame(
         {

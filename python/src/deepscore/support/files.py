@@ -8,14 +8,14 @@ import os
 import secrets
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from ..errors import InputError
 
-__all__ = ["opened", "replacing", "require_file", "require_writable"]
+__all__ = ["opened", "replacing", "require_file", "require_writable", "reserve"]
 
 
 def require_file(path: Path) -> None:
@@ -58,8 +58,13 @@ def opened(path: Path) -> Iterator[TextIO]:
         raise OSError(f"{path} is damaged or cut short ({error}). Copy or download it anew.") from error
 
 
-def require_writable(path: str | os.PathLike[str]) -> None:
+def require_writable(path: str | os.PathLike[str], marks: Sequence[str] = ()) -> None:
     """Refuse a path that no file can be written to, before any work is done.
+
+    Parameters
+    ----------
+    marks
+        For what is a folder, such as a store: a folder that is there may be replaced if it holds one of these files.
 
     Raises
     ------
@@ -67,7 +72,7 @@ def require_writable(path: str | os.PathLike[str]) -> None:
         ``path_not_writable``.
     """
     try:
-        folder = _target(path).parent
+        folder = _target(path, marks).parent
     except (OSError, ValueError) as error:
         raise InputError(
             "path_not_writable", f"{path} cannot be written to: {getattr(error, 'strerror', error)}."
@@ -76,28 +81,56 @@ def require_writable(path: str | os.PathLike[str]) -> None:
         raise InputError("path_not_writable", f"The folder of {path} is not there, or nothing may be written to it.")
 
 
-def _target(path: str | os.PathLike[str]) -> Path:
+def _target(path: str | os.PathLike[str], marks: Sequence[str] = ()) -> Path:
     """Follow links to the file to write; a folder, a device, a pipe or a link to nothing is no place for one."""
     target = Path(os.path.realpath(path))
-    if os.path.lexists(path) and not target.is_file():
-        raise OSError(errno.EEXIST, "what is there is no regular file, nor a link to one")
+    found = any(target.joinpath(mark).is_file() for mark in marks) if marks else target.is_file()
+    if os.path.lexists(path) and not found:
+        what = "folder of that kind" if marks else "regular file"
+        raise OSError(errno.EEXIST, f"what is there is no {what}, nor a link to one")
     return target
 
 
+def reserve(path: Path, n_bytes: int) -> None:
+    """Make sure that a file can grow by so many bytes, where the system can tell.
+
+    HDF5 ends the process by a segmentation fault where it meets a full disk while it closes a file.
+
+    Raises
+    ------
+    OSError
+        Says that there is no space.
+    """
+    if hasattr(os, "posix_fallocate"):
+        with path.open("rb+") as file:
+            os.posix_fallocate(file.fileno(), path.stat().st_size, n_bytes)
+
+
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a path beside `path` to write to; its file takes the place of `path` when it is complete and on disk.
+def replacing(path: str | os.PathLike[str], marks: Sequence[str] = ()) -> Iterator[Path]:
+    """Give a path beside `path` to write to; what is there takes the place of `path` when it is complete and on disk.
 
     After a failure whatever was at `path` is still there. Permissions stay, and a symbolic link stays one.
+
+    Parameters
+    ----------
+    marks
+        As for :func:`require_writable`: what is written is a folder.
     """
-    target = _target(path)
-    temporary = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
+    target = _target(path, marks)
+    temporary, aside = (target.with_name(f"{target.name}.{secrets.token_hex(4)}.part") for _ in range(2))
     try:
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        if target.is_file():
-            shutil.copymode(target, temporary)
+        if not marks:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            if target.is_file():
+                shutil.copymode(target, temporary)
+        elif target.is_dir():  # no folder takes the place of another in one step
+            os.rename(target, aside)
         os.replace(temporary, target)
     finally:
-        temporary.unlink(missing_ok=True)
+        if aside.exists() and not target.exists():
+            os.rename(aside, target)
+        for left in (temporary, aside):
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)

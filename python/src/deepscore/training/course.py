@@ -19,7 +19,7 @@ from ..data.standardise import SumsByCode, scaled
 from ..errors import ConfigError
 from ..model.config import NetworkConfig
 from ..model.model import Model
-from ..model.network import Network, SparseMatrix
+from ..model.network import Network, SparseMatrix, device_of
 from ..version import CREATED_WITH
 from .board import board
 from .config import TrainConfig
@@ -57,11 +57,7 @@ class Course:
         self.class_weight = torch.from_numpy((weight / (weight * counts).sum() * counts.sum()).astype(np.float32))
         self.batch_size = network.batch_size or default_batch_size(len(learn), settings)
         self.epochs = network.epochs or default_epochs(len(learn), settings)
-        try:
-            self.device = torch.device(network.device)
-            torch.ones(1, device=self.device).cpu()  # some can be named, but hold no values
-        except Exception as error:  # each kind of device has its own
-            raise ConfigError("bad_argument", f"device {network.device!r} cannot be used: {error}") from None
+        self.device = device_of(network.device)
         self.class_weight = self.class_weight.to(self.device)
 
     def run(self, on_epoch: Callable[[int, Model], None] | None) -> tuple[Network, list[dict[str, Any]], int]:
