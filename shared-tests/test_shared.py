@@ -27,6 +27,7 @@ WITHOUT_A_CASE = {
     "missing_package": "the machines that run the cases have all packages",
     "no_lsi": "there are no cases of embed()",
     "no_shared_labels": "the archived models have the same labels",
+    "write_failed": "only the command line writes results to files",
     "too_few_cells": "training leaves out the LSI of so few cells",
     "too_many_values": "only R limits the size of a sparse matrix, to more values than a case can have",
 }
