@@ -82,7 +82,7 @@ as_table <- function(columns, text) {
 
 #' @export
 print.deepscore_check <- function(x, ...) {
-  cat("<deepscore check> ", x$design, "\n", paste0(x$words, "\n"), sep = "")
+  cat("<deepscore check> ", x$design, "\n", paste0(printable(x$words), "\n"), sep = "")
   print(x$labels, digits = 3, row.names = FALSE)
   if (nrow(x$confusable)) print(x$confusable, digits = 3, row.names = FALSE)
   invisible(x)

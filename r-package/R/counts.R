@@ -25,22 +25,23 @@ read_parts <- function(parts, what, n) {
   values
 }
 
-add_counts <- function(x, counts, assay, covered = NULL) UseMethod("add_counts")
+# `about` says more of each feature, in vectors with names; `like` is the assay of the peaks that
+# other ones were made of.
+add_counts <- function(x, counts, assay, about = list(), like = NULL) UseMethod("add_counts")
 
 # Nothing but a Seurat object has a place for other features of the same cells.
 #' @export
-add_counts.default <- function(x, counts, assay, covered = NULL) counts
+add_counts.default <- function(x, counts, assay, about = list(), like = NULL) counts
 
 # The new assay is the default one, so that the object can be piped on.
 #' @export
-add_counts.Seurat <- function(x, counts, assay, covered = NULL) {
+add_counts.Seurat <- function(x, counts, assay, about = list(), like = NULL) {
   rownames(counts) <- gsub("[_|]", "-", rownames(counts)) # which Seurat does not have in features
   added <- SeuratObject::CreateAssayObject(counts = counts)
-  if (!is.null(covered)) {
-    covered <- stats::setNames(as.logical(covered), rownames(counts))
-    added <- SeuratObject::AddMetaData(added, covered, "covered")
+  for (name in names(Filter(Negate(is.null), about))) {
+    added <- SeuratObject::AddMetaData(added, stats::setNames(about[[name]], rownames(counts)), name)
   }
-  x[[assay]] <- added
+  x[[assay]] <- as_chromatin_assay(added, like)
   SeuratObject::DefaultAssay(x) <- assay
   x
 }

@@ -112,7 +112,7 @@ print.summary.DeepScore <- function(x, ...) {
 # One line of a print method; long values are cut short.
 print_field <- function(name, value) {
   if (is.null(value)) return(invisible())
-  text <- paste(trimws(format(value)), collapse = ", ")
+  text <- gsub("[\n\t]", " ", printable(paste(trimws(format(value)), collapse = ", ")))
   if (nchar(text) > 70) text <- paste0(substr(text, 1, 67), "...")
   cat("  ", formatC(name, width = -16), text, "\n", sep = "")
 }

@@ -12,8 +12,9 @@
 #'
 #' @details Objects that are no `DeepScore` go to [stats::embed()], which has the same name.
 #' @return A Seurat object with the reduction `lsi`; a SingleCellExperiment with the reduced
-#'   dimension `LSI`; for a matrix, a matrix of cells x components (up to 50). The first component
-#'   follows sequencing depth as a rule and is left out of neighbours and UMAP.
+#'   dimension `LSI`; for a matrix, a matrix of cells x components (up to 50). Another reduction of
+#'   that name is replaced, with a warning. The first component follows sequencing depth as a rule
+#'   and is left out of neighbours and UMAP.
 #' @section Errors: `no_lsi` where the model is not one of peaks, or from a file of format version 1
 #'   or 2; those of [annotate()].
 #' @references Stuart T, Srivastava A, Madad S, Lareau CA, Satija R (2021). Single-cell chromatin
@@ -74,11 +75,28 @@ add_embedding.default <- function(x, values, assay) values
 
 #' @export
 add_embedding.Seurat <- function(x, values, assay) {
+  earlier <- x@reductions[["lsi"]]
+  if (!is.null(earlier)) earlier <- SeuratObject::Embeddings(earlier)
+  tell_replaced(earlier, values, "The reduction 'lsi'")
   x[["lsi"]] <- SeuratObject::CreateDimReducObject(values, key = "LSI_", assay = assay)
   x
 }
 
 #' @export
 add_embedding.SingleCellExperiment <- function(x, values, assay) {
+  earlier <- if ("LSI" %in% SingleCellExperiment::reducedDimNames(x)) {
+    SingleCellExperiment::reducedDim(x, "LSI")
+  }
+  tell_replaced(earlier, values, "The reduced dimension 'LSI'")
   SingleCellExperiment::`reducedDim<-`(x, "LSI", value = values)
+}
+
+# Components that somebody else has made of the query are not those of the model.
+tell_replaced <- function(earlier, values, what) {
+  same <- function() isTRUE(all.equal(unname(as.matrix(earlier)), unname(values), tolerance = 1e-4))
+  if (is.null(earlier) || same()) return(invisible())
+  rlang::warn(
+    paste0(what, " of the query is replaced. To keep it, give it another name beforehand."),
+    class = "deepscore_warning"
+  )
 }

@@ -8,7 +8,7 @@ error_classes <- function(kind, code) {
 # `kind` is the name of the Python class: InputError, ConfigError, ModelFileError, EngineError.
 abort <- function(kind, code, ..., call = NULL) {
   rlang::abort(
-    paste0(...),
+    printable(paste0(...)),
     class = error_classes(kind, code), code = code, call = call, parent = NULL
   )
 }
@@ -17,4 +17,18 @@ abort <- function(kind, code, ..., call = NULL) {
 no_more_arguments <- function(env = parent.frame()) {
   refuse <- function(cnd) abort("ConfigError", "bad_argument", conditionMessage(cnd))
   rlang::check_dots_empty(env, error = refuse)
+}
+
+# Text that a terminal shows and does not obey: control characters, which names may hold, as their
+# escapes. New lines and tabs stay. Of a very long text the middle is left out.
+printable <- function(text) {
+  text <- ifelse(validUTF8(text), text, iconv(text, "UTF-8", "ASCII", sub = "byte"))
+  long <- nchar(text) > 2000
+  ends <- substring(text[long], nchar(text[long]) - 999)
+  text[long] <- paste0(substr(text[long], 1, 1000), " ... ", ends)
+  odd <- gregexpr("(?![\\n\\t])[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]", text, perl = TRUE)
+  regmatches(text, odd) <- lapply(regmatches(text, odd), function(found) {
+    sprintf("\\u%04x", vapply(found, utf8ToInt, 1L))
+  })
+  text
 }

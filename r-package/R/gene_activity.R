@@ -6,10 +6,13 @@
 #'   a fragments file, which is counted exactly.
 #' @param annotation Where the genes are: the path of a GTF, GFF3 or BED file, plain or gzip; a data
 #'   frame with the columns `chrom`, `start`, `end` (from 0, the end not included), `gene` and
-#'   `strand`; or a GRanges. Names may also be in `gene_name`, `Name`, `name`, `gene_id` or `ID`. Of
-#'   what has a column `type` the genes are taken, else transcripts, else exons, which are joined by
-#'   `gene_id`. Loci of one name that overlap are one gene; a name at several places is ambiguous
-#'   and left out, but X is kept before Y and chromosomes before scaffolds.
+#'   `strand`; or a GRanges. `NULL`: of a ChromatinAssay of Signac its own annotation, and its own
+#'   fragments files are counted (each for the cells that it knows, by their barcodes there); where
+#'   it has none, or with `layer` or `weighting = "distance"`, its peaks are summed. Names may also
+#'   be in `gene_name`, `Name`, `name`, `gene_id` or `ID`: the first of them that is not missing,
+#'   nor "." or "NA". Of what has a column `type` the genes are taken, else transcripts, else exons,
+#'   which are joined by `gene_id`. Loci of one name that overlap are one gene; a name at several
+#'   places is ambiguous and left out, but X is kept before Y and chromosomes before scaffolds.
 #' @param upstream,downstream Bases before the start and after the end of the gene, by its strand.
 #'   Either end of a gene without a strand may be its start: both are extended by the larger of the
 #'   two.
@@ -20,12 +23,14 @@
 #' @param biotypes Keep only genes of these biotypes, such as `"protein_coding"`.
 #' @param layer,modality What to read of `x`: see [match_peaks()].
 #' @param counting With fragments: `"fragments"` or `"insertions"`, as in [count_fragments()].
+#' @param names `"gene_name"`, or `"gene_id"` for a model that knows genes by their ids.
 #' @param assay Name of the new assay of a Seurat object; one of that name is replaced.
 #'
 #' @details From fragments this is Signac's GeneActivity (Stuart et al., *Nature Methods* 2021)
 #'   without its limit on the length of genes and its choice of protein-coding ones (`biotypes`).
 #' @return A Seurat object comes back with a new assay of counts, which is its default assay, so
-#'   that it can be piped into [annotate()]. For anything else, a genes x cells dgCMatrix of counts.
+#'   that it can be piped into [annotate()]. The assay's column `gene_ids` holds the ids of the
+#'   genes where the annotation has any. For anything else, a genes x cells dgCMatrix of counts.
 #'   From peaks only genes that have a peak.
 #' @section Errors: `no_annotation`, `annotation_without_genes`, `annotation_format`,
 #'   `no_common_chromosomes`, `no_shared_features` where no gene has a peak, `bad_argument`; with
@@ -41,19 +46,37 @@
 #' )
 #' gene_activity(counts, genes)
 #' @export
-gene_activity <- function(x, annotation, upstream = 2000, downstream = 0, cells = NULL,
+gene_activity <- function(x, annotation = NULL, upstream = 2000, downstream = 0, cells = NULL,
                           weighting = "none", biotypes = NULL, layer = NULL, modality = NULL,
-                          counting = "fragments", assay = "activity") {
+                          counting = "fragments", names = "gene_name", assay = "activity") {
   check_assay_name(assay, x)
   of_file <- is.character(x)
   if (!of_file && !is.null(cells)) {
     abort("ConfigError", "bad_argument", "`cells` are barcodes of fragments; `x` is a data set.")
   }
-  source <- if (of_file) one_path(x, "x") else peaks_blocks(x, layer, modality)
-  cells <- if (of_file) as_cell_names(cells) else source$cells
-  answer <- call_engine(
-    "gene_activity", source, as_annotation(annotation), if (of_file) strings(cells),
-    given(c("upstream", "downstream", "weighting", "biotypes", "counting"))
-  )
-  add_counts(x, as_counts(answer, cells), assay)
+  options <- given(c("upstream", "downstream", "weighting", "biotypes", "counting", "names"))
+  activity <- function(source, barcodes = NULL) {
+    call_engine("gene_activity", source, as_annotation(annotation), strings(barcodes), options)
+  }
+  if (of_file) {
+    cells <- as_cell_names(cells)
+    return(as_counts(activity(one_path(x, "x"), cells), cells))
+  }
+  blocks <- peaks_blocks(x, layer, modality)
+  files <- list()
+  if (is.null(annotation)) {
+    own <- peaks_part(x, modality)
+    annotation <- own_annotation(own)
+    if (is.null(layer) && identical(weighting, "none")) files <- own_fragments(own, blocks$cells)
+  }
+  if (!is.null(annotation) && are_there(files)) {
+    counts <- count_files(files, blocks$cells, function(file) {
+      answer <<- activity(one_path(file$path, "x"), file$barcodes)
+      as_counts(answer, file$cells)
+    })
+  } else {
+    answer <- activity(blocks)
+    counts <- as_counts(answer, blocks$cells)
+  }
+  add_counts(x, counts, assay, list(gene_ids = unlist(answer$gene_ids)))
 }

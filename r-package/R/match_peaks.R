@@ -20,8 +20,9 @@
 #'
 #' @return A Seurat object comes back with a new assay of counts, which is its default assay, so
 #'   that it can be piped into [annotate()]. The assay's column `covered` tells which peaks the
-#'   query's own overlap (with `fragments`: which have any count). For any other data set, a
-#'   peaks x cells dgCMatrix of counts.
+#'   query's own overlap (with `fragments`: which have any count). That of a ChromatinAssay of
+#'   Signac is one, too, with its annotation and fragments. For any other data set, a peaks x cells
+#'   dgCMatrix of counts.
 #' @section Errors: `low_overlap`, `genome_build` (both builds are named), `no_common_chromosomes`,
 #'   `invalid_peaks`, `duplicate_features`, `modality_mismatch`, `bad_argument`, the errors of
 #'   reading data; with `fragments` those of [count_fragments()]. `too_many_values` where the result
@@ -42,5 +43,7 @@ match_peaks <- function(query, peaks, fragments = NULL, layer = NULL, modality =
     if (!is.null(fragments)) one_path(fragments, "fragments"),
     given(c("min_overlap", "counting"))
   )
-  add_counts(query, as_counts(answer, blocks$cells), assay, answer$covered)
+  counts <- as_counts(answer, blocks$cells)
+  about <- list(covered = as.logical(answer$covered))
+  add_counts(query, counts, assay, about, like = peaks_part(query, modality))
 }

@@ -52,12 +52,19 @@ is_peak <- function(names) as.logical(call_engine("are_peaks", strings(names)))
 # Peaks: the part that `modality` names, else the default assay of a Seurat object (or the main
 # experiment) if it holds peaks, or the first part that does.
 peaks_blocks <- function(x, layer = NULL, modality = NULL) {
+  name <- peaks_part_name(x, modality)
+  if (is.null(name)) as_blocks(x, layer) else part_blocks(x, name, layer)
+}
+
+peaks_part <- function(x, modality = NULL) {
+  name <- peaks_part_name(x, modality)
+  if (is.null(name)) x else part(x, name)
+}
+
+peaks_part_name <- function(x, modality) {
   names_part <- !is.null(modality) && length(part_names(x)) && !identical(modality, "peaks")
-  if (names_part || is_string(modality) && modality %in% part_names(x)) {
-    return(part_blocks(x, modality, layer))
-  }
-  found <- if (inherits(x, "Seurat") || !holds_peaks(x)) first_part(x, holds_peaks)
-  if (is.null(found)) as_blocks(x, layer) else part_blocks(x, found, layer)
+  if (names_part || is_string(modality) && modality %in% part_names(x)) return(modality)
+  if (inherits(x, "Seurat") || !holds_peaks(x)) first_part(x, holds_peaks)
 }
 
 first_part <- function(x, has, names = part_names(x)) {

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepscore.chromatin.genes import TABLE_COLUMNS, gene_types, read_annotation
+from deepscore.chromatin.genes import TABLE_COLUMNS, gene_ids, gene_types, read_annotation
 from deepscore.chromatin.intervals import chromosome_keys
 from deepscore.errors import DeepScoreError, InputError
 
@@ -46,7 +46,7 @@ chr2\t0\t5\tSox17\t0\t.
 
 
 def rows(genes):
-    return list(genes.itertuples(index=False, name=None))
+    return list(genes.drop(columns="gene_id", errors="ignore").itertuples(index=False, name=None))
 
 
 def write(folder, name, text, packed=False):
@@ -272,6 +272,70 @@ LOCUS = st.tuples(
 def test_any_loci_are_joined_as_pair_by_pair(loci):
     anchor = ("chr9", 0, 1, "anchor", "+")
     assert sorted(rows(read_annotation(table(*loci, anchor)))) == sorted([*by_pairs(loci), anchor])
+
+
+UNNAMED = "".join(
+    f'chr1\tx\tgene\t{start}\t{start + 9}\t.\t+\t.\tgene_id "E{start}"; gene_name "{name}"; gene_type "x";\n'
+    for start, name in [(11, "."), (31, "NA"), (51, "nan"), (71, ""), (91, "NAT1"), (111, "-"), (131, "A; gene_name B")]
+)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("name", ["a.gtf", "a.gtf.bgz", "annotation.bgz"])
+def test_genes_without_a_name_go_by_their_id(tmp_path, name, end, packed):
+    found = read_annotation(write(tmp_path, name, UNNAMED.replace("\n", end), packed))
+    assert found["gene"].tolist() == ["E11", "E31", "E51", "E71", "NAT1", "E111", "A; gene_name B"]
+    assert found["gene_id"].tolist() == ["E11", "E31", "E51", "E71", "E91", "E111", "E131"]
+
+
+def test_genes_without_a_name_in_tables_and_bed_files(tmp_path):
+    loci = table(("1", 10, 20, ".", "+"), ("1", 30, 40, "NA", "+"), ("1", 50, 60, "C", "+"), ("1", 70, 80, None, "+"))
+    assert read_annotation(loci)["gene"].tolist() == ["C"]
+    ids = ["E1", "E2", "E3", "NA"]
+    assert read_annotation(loci.assign(gene_id=ids, type="gene"))["gene"].tolist() == ["E1", "E2", "C"]
+    text = "".join(f"{row[0]}\t{row[1]}\t{row[2]}\t{row[3] or '.'}\n" for row in loci.itertuples(index=False))
+    assert read_annotation(write(tmp_path, "a.bed", text))["gene"].tolist() == ["C"]
+
+
+def test_genes_by_their_ids(tmp_path):
+    found = read_annotation(write(tmp_path, "a.gtf", GTF), names="gene_id")
+    assert found["gene"].tolist() == ["ENSG01.5", "ENSG02.1", "ENSG03.1", "ENSG03.1_PAR_Y"]
+    assert found["gene_id"].tolist() == found["gene"].tolist()
+    found = read_annotation(write(tmp_path, "a.gff3", GFF3), names="gene_id")
+    assert found["gene"].tolist() == ["ENSG01", "ENSG02", "ENSG03"]  # one has a gene_id, the others an ID
+    exons = GTF.replace("\tgene\t", "\tCDS\t").replace("\ttranscript\t", "\tCDS\t")
+    found = read_annotation(write(tmp_path, "b.gtf", exons), names="gene_id")
+    assert rows(found) == [("chr1", 10, 12, "ENSG01.5", "+")]
+    loci = table(("1", 10, 20, "A", "+"), ("2", 30, 40, "A", "+"), ("3", 1, 9, "B", "+"))
+    assert read_annotation(loci.assign(gene_id=["E1", "E2", None]), names="gene_id")["gene"].tolist() == ["E1", "E2"]
+    assert code_of(loci, names="gene_id") == "annotation_without_genes"
+    assert code_of(write(tmp_path, "c.bed", BED), names="gene_id") == "annotation_without_genes"
+    assert code_of(loci, names="id") == "bad_argument"
+
+
+def test_ids_beside_names(tmp_path):
+    genes = read_annotation(write(tmp_path, "a.gtf", GTF))
+    assert gene_ids(genes, np.array(["PLCXD1", "DDX11L1"], dtype=object)).tolist() == ["ENSG03.1", "ENSG01.5"]
+    loci = table(("1", 10, 20, "A", "+"), ("1", 30, 40, "B", "+"))
+    assert gene_ids(read_annotation(loci), np.array(["A"], dtype=object)) is None
+    some = read_annotation(loci.assign(gene_id=["E1", None], type="gene"))
+    assert gene_ids(some, np.array(["B", "A"], dtype=object)).tolist() == ["", "E1"]
+
+
+def test_attributes_that_cannot_be_told_apart_are_refused(tmp_path):
+    text = 'chr1\tx\tgene\t11\t20\t.\t+\t.\tgene_id "E1" gene_name "A"\n'
+    assert code_of(write(tmp_path, "a.gtf", text)) == "annotation_format"
+    assert code_of(write(tmp_path, "a.gtf", text.replace(" gene_name", "; gene_name").replace("A", "A\0"))) == (
+        "annotation_format"
+    )
+
+
+def test_a_long_line_is_quoted_in_short(tmp_path):
+    with pytest.raises(InputError) as refused:
+        read_annotation(write(tmp_path, "a.gtf", "\x1b[2J" + "x" * 10**6))
+    assert len(str(refused.value)) < 500
+    assert "\x1b" not in str(refused.value)
 
 
 def test_what_is_left_out_is_logged(caplog):

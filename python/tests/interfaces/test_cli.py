@@ -195,6 +195,14 @@ def test_activity_counts_fragments_of_the_cells_in_a_file(multiome, folder):
     found = ad.read_h5ad("a.h5ad")
     assert found.obs_names.tolist() == ["CCC-1", "AAA-1"]
     assert found.X.toarray().sum(axis=1).tolist() == [1, 1]
+    text = 'chr1\tx\tgene\t201\t300\t.\t+\t.\tgene_id "E1"; gene_name "A";\n'
+    (folder / "genes.gtf").write_text(text)
+    for names, gene in (("gene_id", "E1"), ("gene_name", "A")):
+        where = ("fragments.tsv", "genes.gtf", "--cells", "cells", "-o", "a.h5ad", "--names", names)
+        assert run("activity", *where) == 0
+        found = ad.read_h5ad("a.h5ad")
+        assert found.var_names.tolist() == [gene]
+        assert found.var["gene_ids"].tolist() == ["E1"]
 
 
 @pytest.mark.parametrize(
@@ -391,6 +399,7 @@ def test_a_query_is_embedded_as_in_python(multiome, capsys, suffix):
     assert (found.X != atac.X).nnz == 0
 
 
+@pytest.mark.filterwarnings("ignore:obsm")  # the second time: told
 def test_components_of_an_earlier_model_are_replaced(multiome):
     for n_features in (30, 60):
         assert run("train", "atac.h5ad", "--labels", "cell_type", "--n-features", n_features, "-o", "m") == 0

@@ -486,6 +486,32 @@ def test_values_of_other_types_are_refused(atac, call, code):
     assert code_of(call, atac) == code
 
 
+def test_ids_of_genes_are_kept_and_may_name_them(atac):
+    genes = gene_table()
+    ids = [f"ENSG{i}" for i in range(len(genes))]
+    by_name = deepscore.gene_activity(atac, genes.assign(gene_id=ids, type="gene"))
+    by_id = deepscore.gene_activity(atac, genes.assign(gene_id=ids, type="gene"), names="gene_id")
+    id_of = dict(zip(genes["gene"], ids, strict=True))
+    assert by_name.var["gene_ids"].tolist() == by_id.var_names.tolist() == [id_of[name] for name in by_name.var_names]
+    assert by_id.var["gene_ids"].tolist() == by_id.var_names.tolist()
+    np.testing.assert_array_equal(dense(by_id), dense(by_name))
+    assert "gene_ids" not in deepscore.gene_activity(atac, genes).var
+    assert code_of(deepscore.gene_activity, atac, genes, names="gene_id") == "annotation_without_genes"
+    assert code_of(deepscore.gene_activity, atac, genes, names="symbol") == "bad_argument"
+    assert code_of(deepscore.gene_activity, atac) == "no_annotation"
+
+
+def test_other_components_are_replaced_with_a_warning(of_peaks, atac):
+    found = of_peaks.embed(atac)
+    expected = found.obsm["X_lsi"].copy()
+    found = of_peaks.embed(found)  # the same once more, without a word
+    for other in (expected + 1, expected[:, :2]):
+        found.obsm["X_lsi"] = other
+        with pytest.warns(UserWarning, match="X_lsi.*is replaced"):
+            found = of_peaks.embed(found)
+        np.testing.assert_array_equal(found.obsm["X_lsi"], expected)
+
+
 def test_the_table_of_cells_names_them(atac, tmp_path):
     (tmp_path / "f.tsv").write_text(f"chr1\t1\t9\t{atac.obs_names[3]}\t1\n")
     with pytest.warns(UserWarning, match=r"59 of 60 cells do not occur in f.tsv"):

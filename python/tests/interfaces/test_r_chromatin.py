@@ -73,7 +73,11 @@ def test_exons_in_a_table_are_joined(peaks):
     exons |= {"start": [1000.0, 5000.0, 1800.0], "end": [1200.0, 6000.0, 2000.0]}
     exons |= {"type": ["exon"] * 3, "gene_id": ["E1", "E2", "E1"], "gene_name": exons.pop("gene")}
     found, whole = (value(bridge.gene_activity(handle(peaks), as_table(t), None, {})) for t in (exons, GENES))
+    assert found.pop("gene_ids") == [{"A": "E1"}.get(name, "E2") for name in found["features"]]
+    assert whole.pop("gene_ids") is None
     assert found == whole
+    by_id = value(bridge.gene_activity(handle(peaks), as_table(exons), None, {"names": "gene_id"}))
+    assert sorted(by_id["features"]) == ["E1", "E2"]
 
 
 def test_common_peaks_equal_those_of_python(peaks, tmp_path):

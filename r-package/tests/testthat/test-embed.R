@@ -24,6 +24,11 @@ test_that("the reference itself is embedded as by Signac's formulas", {
   seurat <- quietly(embed(ds, object))
   expect_equal(SeuratObject::Embeddings(seurat, "lsi"), found)
   expect_identical(SeuratObject::DefaultAssay(seurat[["lsi"]]), "ATAC")
+  expect_no_warning(quietly(embed(ds, seurat))) # the same once more
+  other <- SeuratObject::CreateDimReducObject(found[, 1:3] + 1, key = "LSI_", assay = "ATAC")
+  seurat[["lsi"]] <- other
+  expect_warning(again <- quietly(embed(ds, seurat)), "'lsi'", class = "deepscore_warning")
+  expect_equal(SeuratObject::Embeddings(again, "lsi"), found)
   skip_if_not_installed("SingleCellExperiment")
   sce <- SingleCellExperiment::SingleCellExperiment(list(counts = counts))
   expect_equal(SingleCellExperiment::reducedDim(quietly(embed(ds, sce)), "LSI"), found)

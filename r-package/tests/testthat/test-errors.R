@@ -27,3 +27,13 @@ test_that("arguments that a verb does not have are refused as its own errors are
   expect_code("bad_argument", annotate(new_deepscore(), counts_small(), treshold = 0.3))
   expect_code("bad_argument", train(new_deepscore(), epochs = 3))
 })
+
+test_that("what is printed cannot command a terminal nor fill it", {
+  odd <- paste0("\u03b2\u001b[2J", intToUtf8(c(0x9b, 0x202e)), "\n\tx\r")
+  expect_identical(printable(odd), "\u03b2\\u001b[2J\\u009b\\u202e\n\tx\\u000d")
+  expect_identical(printable(c("a", "")), c("a", ""))
+  expect_identical(printable("\xff"), "<ff>")
+  expect_lt(nchar(printable(strrep("x", 1e6))), 2100)
+  expect_error(abort("InputError", "some_code", "a\033[2J"), "a\\u001b[2J", fixed = TRUE)
+  expect_output(print_field("labels", c("B\033[2J\n", "T")), "B\\u001b[2J, T", fixed = TRUE)
+})

@@ -6,42 +6,53 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
 
-from ..errors import ConfigError, InputError
-from ..support.checks import path_like
+from ..data.blocks import Names
+from ..errors import ConfigError, InputError, excerpt
+from ..support.checks import choice, path_like
 from ..support.files import opened
 from ..support.notices import logger
+from .attributes import first_value, is_given, read_attributes
 from .intervals import chromosome_keys, is_standard
 
-__all__ = ["TABLE_COLUMNS", "gene_types", "read_annotation"]
+__all__ = ["NAMES", "TABLE_COLUMNS", "gene_ids", "gene_types", "read_annotation"]
 
 GENE_TYPES = ("gene", "ncRNA_gene", "pseudogene")
 PART_TYPES = (("transcript",), ("exon",))
 # The attributes that may hold a name, the most readable first, and those that hold a biotype.
 NAME_KEYS = ("gene_name", "Name", "gene", "gene_id", "ID")
+ID_KEYS = ("gene_id", "ID")
 BIOTYPE_KEYS = ("gene_type", "gene_biotype", "biotype")
+COLUMNS = ("chrom", "start", "end", "gene", "strand", "gene_id")
+# What genes may be named by.
+NAMES = ("gene_name", "gene_id")
 # A table may have the columns of a file; its own word for the name is gene, or name.
 TABLE_NAMES = ("gene", "name", *NAME_KEYS)
 TABLE_COLUMNS = tuple(
     dict.fromkeys(["chrom", "start", "end", "strand", "type", "gene_id", "transcript_id", *TABLE_NAMES, *BIOTYPE_KEYS])
 )
-STRANDS = {"+": "+", "-": "-", "1": "+", "-1": "-"} | dict.fromkeys(("", ".", "*", "?", "nan", "None", "<NA>"), ".")
+STRANDS = {"+": "+", "-": "-", "1": "+", "-1": "-"} | dict.fromkeys(
+    ("", ".", "*", "?", "nan", "NA", "None", "<NA>"), "."
+)
 EXPECTED = "GTF or GFF3 (nine columns with tabs between) or BED (chromosome, start, end, name, score, strand)"
 
 
 def read_annotation(
-    path_or_table: str | os.PathLike[str] | pd.DataFrame | None, *, biotypes: Sequence[str] | None = None
+    path_or_table: str | os.PathLike[str] | pd.DataFrame | None,
+    *,
+    biotypes: Sequence[str] | None = None,
+    names: str = "gene_name",
 ) -> pd.DataFrame:
     """Read where the genes are.
 
     GTF and GFF3: features of the types gene, ncRNA_gene and pseudogene, named by the first of the attributes
-    gene_name, Name, gene, gene_id and ID. Where there are none, transcripts (else exons) are joined per gene_id, or
-    per transcript_id where the gene_id is nothing but the name (as in files of UCSC). Positions are brought from
-    1-based closed to 0-based half-open. BED: columns 1 to 4 and 6 (strand), as they are.
+    gene_name, Name, gene, gene_id and ID that says anything: "." and "NA" do not. Where there are none, transcripts
+    (else exons) are joined per gene_id, or per transcript_id where the gene_id is nothing but the name (as in files of
+    UCSC). Positions are brought from 1-based closed to 0-based half-open. BED: columns 1 to 4 and 6 (strand), as they
+    are.
 
     One row per gene: loci of one name that overlap on one chromosome, on one strand or partly without one, are one
     gene from the first to the last base. A name on chromosomes and on scaffolds (alternative haplotypes, say) keeps
@@ -56,18 +67,23 @@ def read_annotation(
         with features of these types; one without is joined per gene_id where that is more than the name.
     biotypes
         Keep only genes with one of these in gene_type, gene_biotype or biotype, such as ``["protein_coding"]``.
+    names
+        ``"gene_id"`` names genes by gene_id (or the ID of a gene in GFF3); those without one are left out.
 
     Returns
     -------
-    Table with the columns chrom, start, end (0-based, half-open), gene and strand ("+", "-" or "."), in the order of
-    the file.
+    Table with the columns chrom, start, end (0-based, half-open), gene, strand ("+", "-" or ".") and gene_id (of its
+    first locus; None where it is not known), in the order of the file.
 
     Raises
     ------
     InputError
         ``no_annotation`` for None; ``file_not_found``; ``annotation_format`` for other files and for positions that are
-        no numbers; ``annotation_without_genes`` where no gene is left.
+        no numbers; ``annotation_without_genes`` where no gene is left, or none has an id and `names` asks for it.
+    ConfigError
+        ``bad_argument``.
     """
+    choice("names", names, NAMES)
     if path_or_table is None:
         raise InputError("no_annotation", "There is no annotation: give a GTF, GFF3 or BED file of genes, or a table.")
     if isinstance(path_or_table, pd.DataFrame):
@@ -81,11 +97,21 @@ def read_annotation(
             raise ConfigError("bad_argument", f"biotypes must be a list of names, not {biotypes!r:.60}.")
         loci = _of_biotypes(loci, list(wanted), source)
     loci = _checked(loci, source)
+    if names == "gene_id":
+        loci = _by_id(loci, source)
     genes = _one_per_name(loci)
     if genes.empty:
         raise InputError("annotation_without_genes", f"{source}: every gene name is missing or at several places.")
     logger.info("%s: %d genes", source, len(genes))
     return genes
+
+
+def gene_ids(genes: pd.DataFrame, names: Names) -> Names | None:
+    """Return the id of each of some genes of an annotation, empty text where it is not known; None without any id."""
+    if not genes["gene_id"].notna().any():
+        return None
+    found: Names = genes.set_index("gene")["gene_id"].reindex(names).fillna("").to_numpy(object)
+    return found
 
 
 def gene_types(types: Iterable[str]) -> tuple[str, ...]:
@@ -119,7 +145,7 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def _is_bed(path: Path) -> bool:
     """Tell BED from GTF and GFF3, by the end of the name or else by the first line with data."""
-    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    suffix = Path(path.name.lower().removesuffix(".gz").removesuffix(".bgz")).suffix
     if suffix in (".bed", ".gtf", ".gff", ".gff3"):
         return suffix == ".bed"
     _, fields = next(_lines(path), (0, [""]))
@@ -129,19 +155,19 @@ def _is_bed(path: Path) -> bool:
     raise InputError("annotation_format", f"{path.name} is not an annotation. Expected {EXPECTED}.")
 
 
-def _table(rows: list[list[str]], columns: Sequence[str], path: Path) -> pd.DataFrame:
+def _table(rows: Sequence[Sequence[str | None]], columns: Sequence[str], path: Path) -> pd.DataFrame:
     if not rows:
         raise InputError("annotation_without_genes", f"{path.name} holds no genes: it has no lines with data.")
     return pd.DataFrame(rows, columns=list(columns), dtype=object)
 
 
 def _from_bed(path: Path) -> pd.DataFrame:
-    rows = []
+    rows: list[list[str | None]] = []
     for number, fields in _lines(path):
         if len(fields) < 4:
             raise _too_few(path, number, fields)
-        rows.append([*fields[:4], fields[5] if len(fields) > 5 else "."])
-    return _table(rows, ("chrom", "start", "end", "gene", "strand"), path)
+        rows.append([*fields[:4], fields[5] if len(fields) > 5 else ".", None])
+    return _table(rows, COLUMNS, path)
 
 
 def _from_gff(path: Path) -> pd.DataFrame:
@@ -149,14 +175,14 @@ def _from_gff(path: Path) -> pd.DataFrame:
     genes = _features(path, GENE_TYPES, types)
     kinds = gene_types(types)
     if kinds in PART_TYPES:
-        return _joined(_described(_features(path, kinds), path), path.name)
+        return _joined(_described(_features(path, kinds), path, ["gene_id"]), path.name)
     if not kinds:
         found = ", ".join(f"{count} {kind}" for kind, count in types.most_common(5)) or "no features at all"
         raise InputError(
             "annotation_without_genes",
             f"{path.name} holds no features of type gene, transcript or exon, but {found}. Give the full annotation.",
         )
-    return _described(genes, path)
+    return _described(genes, path, ID_KEYS)
 
 
 def _features(path: Path, wanted: Sequence[str], types: Counter[str] | None = None) -> list[list[str]]:
@@ -168,35 +194,37 @@ def _features(path: Path, wanted: Sequence[str], types: Counter[str] | None = No
         if types is not None:
             types[fields[2]] += 1
         if fields[2] in wanted:
-            rows.append([fields[0], fields[3], fields[4], fields[6], fields[8]])
+            rows.append([fields[0], fields[3], fields[4], fields[6], " ".join(fields[8:])])
     return rows
 
 
 def _too_few(path: Path, number: int, fields: list[str]) -> InputError:
     return InputError(
         "annotation_format",
-        f"Line {number} of {path.name} has {len(fields)} columns ({' '.join(fields)[:60]}). Expected {EXPECTED}.",
+        f"Line {number} of {path.name} has {len(fields)} columns ({excerpt(' '.join(fields))}). Expected {EXPECTED}.",
     )
 
 
-def _described(rows: list[list[str]], path: Path) -> pd.DataFrame:
-    """Read the attributes of GTF (``key "value"``) or GFF3 (``key=value``), and make positions 0-based."""
+def _described(rows: list[list[str]], path: Path, id_keys: Sequence[str]) -> pd.DataFrame:
+    """Read the attributes, of which some may hold the id of a gene, and make positions 0-based."""
     loci = _table(rows, ("chrom", "start", "end", "strand", "text"), path)
-    text = loci.pop("text")
-    gff3 = text.str.match(r"\s*[^\s=\"]+=")
+    attributes = [read_attributes(text) for text in loci.pop("text")]
 
     def first(keys: Sequence[str]) -> pd.Series:
-        found: pd.Series = pd.Series(None, index=text.index, dtype=object)
-        for key in keys:
-            if found.isna().any():
-                value = text.str.extract(rf'(?:^|;)\s*{key}[ =]\s*"?((?<=")[^"]+|[^";\s][^";]*)', expand=False)
-                found = found.where(found.notna(), value.str.strip())
-        return found.where(~gff3 | found.isna(), found.map(unquote, na_action="ignore"))
+        return pd.Series([first_value(pairs, keys) for pairs in attributes], index=loci.index, dtype=object)
 
     loci["start"] = pd.to_numeric(loci["start"], errors="coerce") - 1
     loci["gene"] = first(NAME_KEYS).str.removeprefix("gene:")
     loci["biotype"] = first(BIOTYPE_KEYS)
     loci["id"], loci["transcript"] = first(["gene_id"]), first(["transcript_id"])
+    loci["gene_id"] = first(id_keys).str.replace("^gene[:-]", "", regex=True)
+    odd = loci["gene"].str.contains('["\0]', regex=True, na=False)
+    if odd.any():
+        raise InputError(
+            "annotation_format",
+            f"{path.name}: the attributes of {int(odd.sum())} genes cannot be told apart (the first: "
+            f'{excerpt(loci.loc[odd, "gene"].iloc[0])}). Expected key "value"; (GTF) or key=value; (GFF3).',
+        )
     return loci
 
 
@@ -207,7 +235,7 @@ def _joined(parts: pd.DataFrame, source: str) -> pd.DataFrame:
     parts["id"] = parts["id"].where(parts["id"].notna(), parts["gene"])
     return (
         parts.groupby(["id", "chrom", "strand", "gene"], sort=False)
-        .agg({"start": "min", "end": "max", "biotype": "first"})
+        .agg({"start": "min", "end": "max", "biotype": "first", "gene_id": "first"})
         .reset_index()
     )
 
@@ -227,9 +255,10 @@ def _from_table(table: pd.DataFrame) -> pd.DataFrame:
     def first(keys: Sequence[str]) -> pd.Series:
         found = np.full(len(table), None, dtype=object)
         for key in keys:
-            missing = pd.isna(found) | (found.astype(str) == "")
+            missing = pd.isna(found)
             if key in table and missing.any():
-                found[missing] = table[key].to_numpy(object)[missing]
+                values = table[key].to_numpy(object)
+                found[missing] = [value if is_given(value) else None for value in values[missing]]
         return pd.Series(found, dtype=object)
 
     loci = table[["chrom", "start", "end"]].assign(
@@ -238,6 +267,7 @@ def _from_table(table: pd.DataFrame) -> pd.DataFrame:
         biotype=first(BIOTYPE_KEYS),
         id=first(["gene_id"]),
         transcript=first(["transcript_id"]),
+        gene_id=first(ID_KEYS),
     )
     id_says_more = (loci["id"].notna() & loci["id"].ne(loci["gene"])).any()
     are_parts = id_says_more if not kinds else kinds in PART_TYPES
@@ -254,6 +284,20 @@ def _of_biotypes(loci: pd.DataFrame, biotypes: list[str], source: str) -> pd.Dat
             f"{source} holds no gene of the biotypes {', '.join(biotypes)}, but {found}. Leave out biotypes= for all.",
         )
     return loci[kept]
+
+
+def _by_id(loci: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Name genes by their ids; what has none is left out."""
+    known = loci["gene_id"].notna()
+    if not known.any():
+        raise InputError(
+            "annotation_without_genes",
+            f"{source} holds no ids of genes (gene_id, or in GFF3 ID): give an annotation that does, or leave out "
+            "names='gene_id'.",
+        )
+    if not known.all():
+        logger.info("%s: %d of %d loci have no gene_id and are left out", source, (~known).sum(), len(loci))
+    return loci[known].assign(gene=loci["gene_id"])
 
 
 def _checked(loci: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -275,7 +319,7 @@ def _checked(loci: pd.DataFrame, source: str) -> pd.DataFrame:
 
 def _one_per_name(loci: pd.DataFrame) -> pd.DataFrame:
     """Join the overlapping loci of each name, and leave out names that are still at several places."""
-    named = loci[loci["gene"].notna() & loci["gene"].astype(str).ne("")]
+    named = loci[loci["gene"].map(is_given).astype(bool)]
     named = named.assign(
         gene=named["gene"].astype(str),
         key=chromosome_keys(named["chrom"]),
@@ -287,6 +331,7 @@ def _one_per_name(loci: pd.DataFrame) -> pd.DataFrame:
     reached = place["end"].cummax().shift(fill_value=-1)
     named["locus"] = (place.cumcount().eq(0) | named["start"].ge(reached)).cumsum()
     how = {"chrom": "first", "start": "min", "end": "max", "gene": "first", "key": "first", "rank": "min"}
+    how |= {"gene_id": "first"}
     genes = named.groupby("locus", sort=False).agg({**how, "plus": "any", "minus": "any"})
     genes["strand"] = np.select([genes["plus"], genes["minus"]], ["+", "-"], ".").astype(object)
     genes = genes[~_elsewhere(genes)]
@@ -295,7 +340,7 @@ def _one_per_name(loci: pd.DataFrame) -> pd.DataFrame:
         left_out = genes.loc[~clear, "gene"].unique()
         shown = ", ".join(left_out[:5])
         logger.info("%d gene names are left out: at several places, or on both strands (%s)", len(left_out), shown)
-    return genes[clear].sort_values("rank", ignore_index=True)[["chrom", "start", "end", "gene", "strand"]]
+    return genes[clear].sort_values("rank", ignore_index=True)[[*COLUMNS]]
 
 
 def _elsewhere(genes: pd.DataFrame) -> pd.Series:

@@ -166,6 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     activity.add_argument("--cells", metavar="FILE", help="barcodes to count in fragments, one in a line")
     activity.add_argument("--upstream", type=int, default=2000, metavar="N", help="bases of promoter (default: 2000)")
     activity.add_argument("--weighting", default="none", help="none, or distance (of peaks)")
+    activity.add_argument("--names", default="gene_name", help="gene_name, or gene_id (default: gene_name)")
     activity.add_argument("-o", "--output", required=True, metavar="OUT", help=".h5ad or .zarr to write")
     activity.set_defaults(run=_activity)
 
@@ -281,7 +282,7 @@ def _activity(arguments: argparse.Namespace) -> None:
             raise InputError(
                 "unknown_data", f"{arguments.cells} must hold one barcode in a line and no header; not so {odd[:80]!r}."
             )
-    options = _given(arguments, "upstream", "weighting", "layer", "modality")
+    options = _given(arguments, "upstream", "weighting", "layer", "modality", "names")
     found = gene_activity(arguments.x, arguments.annotation, cells=cells, **options)
     write_result(found, None, None, arguments.output)
     print(f"{found.n_obs} cells x {found.n_vars} genes -> {arguments.output}")

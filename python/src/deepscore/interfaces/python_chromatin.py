@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..chromatin.genes import read_annotation
+from ..chromatin.genes import gene_ids, read_annotation
 from ..chromatin.intervals import peak_names, read_bed
 from ..chromatin.peaks import peaks_among
 from ..data.blocks import Names
@@ -193,7 +193,7 @@ def count_fragments(
 
 def gene_activity(
     x: Any,
-    annotation: Any,
+    annotation: Any = None,
     upstream: int = 2000,
     downstream: int = 0,
     *,
@@ -203,6 +203,7 @@ def gene_activity(
     layer: str | None = None,
     modality: str | None = None,
     counting: str = "fragments",
+    names: str = "gene_name",
 ) -> Any:
     """Compute gene activity: counts in the body and the promoter of each gene.
 
@@ -212,11 +213,11 @@ def gene_activity(
         Peaks (AnnData, path to .h5ad or .zarr, MuData with `modality`), which are summed, or the path of a fragments
         file, which is counted exactly.
     annotation
-        Where the genes are: a GTF, GFF3 or BED file, plain or gzip, or a table with chrom, start, end (0-based,
-        half-open), gene and strand. Names may also be in gene_name, Name, name, gene_id or ID. Of what has a column
-        type the genes are taken, else transcripts, else exons, which are joined by gene_id. Loci of one name that
-        overlap are one gene; a name at several places is ambiguous and left out, but X is kept before Y and chromosomes
-        before scaffolds.
+        Where the genes are, which must be given: a GTF, GFF3 or BED file, plain or gzip, or a table with chrom, start,
+        end (0-based, half-open), gene and strand. Names may also be in gene_name, Name, name, gene_id or ID: the first
+        of them that is not missing, nor "." or "NA". Of what has a column type the genes are taken, else transcripts,
+        else exons, which are joined by gene_id. Loci of one name that overlap are one gene; a name at several places is
+        ambiguous and left out, but X is kept before Y and chromosomes before scaffolds.
     upstream, downstream
         Bases before the start and after the end of the gene, by its strand. Either end of a gene without a strand may
         be its start: both are extended by the larger of the two.
@@ -231,16 +232,20 @@ def gene_activity(
         Layer to read in place of X, and modality of a MuData.
     counting
         With fragments: ``"fragments"`` or ``"insertions"``.
+    names
+        ``"gene_name"``, or ``"gene_id"`` for a model that knows genes by their ids.
 
     Returns
     -------
     AnnData of cells x genes, counts as sparse float32, with the ``obs`` of `x`. From peaks only genes that have a peak.
+    ``var["gene_ids"]`` holds the ids where the annotation has any.
 
     Raises
     ------
     deepscore.errors.InputError
-        ``annotation_without_genes``, ``annotation_format``, ``no_common_chromosomes``, ``no_shared_features`` where no
-        gene has a peak; with fragments ``no_cells``, and as :func:`count_fragments`.
+        ``no_annotation``, ``annotation_without_genes`` (or none has an id, with `names`), ``annotation_format``,
+        ``no_common_chromosomes``, ``no_shared_features`` where no gene has a peak; with
+        fragments ``no_cells``, and as :func:`count_fragments`.
 
     Notes
     -----
@@ -248,9 +253,9 @@ def gene_activity(
     genes and its choice of protein-coding ones (`biotypes`); names at several places are left out.
     """
     request = activity.ActivityRequest(
-        upstream=upstream, downstream=downstream, weighting=weighting, biotypes=biotypes, counting=counting
+        upstream=upstream, downstream=downstream, weighting=weighting, biotypes=biotypes, counting=counting, names=names
     )
-    genes = read_annotation(annotation, biotypes=request.biotypes)
+    genes = read_annotation(annotation, biotypes=request.biotypes, names=request.names)
     if is_file(x):
         if layer is not None or modality is not None:
             raise ConfigError(
@@ -258,9 +263,13 @@ def gene_activity(
             )
         require_file(Path(x))
         obs = _cells(cells)
-        return as_anndata(*activity.gene_activity(x, genes, request, list(obs.index)), obs)
-    source = open_source(x, layer, modality)
-    return as_anndata(*activity.gene_activity(source.blocks, genes, request, cells), source.obs)
+        counts, found = activity.gene_activity(x, genes, request, list(obs.index))
+    else:
+        source = open_source(x, layer, modality)
+        obs = source.obs
+        counts, found = activity.gene_activity(source.blocks, genes, request, cells)
+    ids = gene_ids(genes, found)
+    return as_anndata(counts, found, obs, None if ids is None else pd.DataFrame({"gene_ids": ids}))
 
 
 def find_linked_genes(

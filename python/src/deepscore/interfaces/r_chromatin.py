@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from ..chromatin.genes import TABLE_COLUMNS, gene_types, read_annotation
+from ..chromatin.genes import TABLE_COLUMNS, gene_ids, gene_types, read_annotation
 from ..chromatin.intervals import peak_names, read_bed
 from ..chromatin.peaks import peaks_among
 from ..data.blocks import CellBlocks, Names
@@ -66,7 +66,10 @@ def count_fragments(fragments: str, peaks: Peaks, cells: Sequence[str] | None, k
 def gene_activity(x: CellBlocks | str, annotation: Table | None, cells: Sequence[str] | None, kwargs: Kwargs) -> Answer:
     """Twin of :func:`deepscore.gene_activity`; `x` is a data set or the path of a fragments file."""
     request = made(activity.ActivityRequest, kwargs)
-    return matrix(*activity.gene_activity(x, _genes(annotation, request.biotypes), request, cells))
+    genes = _genes(annotation, request.biotypes, request.names)
+    counts, names = activity.gene_activity(x, genes, request, cells)
+    ids = gene_ids(genes, names)
+    return matrix(counts, names) | {"gene_ids": None if ids is None else ids.tolist()}
 
 
 @answering
@@ -132,14 +135,14 @@ def _peaks(x: Peaks) -> Names:
     return peaks_among(x)
 
 
-def _genes(annotation: Table | None, biotypes: Sequence[str] | None = None) -> pd.DataFrame:
+def _genes(annotation: Table | None, biotypes: Sequence[str] | None = None, names: str = "gene_name") -> pd.DataFrame:
     if annotation is None or isinstance(annotation, str):
-        return read_annotation(annotation, biotypes=biotypes)
+        return read_annotation(annotation, biotypes=biotypes, names=names)
     columns = {
         name: np.frombuffer(values) if isinstance(values, (bytes, bytearray)) else strings(values)
         for name, values in annotation.items()
     }
-    return read_annotation(pd.DataFrame(columns), biotypes=biotypes)
+    return read_annotation(pd.DataFrame(columns), biotypes=biotypes, names=names)
 
 
 def _optional_genes(annotation: Table | None) -> pd.DataFrame | None:

@@ -25,6 +25,7 @@ from ..output.columns import OPTIONAL, columns_of, names_of_columns
 from ..output.plots import GREY, palette
 from ..query.annotation import Annotation
 from ..support.files import replacing, require_writable, reserve
+from ..support.notices import warn
 from .readers import Source
 from .stores import suffix_of, without_pulling
 
@@ -214,8 +215,11 @@ def _writable(source: Source) -> tuple[Any, ad.AnnData]:
 
 
 def add_embedding(source: Source, components: npt.NDArray[np.float64]) -> Any:
-    """Add ``obsm["X_lsi"]`` to the caller's object and return it."""
+    """Add ``obsm["X_lsi"]`` to the caller's object and return it; warn where other components have that name."""
     holder, target = _writable(source)
+    earlier = target.obsm.get("X_lsi")
+    if earlier is not None and not (earlier.shape == components.shape and np.allclose(earlier, components, atol=1e-4)):
+        warn('obsm["X_lsi"] of the query is replaced. To keep it, give it another name beforehand.')
     target.obsm["X_lsi"] = components
     return holder
 

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 
 from ..chromatin.activity import activity_blocks, activity_from_fragments
 from ..chromatin.fragments import COUNTING
+from ..chromatin.genes import NAMES
 from ..chromatin.linked import best_linked
 from ..data.blocks import CellBlocks, Names
 from ..errors import ConfigError
@@ -32,9 +33,11 @@ class ActivityRequest:
     weighting: str = "none"
     biotypes: Sequence[str] | None = None
     counting: str = "fragments"
+    names: str = "gene_name"
 
     def __post_init__(self) -> None:
         choice("counting", self.counting, COUNTING)
+        choice("names", self.names, NAMES)
 
 
 @dataclass(frozen=True, kw_only=True)
