@@ -30,6 +30,9 @@
 #'   `refine = FALSE` they are not used.
 #' @param peaks_model A trained model of peaks with the same labels, such as [train_bridge()] makes
 #'   it, or the path of its file: it calls `peaks` in place of that regression.
+#' @param assay The assay of a Seurat object, or the alternative experiment of a
+#'   SingleCellExperiment, to read. `NULL`: see [deepscore-package]. Cells of the query that it
+#'   lacks get no call: `NA`.
 #' @param ... Not used.
 #'
 #' @return The query with new metadata columns (Seurat) or new `colData` columns
@@ -75,7 +78,7 @@
 #' @export
 annotate <- function(ds, query, threshold = 0.5, batch = NULL, layer = NULL, modality = NULL,
                      probabilities = FALSE, min_overlap = 0.1, refine = TRUE, groups = NULL,
-                     peaks = NULL, peaks_model = NULL, ...) {
+                     peaks = NULL, peaks_model = NULL, assay = NULL, ...) {
   UseMethod("annotate")
 }
 
@@ -87,13 +90,13 @@ body(annotate.default) <- quote(abort_foreign("annotate", ds, "ggplot2"))
 annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer = NULL,
                                modality = NULL, probabilities = FALSE, min_overlap = 0.1,
                                refine = TRUE, groups = NULL, peaks = NULL, peaks_model = NULL,
-                               ...) {
+                               assay = NULL, ...) {
   no_more_arguments()
-  blocks <- query_blocks(ds, query, layer, modality)
-  cell_data(query) # refuses a table to which no call could be added
+  blocks <- query_blocks(ds, query, layer, modality, assay)
+  cell_data(query, blocks$cells) # refuses a table to which no call could be added
   answer <- call_engine(
-    "annotate", model_bytes(ds), blocks, cell_values(batch, query, "batch"),
-    cell_values(groups, query, "groups"),
+    "annotate", model_bytes(ds), blocks, cell_values(batch, query, "batch", blocks$cells),
+    cell_values(groups, query, "groups", blocks$cells),
     given(c("threshold", "modality", "probabilities", "min_overlap", "refine")),
     if (is_string(peaks)) part_blocks(query, peaks) else if (!is.null(peaks)) peaks_blocks(peaks),
     if (!is.null(peaks_model)) model_bytes(trained_model(peaks_model))
@@ -104,11 +107,11 @@ annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer =
 # A query as the model reads it: its assay is of the model's modality. But a model called "rna" may
 # be of antibodies, from a version that knew none: it gets the default assay where that has more of
 # its features.
-query_blocks <- function(ds, query, layer, modality) {
-  if (!is.null(modality)) return(as_blocks(query, layer, modality))
+query_blocks <- function(ds, query, layer, modality, assay) {
+  if (!is.null(modality)) return(blocks_of(query, layer, modality, assay))
   wanted <- ds$manifest$modality
-  blocks <- as_blocks(query, layer, wanted)
-  if (inherits(query, "Seurat") && identical(wanted, "rna")) {
+  blocks <- blocks_of(query, layer, wanted, assay)
+  if (inherits(query, "Seurat") && identical(wanted, "rna") && is.null(assay)) {
     share <- function(names) mean(unlist(ds$manifest$features) %in% names)
     if (share(rownames(query)) > share(blocks$features)) blocks <- as_blocks(query, layer)
   }

@@ -2,20 +2,36 @@
 # arrays of the cells x features CSR matrix that Python wants: nothing is transposed or made dense.
 
 # Describe a data set to the engine: names, and a function that reads the cells start..stop
-# (0-based, half open) as the raw bytes of p (int32), i (int32) and x (float32). Of a Seurat object,
-# `modality` chooses the assay where the default one is named after another modality.
-as_blocks <- function(x, layer = NULL, modality = NULL) {
-  UseMethod("as_blocks")
+# (0-based, half open) as the raw bytes of p (int32), i (int32) and x (float32). Of several assays,
+# `assay` names the one to read; else `modality` chooses where the default one is of another.
+blocks_of <- function(x, layer = NULL, modality = NULL, assay = NULL) {
+  blocks <- if (is.null(assay)) as_blocks(x, layer, modality) else part_blocks(x, assay, layer)
+  tell_left_out(x, blocks)
+  blocks
 }
+
+as_blocks <- function(x, layer = NULL, modality = NULL) UseMethod("as_blocks")
 
 # Queries, whose assays are of the given modality, else of that of the reference: blocks, or what
 # set_reference() made of them.
-queries_of <- function(reference, queries, layer, modality, verb) {
-  seurat <- vapply(queries, inherits, logical(1), "Seurat")
-  if (is.null(modality) && any(seurat)) {
+queries_of <- function(reference, queries, layer, modality, assay, verb) {
+  several_parts <- vapply(queries, function(x) length(part_names(x)) > 1, logical(1))
+  if (is.null(modality) && is.null(assay) && any(several_parts)) {
     modality <- call_engine("modality_of", reference, verb = verb)
   }
-  lapply(queries, as_blocks, layer = layer, modality = modality)
+  lapply(queries, blocks_of, layer = layer, modality = modality, assay = assay)
+}
+
+# An assay of a sketch, or a layer of one sample, has some of the object's cells.
+tell_left_out <- function(x, blocks) {
+  if (!inherits(x, "Seurat")) return(invisible())
+  n <- nrow(x@meta.data)
+  left_out <- n - length(blocks$cells)
+  if (left_out > 0) {
+    tell(
+      left_out, " of the object's ", n, " cells are not in ", blocks$source, ": they are left out."
+    )
+  }
 }
 
 is_blocks <- function(x) inherits(x, "deepscore_blocks")
@@ -29,16 +45,43 @@ as_blocks.default <- function(x, layer = NULL, modality = NULL) {
   )
 }
 
+# A table whose rows are named after its features is a matrix after all.
+#' @export
+as_blocks.data.frame <- function(x, layer = NULL, modality = NULL) {
+  is_number <- vapply(x, function(column) is.numeric(column) || is.logical(column), logical(1))
+  if (all(is_number) && .row_names_info(x) > 0) return(as_blocks(as.matrix(x), layer))
+  abort(
+    "InputError", "unknown_data",
+    "A table of values has features as rows and cells as columns, all of them numbers, and is ",
+    "named after both; this one has ",
+    if (all(is_number)) "no row names." else paste0("the column '", names(x)[!is_number][1], "'."),
+    " If the first column names the features: m <- as.matrix(x[-1]), then ",
+    "rownames(m) <- x[[1]]."
+  )
+}
+
+# What Read10X() gives of several kinds of features: a list with a matrix of each.
+#' @export
+as_blocks.list <- function(x, layer = NULL, modality = NULL) {
+  if (!length(part_names(x))) {
+    abort(
+      "InputError", "unknown_data",
+      "A list of ", length(x), " is not one data set. Merge Seurat objects first, by ",
+      "merge(x[[1]], x[-1]), or other data sets by cbind(); or go through them one by one, by ",
+      "lapply(x, function(query) annotate(ds, query))."
+    )
+  }
+  name <- choose_part(x, modality)
+  if (length(x) > 1) tell("Of the matrices in the list '", name, "' is read.")
+  part_blocks(x, name, layer)
+}
+
 #' @export
 as_blocks.Seurat <- function(x, layer = NULL, modality = NULL) {
-  name <- SeuratObject::DefaultAssay(x)
-  if (!is.null(modality) && length(part_names(x)) > 1) {
-    features <- strings(some_names(part(x, name)))
-    name <- call_engine("choose_assay", strings(part_names(x)), features, modality)
-  }
-  blocks <- part_blocks(x, name, layer)
-  blocks$assay <- blocks$read_from <- name
-  blocks
+  name <- choose_part(x, modality)
+  # Other layers of it were asked for by their name.
+  if (is.null(layer) || identical(layer, "counts")) name <- origin_of(x, name)
+  part_blocks(x, name, layer)
 }
 
 #' @export
@@ -74,8 +117,19 @@ as_blocks.DelayedMatrix <- as_blocks.Matrix
 as_blocks_assay <- function(assay, layer, where = "") {
   filled <- assay_layers(assay)
   layer <- choose_layer(layer, filled, c("counts", "data"))
-  word <- if (methods::is(assay, "Assay")) "slot '" else "layer '"
-  matrix_blocks(assay_layer(assay, layer), paste0(where, word, layer, "'"))
+  values <- assay_matrices(assay, layer)
+  source <- paste0(where, if (methods::is(assay, "Assay")) "slot '" else "layer '", layer, "'")
+  if (length(values) > 1) return(split_blocks(assay, values, source))
+  matrix_blocks(values[[1]], source)
+}
+
+# The matrix of a layer, or those that it was split in.
+assay_matrices <- function(assay, layer) {
+  if (methods::is(assay, "Assay")) return(list(methods::slot(assay, layer)))
+  names <- layers_of(layer, seurat_object("Layers")(assay))
+  lapply(stats::setNames(names, names), function(name) {
+    seurat_object("LayerData")(assay, layer = name)
+  })
 }
 
 # The layers of an assay that hold cells: slots of Seurat V4, layers of Seurat V5, where
@@ -89,10 +143,48 @@ assay_layers <- function(assay) {
   slots[vapply(slots, function(name) ncol(methods::slot(assay, name)) > 0, logical(1))]
 }
 
-assay_layer <- function(assay, layer) {
-  if (methods::is(assay, "Assay")) return(methods::slot(assay, layer))
-  if (!layer %in% seurat_object("Layers")(assay)) assay <- seurat_object("JoinLayers")(assay)
-  seurat_object("LayerData")(assay, layer = layer)
+layers_of <- function(layer, names) {
+  if (layer %in% names) layer else names[startsWith(names, paste0(layer, "."))]
+}
+
+# An assay that is split in layers, each with the values of some cells: cells and features are in
+# the order of the assay. Layers of data sets that were merged lack features of each other.
+split_blocks <- function(assay, layers, source) {
+  parts <- lapply(layers, matrix_blocks, source)
+  collect <- function(what, order) intersect(order, unlist(lapply(parts, `[[`, what)))
+  features <- collect("features", rownames(assay))
+  cells <- collect("cells", colnames(assay))
+  rows <- lapply(parts, function(part) match(part$features, features) - 1L)
+  of <- rep(seq_along(parts), vapply(parts, function(part) length(part$cells), 1L))
+  found <- match(cells, unlist(lapply(parts, `[[`, "cells")))
+  column <- sequence(vapply(parts, function(part) length(part$cells), 1L))[found]
+  of <- of[found]
+  slices <- function(start, stop) {
+    at <- seq.int(start + 1, length.out = stop - start)
+    runs <- cumsum(c(TRUE, diff(column[at]) != 1 | diff(of[at]) != 0)[seq_along(at)])
+    read <- lapply(split(at, runs), function(run) {
+      part <- of[run[1]]
+      slice <- parts[[part]]$slices(column[run[1]] - 1, column[run[1]] - 1 + length(run))
+      slice$i <- rows[[part]][slice$i + 1L]
+      slice
+    })
+    join_slices(read)
+  }
+  blocks <- new_blocks(features, cells, sum(vapply(parts, `[[`, 1, "nnz")), slices, source)
+  blocks$lacking <- lapply(parts, function(part) setdiff(features, part$features))
+  blocks$part_of <- names(parts)[of]
+  blocks
+}
+
+# Slices of neighbouring cells as one.
+join_slices <- function(slices) {
+  before <- cumsum(c(0L, vapply(slices, function(slice) slice$p[length(slice$p)], 1L)))
+  list(
+    p = c(0L, unlist(Map(function(slice, n) slice$p[-1] + n, slices, before[seq_along(slices)]),
+      use.names = FALSE)),
+    i = c(integer(), unlist(lapply(slices, `[[`, "i"), use.names = FALSE)),
+    x = c(double(), unlist(lapply(slices, `[[`, "x"), use.names = FALSE))
+  )
 }
 
 # Functions of SeuratObject 5, looked up when used because version 4 has none of them.
@@ -118,13 +210,28 @@ matrix_blocks <- function(x, source) {
   require_names(x)
   sparse <- methods::is(x, "sparseMatrix")
   if (sparse) x <- as_csc(x)
+  new_blocks(
+    features = rownames(x) %||% character(),
+    cells = colnames(x) %||% as.character(seq_len(ncol(x))),
+    nnz = if (sparse) length(x@x) else as.double(nrow(x)) * ncol(x),
+    slices = if (sparse) sparse_slices(x) else dense_slices(x),
+    source = source
+  )
+}
+
+# `slices` is a function that gives p, i and x of the cells start..stop; `read` makes bytes of it.
+new_blocks <- function(features, cells, nnz, slices, source) {
+  read <- function(start, stop) {
+    slice <- slices(start, stop)
+    list(
+      p = writeBin(slice$p, raw()),
+      i = writeBin(slice$i, raw()),
+      x = writeBin(slice$x, raw(), size = 4) # the engine computes in single precision
+    )
+  }
   structure(
     list(
-      features = rownames(x) %||% character(),
-      cells = colnames(x) %||% as.character(seq_len(ncol(x))),
-      nnz = if (sparse) length(x@x) else as.double(nrow(x)) * ncol(x),
-      read = if (sparse) sparse_reader(x) else dense_reader(x),
-      source = source
+      features = features, cells = cells, nnz = nnz, slices = slices, read = read, source = source
     ),
     class = "deepscore_blocks"
   )
@@ -147,7 +254,7 @@ as_csc <- function(x) {
   methods::as(methods::as(methods::as(x, "dMatrix"), "generalMatrix"), "CsparseMatrix")
 }
 
-sparse_reader <- function(x) {
+sparse_slices <- function(x) {
   p <- x@p
   i <- x@i
   values <- x@x
@@ -157,18 +264,14 @@ sparse_reader <- function(x) {
     before <- columns[1]
     last <- columns[length(columns)]
     at <- if (last > before) (before + 1L):last # a range of integers is the fastest index
-    list(
-      p = writeBin(columns - before, raw()),
-      i = writeBin(i[at], raw()),
-      x = writeBin(values[at], raw(), size = 4) # the engine computes in single precision
-    )
+    list(p = columns - before, i = i[at], x = values[at])
   }
 }
 
 # Dense and delayed matrices: only the block that is asked for becomes sparse.
-dense_reader <- function(x) {
+dense_slices <- function(x) {
   function(start, stop) {
     block <- as_csc(x[, seq.int(start + 1, length.out = stop - start), drop = FALSE])
-    sparse_reader(block)(0, stop - start)
+    list(p = block@p, i = block@i, x = block@x)
   }
 }

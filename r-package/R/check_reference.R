@@ -19,6 +19,7 @@
 #'   each fold has cells of every label; of a label with fewer cells than folds, as many folds as
 #'   it has cells.
 #' @param seed Seed of the folds and of the networks.
+#' @param assay,query_assay The assays of `reference` and of `query` to read: see [set_reference()].
 #'
 #' @details Each cell is called by itself (`refine = FALSE`). No network has seen a cell that it
 #'   calls, and no centre or deviation either, but for those of a batch left out, which are its own.
@@ -47,17 +48,20 @@
 #' @export
 check_reference <- function(reference, labels, query = NULL, common_features = NULL, layer = NULL,
                             query_layer = NULL, batch = NULL, modality = NULL, folds = 5,
-                            seed = 0, missing = NULL) {
+                            seed = 0, missing = NULL, assay = NULL, query_assay = NULL) {
   if (is.null(query) && !is.null(query_layer)) {
     abort("ConfigError", "bad_argument", "`query_layer` is the layer of a query: give `query`.")
   }
-  learnt <- as_blocks(reference, layer, modality)
+  if (missing(labels)) labels <- labels_of(reference)
+  learnt <- blocks_of(reference, layer, modality, assay)
   found <- call_engine(
-    "check_reference", learnt, cell_values(labels, reference, "labels"),
+    "check_reference", learnt, cell_values(labels, reference, "labels", learnt$cells),
     if (!is.null(query)) {
-      queries_of(learnt, list(query), query_layer, modality, "check_reference")[[1]]
+      queries_of(
+        learnt, list(query), query_layer, modality, query_assay, "check_reference"
+      )[[1]]
     },
-    cell_values(batch, reference, "batch"),
+    cell_values(batch, reference, "batch", learnt$cells),
     given(c("common_features", "modality", "folds", "seed", "missing"))
   )
   structure(

@@ -31,10 +31,20 @@
 #' DelayedMatrix). The values are counts, or log-normalised counts. Matrices are read in blocks of
 #' cells and never made dense. Assays of Signac (ChromatinAssay) are read as any other assay.
 #'
-#' Of a Seurat object the default assay is read. Where that is of another modality than the wanted
-#' one (that of `modality`, or of the model), the assay is read whose name says the wanted one:
-#' `RNA`, `GEX`, `SCT` or `ACTIVITY` for `"rna"`; `peaks`, `ATAC` or `chromatin` for `"peaks"`;
-#' `protein`, `prot`, `ADT`, `CITE` or `antibodies` for `"protein"`, in upper or lower case.
+#' A data frame of numbers is read as the matrix that it holds; and what `Read10X()` returns of
+#' several kinds of features, a list with a matrix of each, is a data set, too.
+#'
+#' Of a Seurat object the assay named by `assay` is read, by default the object's default assay.
+#' Where that is of another modality than the wanted one (that of `modality`, or of the model), an
+#' assay of the wanted one is read and told: one whose name says it (`RNA`, `GEX`, `SCT` or
+#' `ACTIVITY` for `"rna"`; `peaks`, `ATAC` or `chromatin` for `"peaks"`; `protein`, `prot`, `ADT`, `CITE` or
+#' `antibodies` for `"protein"`, in upper or lower case), else the first whose features are such.
+#' In place of corrected values, as SCTransform or an integration makes them, the counts are read
+#' that they came from, which is told, too; `assay` or `layer` have the corrected ones read.
+#'
+#' The cells are those of the assay, or of the layer, that is read: labels, batches and groups are
+#' matched to them by name, and the object's other cells are left out. Of a Seurat 5 assay that is
+#' split in layers, all are read. A feature that a layer lacks is missing for its cells, not zero.
 #'
 #' @section Conditions:
 #' Every error is a condition of class `deepscore_error`, of the class of its kind

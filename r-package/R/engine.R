@@ -4,7 +4,7 @@
 started <- new.env(parent = emptyenv())
 
 # The number of the interface between the two packages, which deepscore.interfaces.r has too.
-bridge_version <- 4L
+bridge_version <- 5L
 
 engine <- function() {
   if (is.null(started$engine)) {
@@ -142,7 +142,7 @@ send <- function(x, ask) {
   if (is_blocks(x)) {
     ask(
       "blocks", strings(x$features), strings(x$cells), x$nnz, tidy_reader(x$read), x$source,
-      x$modality, x$assay
+      x$modality, x$assay, strings(x$part_of), lapply(x$lacking, strings)
     )
   } else if (inherits(x, "deepscore_several")) {
     lapply(unclass(x), send, ask = ask)

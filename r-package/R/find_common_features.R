@@ -18,6 +18,7 @@
 #'   Seurat assay where that is one of antibodies (`ADT`), else from the feature names.
 #' @param test Test for markers: `"t-test"` (Welch) or `"wilcoxon"` (rank sum).
 #' @param missing Words that stand for a missing label: see [set_reference()].
+#' @param assay,query_assay The assays of `reference` and of `query` to read: see [set_reference()].
 #'
 #' @details Genes are ranked by the standardised variance of Stuart et al. (2019) on counts, and by
 #'   normalised dispersion on log-normalised data. A data set in which nothing varies, such as one
@@ -34,13 +35,14 @@
 #' @export
 find_common_features <- function(reference, query, n_features = 2000, strategy = "variable",
                                  labels = NULL, layer = NULL, query_layer = NULL,
-                                 modality = NULL, test = "t-test", missing = NULL) {
-  queries <- if (is.list(query) && !is.object(query)) query else list(query)
-  first <- as_blocks(reference, layer, modality)
+                                 modality = NULL, test = "t-test", missing = NULL,
+                                 assay = NULL, query_assay = NULL) {
+  queries <- if (is.list(query) && !is.object(query) && !is_kinds(query)) query else list(query)
+  first <- blocks_of(reference, layer, modality, assay)
   features <- call_engine(
     "find_common_features", first,
-    several(queries_of(first, queries, query_layer, modality, "find_common_features")),
-    cell_values(labels, reference, "labels"),
+    several(queries_of(first, queries, query_layer, modality, query_assay, "find_common_features")),
+    cell_values(labels, reference, "labels", first$cells),
     given(c("n_features", "strategy", "modality", "test", "missing"))
   )
   as.character(features)

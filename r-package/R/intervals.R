@@ -111,7 +111,7 @@ one_path <- function(x, what) {
 as_cell_names <- function(cells) {
   if (is.null(cells)) return(NULL)
   if (is.factor(cells)) cells <- as.character(cells)
-  names <- if (is.data.frame(cells)) rownames(cells) else colnames(cells)
+  names <- if (is.data.frame(cells)) rownames(cells) else cell_names(cells)
   if (is.character(cells)) names <- cells
   if (!is.null(names) && !anyNA(names)) return(names)
   abort(

@@ -1,5 +1,5 @@
 # Parts of a data set that holds several kinds of features of the same cells: the assays of a Seurat
-# object, the alternative experiments of a SingleCellExperiment.
+# object, the alternative experiments of a SingleCellExperiment, the matrices of Read10X().
 
 part_names <- function(x) UseMethod("part_names")
 
@@ -12,6 +12,15 @@ part_names.Seurat <- function(x) unique(c(SeuratObject::DefaultAssay(x), names(x
 #' @export
 part_names.SingleCellExperiment <- function(x) SingleCellExperiment::altExpNames(x)
 
+# Matrices named as 10x Genomics names kinds of features; other lists are several data sets.
+#' @export
+part_names.list <- function(x) if (is_kinds(x)) names(x) else character()
+
+is_kinds <- function(x) {
+  is.list(x) && !is.object(x) && length(x) > 0 && length(names(x)) > 0 &&
+    all(grepl("^(Gene Expression|Peaks|Custom|[A-Za-z ]+ Capture)$", names(x)))
+}
+
 part <- function(x, name) UseMethod("part")
 
 #' @export
@@ -19,6 +28,47 @@ part.Seurat <- function(x, name) x@assays[[name]] # x[[name]] may be a column
 
 #' @export
 part.SingleCellExperiment <- function(x, name) SingleCellExperiment::altExp(x, name)
+
+#' @export
+part.list <- function(x, name) x[[name]]
+
+# The part to read of a data set with several: the default one, unless `modality` is another's.
+choose_part <- function(x, modality) {
+  names <- part_names(x)
+  if (is.null(modality) || length(names) < 2) return(names[1])
+  features <- lapply(names, function(name) strings(some_names(part(x, name))))
+  call_engine("choose_part", strings(names), features, modality)
+}
+
+# The assay that corrected values were computed from, by SCTransform or an integration, where it is
+# there: models are of counts.
+origin_of <- function(x, name) {
+  assay <- part(x, name)
+  known <- setdiff(part_names(x), name)
+  from <- unlist(lapply(attr(assay, "SCTModel.list"), attr, "umi.assay"))
+  if (is.null(from) && is_corrected(assay)) {
+    from <- Filter(function(other) {
+      "counts" %in% assay_layers(part(x, other)) &&
+        all(rownames(assay) %in% rownames(part(x, other)))
+    }, known)
+  }
+  if (is.null(from)) return(name)
+  found <- intersect(from, known)
+  if (length(found)) {
+    if (length(found) > 1) found <- rna_first(found)
+    tell("Assay '", found[1], "' is read, not '", name, "', whose values are corrected.")
+    return(found[1])
+  }
+  tell("Assay '", name, "' holds corrected values; the counts that they came from are not there.")
+  name
+}
+
+# Without counts, and with values that no logarithm of counts has.
+is_corrected <- function(assay) {
+  layers <- assay_layers(assay)
+  if (!length(layers) || "counts" %in% layers) return(FALSE)
+  !"data" %in% layers || any(vapply(assay_matrices(assay, "data"), min, 1) < 0)
+}
 
 part_blocks <- function(x, name, layer = NULL) {
   if (!is.atomic(name)) refuse_object(name, "The name of an assay")
@@ -33,6 +83,7 @@ part_blocks <- function(x, name, layer = NULL) {
   where <- paste0("assay '", name, "', ")
   blocks <- as_blocks(part(x, name), layer)
   if (!startsWith(blocks$source, where)) blocks$source <- paste0(where, blocks$source)
+  blocks$assay <- blocks$read_from <- name
   blocks
 }
 
@@ -73,6 +124,7 @@ first_part <- function(x, has, names = part_names(x)) {
 
 # The RNA and the ATAC of a multiome, and the data set whose table of cells `batch` may name.
 multiome_halves <- function(x, layer, rna_assay, atac_assay) {
+  if (is_kinds(x)) x <- list(rna = x[["Gene Expression"]], atac = x[["Peaks"]])
   atac_assay <- atac_assay %||% first_part(x, holds_peaks)
   if (inherits(x, "Seurat")) {
     rna_assay <- rna_assay %||% first_part(x, function(a) !holds_peaks(a), rna_first(part_names(x)))

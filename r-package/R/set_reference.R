@@ -5,8 +5,9 @@
 #' @param ds A [DeepScore()] object.
 #' @param reference The annotated data set, features x cells: see [deepscore-package].
 #' @param labels One label per cell: the name of a metadata column, or a vector or factor. A vector
-#'   named after the cells is put in their order. Blanks at their ends are cut. Cells whose label is
-#'   missing are left out and counted in a warning.
+#'   named after the cells is put in their order. Blanks at their ends are cut. Left out or
+#'   `"ident"`: the identities of a Seurat object, `Idents(reference)`. Cells whose label is missing
+#'   are left out and counted in a warning.
 #' @param layer The values to read: a slot or layer of the Seurat assay (`"counts"`, `"data"`), or
 #'   the name of an assay of a SingleCellExperiment. `NULL`: counts where there are any, else the
 #'   log-normalised data (natural logarithms, or to the base 2 or 10).
@@ -20,6 +21,8 @@
 #'   `"NA"`, `"N/A"`, `"#N/A"`, `"<NA>"`, `"NaN"`, `"NaT"`, `"null"`, `"none"`, `"-"`, `"--"`,
 #'   `"?"`, `"unknown"`, `"unassigned"`, `"not assigned"`, `"unclassified"`, `"unlabelled"` and
 #'   `"unlabeled"`. With `character()` no word does: `"NA"` is a label.
+#' @param assay The assay of a Seurat object, or the alternative experiment of a
+#'   SingleCellExperiment, to read. `NULL`: see [deepscore-package].
 #' @param ... Not used.
 #'
 #' @return A new `DeepScore` object with a reference, ready for [train()].
@@ -35,7 +38,7 @@
 #' DeepScore() %>% set_reference(reference = pbmc, labels = pbmc$RNA_snn_res.1)
 #' @export
 set_reference <- function(ds, reference, labels, layer = NULL, batch = NULL, modality = NULL,
-                          test_prop = 0.1, missing = NULL, ...) {
+                          test_prop = 0.1, missing = NULL, assay = NULL, ...) {
   UseMethod("set_reference")
 }
 
@@ -45,11 +48,15 @@ body(set_reference.default) <- quote(abort_foreign("set_reference", ds))
 
 #' @export
 set_reference.DeepScore <- function(ds, reference, labels, layer = NULL, batch = NULL,
-                                    modality = NULL, test_prop = 0.1, missing = NULL, ...) {
+                                    modality = NULL, test_prop = 0.1, missing = NULL,
+                                    assay = NULL, ...) {
   no_more_arguments()
+  if (missing(labels)) labels <- labels_of(reference)
+  blocks <- blocks_of(reference, layer, modality, assay)
   prepared <- call_engine(
-    "set_reference", config_of(ds), as_blocks(reference, layer, modality),
-    cell_values(labels, reference, "labels"), cell_values(batch, reference, "batch"),
+    "set_reference", config_of(ds), blocks,
+    cell_values(labels, reference, "labels", blocks$cells),
+    cell_values(batch, reference, "batch", blocks$cells),
     given(c("modality", "test_prop", "missing"))
   )
   new_deepscore(ds$config, prepared = as_raw(prepared))

@@ -12,6 +12,7 @@
 #'   the labels it would get. `NULL`: none.
 #' @param progress Show a bar with loss and accuracy?
 #' @param query Data set that the GIF shows. `NULL`: cells of the reference.
+#' @param assay The assay of the query to read: see [annotate()].
 #' @param ... Not used.
 #'
 #' @return A new `DeepScore` object that holds the trained model and no longer the reference: ready
@@ -27,7 +28,8 @@
 #' ds
 #' @export
 train <- function(ds, early_stopping = FALSE, patience = 5, lr_schedule = "cosine",
-                  tensorboard = NULL, gif = NULL, progress = TRUE, query = NULL, ...) {
+                  tensorboard = NULL, gif = NULL, progress = TRUE, query = NULL,
+                  assay = NULL, ...) {
   UseMethod("train")
 }
 
@@ -37,7 +39,8 @@ body(train.default) <- quote(abort_foreign("train", ds, "caret"))
 
 #' @export
 train.DeepScore <- function(ds, early_stopping = FALSE, patience = 5, lr_schedule = "cosine",
-                            tensorboard = NULL, gif = NULL, progress = TRUE, query = NULL, ...) {
+                            tensorboard = NULL, gif = NULL, progress = TRUE, query = NULL,
+                            assay = NULL, ...) {
   no_more_arguments()
   if (!is.raw(ds$prepared)) {
     abort(
@@ -51,7 +54,7 @@ train.DeepScore <- function(ds, early_stopping = FALSE, patience = 5, lr_schedul
   model <- call_engine(
     "train", config_of(ds), ds$prepared,
     given(c("early_stopping", "patience", "lr_schedule", "tensorboard", "gif", "progress")),
-    if (!is.null(query)) queries_of(ds$prepared, list(query), NULL, NULL, "train")[[1]]
+    if (!is.null(query)) queries_of(ds$prepared, list(query), NULL, NULL, assay, "train")[[1]]
   )
   new_deepscore(ds$config, model = as_raw(model))
 }

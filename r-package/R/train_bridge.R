@@ -57,11 +57,14 @@ train_bridge <- function(rna_model, multiome, modality = "peaks", labels = NULL,
                          rna_assay = NULL, atac_assay = NULL) {
   if (is_string(rna_model)) rna_model <- load_model(rna_model)
   is_model <- inherits(rna_model, "DeepScore")
-  first <- if (is_model) model_bytes(rna_model) else as_blocks(rna_model)
+  if (missing(labels) && !is_model) labels <- labels_of(rna_model)
+  first <- if (is_model) model_bytes(rna_model) else blocks_of(rna_model, modality = "rna")
   halves <- multiome_halves(multiome, layer, rna_assay, atac_assay)
   model <- call_engine(
-    "train_bridge", first, if (!is_model) cell_values(labels, rna_model, "labels"), halves$rna,
-    halves$atac, as_annotation(annotation), cell_values(batch, halves$cells, "batch"),
+    "train_bridge", first,
+    if (!is_model) cell_values(labels, rna_model, "labels", first$cells),
+    halves$rna, halves$atac, as_annotation(annotation),
+    cell_values(batch, halves$cells, "batch", halves$rna$cells),
     given(c("modality", "upstream", "common_features", "threshold", "seed", "progress", "missing"))
   )
   trained_deepscore(as_raw(model))

@@ -114,14 +114,20 @@ def test_the_part_of_a_modality_is_told():
         (["ADT"], "colour", "ADT"),
         # What the name of an assay does not tell, the names of its features do.
         (["SCT", "RNA", "ADT"], "rna", "SCT"),
+        (["windows", "cells"], "rna", "cells"),
+        (["RNA", "windows"], "peaks", "windows"),
+        (["Peaks", "Antibody Capture", "Gene Expression"], "rna", "Gene Expression"),
+        (["Gene Expression", "Antibody Capture"], "protein", "Antibody Capture"),
         (["SCT", "RNA", "ADT"], "protein", "ADT"),
         (["windows", "RNA", "peaks"], "peaks", "windows"),
         (["windows", "RNA", "peaks"], "rna", "RNA"),
     ],
 )
 def test_the_assay_of_a_modality_is_told_by_its_name(names, modality, chosen):
-    features = ["chr1:1-10", "chr1:20-30"] if names[0] in ("windows", "ATAC") else ["CD4", "CD19"]
-    assert value(rbridge.choose_assay(names, features, modality)) == chosen
+    features = [["chr1:1-10", "chr1:20-30"] if name in ("windows", "ATAC") else ["CD4", "CD19"] for name in names]
+    answer = rbridge.choose_part(names, features, modality)
+    assert value(answer) == chosen
+    assert bool(answer["notes"]) == (chosen != names[0])  # a choice is told
 
 
 @pytest.mark.parametrize(

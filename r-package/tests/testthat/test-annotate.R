@@ -120,7 +120,7 @@ test_that("cells without a label have a reason, and only they", {
   counts <- counts_small()
   counts[, 3] <- 0
   sets <- list(
-    counts, counts[seq_len(60), ], methods::slot(pbmc_query()[["RNA"]], "counts")
+    counts, counts[seq_len(60), ], read_all(as_blocks(pbmc_query()))
   )
   for (query in sets) {
     for (refine in c(TRUE, FALSE)) {

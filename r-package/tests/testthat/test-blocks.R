@@ -146,14 +146,16 @@ test_that("cells without names are numbered", {
 })
 
 test_that("Seurat V5 assays give their layers, joined where they were split", {
-  halves <- list(counts.1 = counts_small()[, 1:40], counts.2 = counts_small()[, 41:80])
-  joined <- list(counts = counts_small())
-  version_5 <- list(
-    Layers = names,
-    JoinLayers = function(object) joined,
-    LayerData = function(object, layer) object[[layer]]
+  assay <- function(...) {
+    structure(list(...), class = "deepscore_test_assay")
+  }
+  registerS3method(
+    "dimnames", "deepscore_test_assay", function(x) dimnames(counts_small()), asNamespace("base")
   )
-  # SeuratObject 5 need not be installed: its three functions are replaced.
+  halves <- assay(counts.1 = counts_small()[, 1:40], counts.2 = counts_small()[, 41:80])
+  joined <- assay(counts = counts_small())
+  version_5 <- list(Layers = names, LayerData = function(object, layer) object[[layer]])
+  # SeuratObject 5 need not be installed: its two functions are replaced.
   namespace <- asNamespace("deepscore")
   rlang::env_binding_unlock(namespace, "seurat_object")
   rlang::local_bindings(seurat_object = function(name) version_5[[name]], .env = namespace)
@@ -179,7 +181,8 @@ test_that("assays without a name go by their number, and scaled data are no valu
   found <- as_blocks(SummarizedExperiment::SummarizedExperiment(list(counts)))
   expect_identical(read_all(found), read_all(as_blocks(counts)))
   expect_identical(found$source, "assay '1'")
-  scaled <- methods::new("Assay", scale.data = as.matrix(counts), key = "a_")
+  scaled <- methods::new("Assay", key = "a_")
+  methods::slot(scaled, "scale.data") <- as.matrix(counts)
   expect_code("layer_not_found", as_blocks(scaled))
   expect_error(as_blocks(scaled), "counts or log-normalised.*scale.data")
 })
@@ -202,4 +205,151 @@ test_that("the assay of a query is that of the reference's modality", {
     "DeepScore"
   )
   expect_true(file.exists(film))
+})
+
+test_that("corrected values are read as the counts that they came from, and this is told", {
+  skip_if_not_installed("Seurat")
+  counts <- multiome_small()$rna
+  object <- multiome_seurat()
+  more <- counts[1:30, ] * 2
+  corrected <- SeuratObject::CreateAssayObject(counts = more)
+  object[["SCT"]] <- methods::new("SCTAssay", corrected, SCTModel.list = list(
+    m = methods::new("SCTModel", umi.assay = "RNA")
+  ))
+  values <- as.matrix(log1p(counts[1:20, ])) - 1
+  integrated <- SeuratObject::CreateAssayObject(data = values)
+  suppressWarnings(object[["integrated"]] <- integrated) # Seurat 5 looks for counts
+  for (assay in c("SCT", "integrated")) {
+    SeuratObject::DefaultAssay(object) <- assay
+    expect_message(found <- as_blocks(object), "'RNA' is read, not '(SCT|integrated)'")
+    expect_equal(read_all(found), counts)
+    expect_equal(quietly(read_all(as_blocks(object, "counts"))), counts)
+  }
+  expect_message(read <- blocks_of(object, assay = "SCT"), NA)
+  expect_equal(read_all(read), more)
+  expect_single(as.matrix(read_all(blocks_of(object, assay = "integrated"))), values)
+  expect_single(as.matrix(read_all(as_blocks(object, "data"))), values)
+  SeuratObject::DefaultAssay(object) <- "SCT"
+  object[["RNA"]] <- NULL
+  expect_message(found <- as_blocks(object), "came from are not there")
+  expect_equal(read_all(found), more)
+})
+
+test_that("an assay of another kind is passed over, and the choice is told", {
+  skip_if_no_engine()
+  object <- multiome_seurat()
+  named <- quietly(suppressWarnings( # of keys
+    SeuratObject::RenameAssays(object, RNA = "originalexp", ATAC = "regions")
+  ))
+  SeuratObject::DefaultAssay(named) <- "regions"
+  told <- "'originalexp' is read, not 'regions', which holds peaks"
+  expect_message(found <- as_blocks(named, modality = "rna"), told)
+  expect_identical(found$features, genes_small()$gene)
+  expect_message(called <- annotate(rna_model(), named), told)
+  expect_identical(called$deepscore, quietly(annotate(rna_model(), object))$deepscore)
+  expect_identical(
+    quietly(annotate(rna_model(), named, assay = "originalexp"))$deepscore, called$deepscore
+  )
+  expect_code("layer_not_found", annotate(rna_model(), named, assay = "RNA"))
+  expect_code("bad_argument", annotate(rna_model(), named, assay = mean))
+  expect_code("layer_not_found", annotate(rna_model(), counts_small(), assay = "RNA"))
+})
+
+test_that("every verb reads the assay that is named", {
+  skip_if_no_engine()
+  object <- multiome_seurat()
+  object[["other"]] <- SeuratObject::CreateAssayObject(counts = multiome_small()$rna[1:30, ])
+  genes <- genes_small()$gene[1:30]
+  found <- function(...) quietly(find_common_features(object, object, n_features = 30, ...))
+  expect_setequal(found(assay = "RNA", query_assay = "other"), genes)
+  expect_setequal(found(assay = "other"), genes)
+  checked <- quietly(
+    check_reference(object, "type", object, folds = 2, assay = "RNA", query_assay = "other")
+  )
+  expect_equal(checked$overlap$found, 30)
+  ds <- quietly(
+    DeepScore(hidden_nodes = 4, epochs = 1) %>%
+      set_reference(object, "type", assay = "other") %>%
+      train(progress = FALSE, query = object, assay = "RNA", gif = tempfile(fileext = ".gif"))
+  )
+  expect_setequal(unlist(ds$manifest$features), genes)
+})
+
+test_that("tables of numbers are read, others and lists of data sets get a hint", {
+  skip_if_no_engine()
+  counts <- multiome_small()$rna
+  table <- as.data.frame(as.matrix(counts))
+  expect_equal(read_all(as_blocks(table)), counts)
+  calls <- quietly(annotate(rna_model(), table))
+  expect_identical(calls, quietly(annotate(rna_model(), counts)))
+  expect_error(
+    as_blocks(cbind(gene = rownames(table), table)), "rownames\\(m\\) <- x\\[\\[1\\]\\]",
+    class = "deepscore_error_unknown_data"
+  )
+  rownames(table) <- NULL
+  expect_error(as_blocks(table), "no row names", class = "deepscore_error_unknown_data")
+  object <- multiome_seurat()
+  expect_error(
+    annotate(rna_model(), list(a = object, b = object)), "merge\\(x\\[\\[1\\]\\], x\\[-1\\]\\)",
+    class = "deepscore_error_unknown_data"
+  )
+  expect_code("unknown_data", set_reference(DeepScore(), list(counts, counts), "type"))
+})
+
+test_that("what Read10X gives of several kinds of features is read by kind", {
+  skip_if_no_engine()
+  halves <- multiome_small()
+  antibodies <- halves$rna[1:6, ]
+  rownames(antibodies) <- paste0("CD", 1:6)
+  read <- list(Peaks = halves$atac, "Antibody Capture" = antibodies, "Gene Expression" = halves$rna)
+  calls <- quietly(annotate(rna_model(), read))
+  expect_identical(calls, quietly(annotate(rna_model(), halves$rna)))
+  expect_message(found <- as_blocks(read, modality = "protein"), "'Antibody Capture'")
+  expect_identical(found$features, paste0("CD", 1:6))
+  types <- types_of(colnames(halves$rna))
+  ds <- quietly(
+    set_reference(DeepScore(), read, types, modality = "protein")
+  )
+  expect_s3_class(ds, "DeepScore")
+  expect_setequal(find_common_features(halves$rna, read, 40), rownames(halves$rna))
+  found <- multiome_halves(read, NULL, NULL, NULL)
+  expect_identical(found$atac$features, rownames(halves$atac))
+  expect_identical(found$rna$features, rownames(halves$rna))
+})
+
+# Two data sets of the same types that lack genes of each other, as merge() of Seurat 5 keeps them.
+merged_small <- function() {
+  one <- SeuratObject::CreateSeuratObject(multiome_small(seed = 3)$rna[1:34, ])
+  two <- SeuratObject::CreateSeuratObject(multiome_small(seed = 4)$rna[5:40, ])
+  merged <- suppressWarnings(merge(one, two, add.cell.ids = c("one", "two")))
+  merged$type <- types_of(colnames(merged))
+  merged
+}
+
+test_that("layers that lack genes of each other are read cell by cell, and say what they lack", {
+  skip_if_not_seurat5()
+  object <- merged_small()
+  blocks <- as_blocks(object)
+  joined <- SeuratObject::LayerData(SeuratObject::JoinLayers(object[["RNA"]]), "counts")
+  expect_identical(blocks$cells, colnames(joined))
+  expect_equal(read_all(blocks), joined[blocks$features, ])
+  expect_equal(read_all(blocks, 140, 171), joined[blocks$features, 141:171])
+  expect_setequal(blocks$lacking$counts.1, sprintf("G%02d", 35:40))
+  expect_setequal(blocks$lacking$counts.2, sprintf("G%02d", 1:4))
+  expect_identical(blocks$part_of, rep(c("counts.1", "counts.2"), each = 150))
+  one <- as_blocks(object, "counts.2")
+  expect_identical(one$cells, colnames(joined)[151:300])
+  expect_null(one$part_of)
+})
+
+test_that("an assay that was split cell by cell is read in its own order", {
+  skip_if_not_seurat5()
+  object <- SeuratObject::CreateSeuratObject(multiome_small()$rna)
+  expected <- read_all(as_blocks(object))
+  object[["RNA"]] <- split(object[["RNA"]], f = rep(c("b", "a", "c"), 50))
+  blocks <- as_blocks(object)
+  expect_equal(read_all(blocks), expected)
+  expect_equal(read_all(blocks, 7, 31), expected[, 8:31])
+  expect_equal(lengths(blocks$lacking), c(counts.b = 0L, counts.a = 0L, counts.c = 0L))
+  expect_identical(ncol(read_all(as_blocks(object, "counts.a"))), 50L)
 })

@@ -125,3 +125,99 @@ test_that("a table of cells that has lost their names is refused", {
   rownames(numbered@meta.data) <- NULL
   expect_code("unknown_data", resolve("RNA_snn_res.1", numbered))
 })
+
+test_that("values of more cells than are read are matched by name, in every way to give them", {
+  object <- multiome_seurat()
+  some <- rev(colnames(object))[1:60]
+  expected <- as.list(unname(types_of(colnames(object))[match(some, colnames(object))]))
+  resolve <- function(values) cell_values(values, object, "labels", some)
+  expect_identical(resolve("type"), expected)
+  expect_identical(resolve(object$type), expected)
+  expect_identical(resolve(object[["type"]]), expected)
+  turned <- stats::setNames(rev(object$type), rev(colnames(object)))
+  expect_identical(resolve(turned), expected)
+  in_turn <- colnames(object)[1:60]
+  new_names <- c(B = "b", NK = "nk", T = "t")
+  expect_identical(
+    cell_values(new_names[object$type], object, "labels", in_turn),
+    as.list(tolower(unname(object$type[1:60])))
+  )
+  expect_identical(
+    cell_values(unname(object$type), object, "labels", in_turn), as.list(unname(object$type[1:60]))
+  )
+  few <- unname(object$type)[1:60]
+  expect_identical(resolve(few), as.list(few))
+})
+
+test_that("a table whose rows were reordered changes no label, however it is given", {
+  object <- multiome_seurat()
+  expected <- cell_values("type", object, "labels")
+  built <- object$type
+  shuffled <- object
+  set.seed(1)
+  shuffled@meta.data <- shuffled@meta.data[sample(nrow(shuffled@meta.data)), ]
+  cells <- colnames(object)
+  resolve <- function(values) cell_values(values, shuffled, "labels", cells)
+  expect_identical(resolve("type"), expected)
+  expect_identical(resolve(shuffled$type), expected) # Seurat 4 gives it the wrong names
+  expect_identical(resolve(shuffled@meta.data$type), expected)
+  expect_identical(resolve(factor(shuffled@meta.data$type)), expected)
+  expect_identical(resolve(stats::setNames(paste0(built, "+"), cells))[[2]], "NK+")
+  expect_code("labels_cells", resolve(paste0(unname(built), "+")))
+})
+
+test_that("the identities of a Seurat object are its labels where none are given", {
+  skip_if_no_engine()
+  object <- multiome_seurat()
+  expected <- cell_values("type", object, "labels")
+  expect_null(labels_of(object)) # nobody has set them
+  expect_null(labels_of(counts_small()))
+  SeuratObject::Idents(object) <- "type"
+  expect_message(found <- labels_of(object), "Idents\\(reference\\): B, NK, T")
+  expect_identical(cell_values(found, object, "labels"), expected)
+  expect_identical(cell_values("ident", object, "labels"), expected)
+  expect_identical(cell_values("ident", object, "labels", rev(colnames(object))), rev(expected))
+  object$orig.ident <- object$type
+  expect_null(labels_of(object)) # samples, not types
+  object$ident <- "own"
+  expect_identical(cell_values("ident", object, "labels")[[1]], "own")
+  object$orig.ident <- "one"
+  ds <- DeepScore(hidden_nodes = 4, epochs = 1)
+  expect_identical(
+    quietly(set_reference(ds, object)$prepared),
+    quietly(set_reference(ds, object, labels = "type")$prepared)
+  )
+  expect_code("no_labels", set_reference(ds, counts_small()))
+  expect_code("no_labels", set_reference(ds, object, labels = NULL))
+  expect_code("column_not_found", cell_values("ident", counts_small(), "labels"))
+})
+
+test_that("an assay with some of the cells has labels, batches and groups by column", {
+  skip_if_no_engine()
+  skip_if_not_seurat5()
+  object <- multiome_seurat(n = 300)
+  some <- rev(colnames(object))[1:200]
+  counts <- multiome_small(n = 300)$rna
+  object[["sketch"]] <- SeuratObject::CreateAssay5Object(counts = counts[, some])
+  object$sample <- rep(c("a", "b"), 150)
+  learn <- function(reference, ...) {
+    quietly(set_reference(DeepScore(hidden_nodes = 4, epochs = 1), reference, ...)$prepared)
+  }
+  in_sketch <- colnames(object[["sketch"]])
+  expected <- learn(counts[, in_sketch], unname(object@meta.data[in_sketch, "type"]))
+  expect_identical(learn(object, "type", assay = "sketch"), expected)
+  expect_identical(learn(object, object$type, assay = "sketch"), expected)
+  SeuratObject::Idents(object) <- "type"
+  expect_identical(learn(object, assay = "sketch"), expected)
+  expect_message(
+    set_reference(DeepScore(), object, "type", assay = "sketch", batch = "sample"),
+    "100 of the object's 300 cells are not in assay 'sketch'"
+  )
+  called <- quietly(
+    annotate(rna_model(), object, assay = "sketch", batch = "sample", groups = "type")
+  )
+  expect_identical(sum(is.na(called$deepscore)), 100L)
+  expect_setequal(colnames(object)[!is.na(called@meta.data$deepscore)], some)
+  found <- called@meta.data[some, "deepscore"]
+  expect_gt(mean(found == called@meta.data[some, "type"]), 0.9)
+})

@@ -7,9 +7,9 @@ memory, a store on disk, or an R object behind the bridge.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,9 @@ import scipy.sparse as sp
 from tqdm import tqdm
 
 from ..errors import InputError
+from ..support.notices import logger
 
-__all__ = ["VALUES_PER_BLOCK", "CellBlocks", "Names", "rows_per_block", "watched"]
+__all__ = ["VALUES_PER_BLOCK", "CellBlocks", "Names", "Parts", "rows_per_block", "watched"]
 
 Names = npt.NDArray[np.object_]  # one Python string per row or column
 
@@ -29,6 +30,43 @@ VALUES_PER_BLOCK = 2_000_000
 def rows_per_block(n_cells: int, n_values: float, per_block: int = VALUES_PER_BLOCK) -> int:
     """Return how many cells make a block of about so many stored values."""
     return int(np.clip(per_block * n_cells // max(int(n_values), 1), 64, 16_384))
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Which of the merged data sets that a data set was made of measured what.
+
+    Parameters
+    ----------
+    names
+        Of the parts.
+    of_cell
+        Part of each cell.
+    measured
+        Parts x features. What a part did not measure is stored as zero, but is missing.
+    """
+
+    names: tuple[str, ...]
+    of_cell: npt.NDArray[np.intp]
+    measured: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, features: Names, part_of_cell: Sequence[str], lacking: Mapping[str, Sequence[str]]) -> Self | None:
+        """Return the parts by the names of the features that each lacks; None where none lacks any."""
+        if not any(map(len, lacking.values())):
+            return None
+        names = tuple(lacking)
+        number = {name: i for i, name in enumerate(names)}
+        measured = np.array([~np.isin(features, list(some)) for some in lacking.values()])
+        return cls(names, np.array([number[name] for name in part_of_cell], dtype=np.intp), measured)
+
+    def select(self, columns: npt.NDArray[np.intp]) -> Self:
+        """Return the parts of the data set with only these features."""
+        return replace(self, measured=self.measured[:, columns])
+
+    def take(self, rows: npt.NDArray[np.intp]) -> Self:
+        """Return the parts of the data set with only these cells."""
+        return replace(self, of_cell=self.of_cell[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +85,8 @@ class CellBlocks:
         Where the values come from, for messages: ``"X"``, ``"layer 'counts'"``.
     feature_types
         What kind of feature each is, in the words of 10x Genomics, where the data set tells.
+    parts
+        The data sets that it was merged from, where they did not measure the same features.
 
     Raises
     ------
@@ -60,6 +100,7 @@ class CellBlocks:
     rows: int
     source: str
     feature_types: Names | None = None
+    parts: Parts | None = None
 
     def __post_init__(self) -> None:
         if not self.n_cells or not self.n_features:
@@ -94,12 +135,13 @@ class CellBlocks:
             self,
             feature_names=self.feature_names[columns],
             feature_types=None if types is None else types[columns],
+            parts=None if self.parts is None else self.parts.select(columns),
             read=lambda start, stop: read(start, stop)[:, columns],
         )
 
     def counted_in(self, feature_names: Names, read: Callable[[int, int], sp.csr_matrix]) -> CellBlocks:
         """Return other features of the same cells, which `read` makes of them."""
-        return replace(self, feature_names=feature_names, read=read, feature_types=None)
+        return replace(self, feature_names=feature_names, read=read, feature_types=None, parts=None)
 
     def take(self, rows: npt.NDArray[np.intp]) -> CellBlocks:
         """Return the data set with only the cells at `rows`; runs of rows are read at once."""
@@ -110,7 +152,21 @@ class CellBlocks:
             runs = np.split(some, np.flatnonzero(np.diff(some) != 1) + 1)
             return sp.vstack([read(int(run[0]), int(run[-1]) + 1) for run in runs], format="csr")
 
-        return replace(self, cell_names=self.cell_names[rows], read=read_some)
+        parts = None if self.parts is None else self.parts.take(rows)
+        return replace(self, cell_names=self.cell_names[rows], read=read_some, parts=parts)
+
+    def measured_by_all(self) -> CellBlocks:
+        """Return the data set with only the features that all of its parts have; a log line tells how many."""
+        if self.parts is None or self.parts.measured.all():
+            return self
+        by_all = np.flatnonzero(self.parts.measured.all(axis=0))
+        logger.info(
+            "%d of %d features are in all of %s; the others are left out",
+            len(by_all),
+            self.n_features,
+            ", ".join(self.parts.names),
+        )
+        return replace(self.select(by_all), parts=None)
 
     def spread(self, n_cells: int, run: int = 100) -> npt.NDArray[np.intp]:
         """Return the positions of about `n_cells` cells: runs of neighbours at even distances, or all there are."""

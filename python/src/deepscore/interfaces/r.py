@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from ..data.blocks import CellBlocks, Names, rows_per_block
+from ..data.blocks import CellBlocks, Names, Parts, rows_per_block
 from ..data.labels import as_texts, positions_of
-from ..data.modality import MODALITIES, kind_of_names, named_part, part_of, select_modality
+from ..data.modality import MODALITIES, Modality, kind_of_names, named_part, part_of, select_modality
 from ..data.names import is_peak
 from ..errors import DeepScoreError, InputError
 from ..model import file as modelfile
@@ -41,7 +41,7 @@ from ..workflows import train as training
 
 __all__ = ["Answer", "Kwargs", "Values", "answering", "given_labels", "load_torch", "optional_values", "strings"]
 
-BRIDGE = 4
+BRIDGE = 5
 # While R reads, it holds the lock of Python: between short reads the other threads get on with their work.
 VALUES_PER_READ = 250_000
 Answer = dict[str, Any]
@@ -155,6 +155,8 @@ def blocks(
     source: str,
     modality: str | None = None,
     assay: str | None = None,
+    part_of_cell: Sequence[str] | None = None,
+    lacking: Mapping[str, Sequence[str]] | None = None,
 ) -> CellBlocks:
     """Make a data set of an R matrix that is read block by block.
 
@@ -174,6 +176,8 @@ def blocks(
         Keep only the features of this modality.
     assay
         Name of the Seurat assay. It tells what the features are where their names cannot: antibodies of an assay ADT.
+    part_of_cell, lacking
+        Of an assay that is split in layers: the layer of each cell, and the features that each layer lacks.
     """
 
     def read_rows(start: int, stop: int) -> sp.csr_matrix:
@@ -185,7 +189,8 @@ def blocks(
     rows = rows_per_block(len(cells), nnz, VALUES_PER_READ)
     kind = named_part(assay) if assay else None
     types = np.full(len(features), kind.feature_types[0], dtype=object) if kind else None
-    data = CellBlocks(strings(features), strings(cells), read_rows, rows, source, feature_types=types)
+    parts = None if not lacking else Parts.of(strings(features), part_of_cell or (), lacking)
+    data = CellBlocks(strings(features), strings(cells), read_rows, rows, source, feature_types=types, parts=parts)
     return data if modality is None else select_modality(data, modality)[0]
 
 
@@ -198,17 +203,27 @@ def modality_of(reference: CellBlocks | bytes) -> str:
 
 
 @answering
-def choose_assay(names: Sequence[str], features: Sequence[str], modality: Any) -> str:
-    """Tell which assay of a Seurat object to read for a modality.
+def choose_part(names: Sequence[str], features: Sequence[Sequence[str]], modality: Any) -> str:
+    """Tell which part of a data set to read for a modality: an assay, or a matrix of a list.
 
     It is the default one, the first of `names`, unless that is of another modality (by its name, or by the names of
-    its `features`) and there is one whose name says the wanted one.
+    some of its `features`) and there is one of the wanted: by its name, else the first by its features.
     """
     if not isinstance(modality, str) or modality not in MODALITIES:
         return names[0]
-    named = [kind for kind in MODALITIES if part_of(names[:1], kind)]
-    default = (*named, kind_of_names(strings(features)).name)[0]
-    return names[0] if default == modality else part_of(names, modality) or names[0]
+    kinds = [_kind_of(name, some) for name, some in zip(names, features, strict=True)]
+    such = [name for name, kind in zip(names, kinds, strict=True) if kind.name == modality]
+    if kinds[0].name == modality or not such:
+        return names[0]
+    chosen = part_of(such, modality) or such[0]
+    logger.info("'%s' is read, not '%s', which holds %s", chosen, names[0], kinds[0].features)
+    return chosen
+
+
+def _kind_of(name: str, features: Sequence[str]) -> Modality:
+    """Tell the modality of a part by its name, else by the names of its features."""
+    named = (kind for kind in MODALITIES.values() if part_of([name], kind.name))
+    return next(named, None) or kind_of_names(strings(features))
 
 
 @answering

@@ -53,11 +53,13 @@ def check_modality(name: str | None) -> None:
 def part_of(names: Iterable[str], modality: str) -> str | None:
     """Tell which part of a data set is of a modality, by the names of its parts; case does not matter.
 
-    The parts are those of a MuData, or the assays of a Seurat object. One that is named as the modality comes before
-    those with one of its `keys`.
+    The parts are those of a MuData, the assays of a Seurat object, or what 10x Genomics calls kinds of features. One
+    that is named as the modality comes before those with one of its `keys` or `feature_types`.
     """
     known = {name.lower(): name for name in reversed(list(names))}
-    return next((known[word] for word in (modality, *MODALITIES[modality].keys) if word in known), None)
+    kind = MODALITIES[modality]
+    words = (modality, *kind.keys, *map(str.lower, kind.feature_types))
+    return next((known[word] for word in words if word in known), None)
 
 
 def named_part(name: str) -> Modality | None:
