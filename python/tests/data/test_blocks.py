@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from deepscore.data.blocks import CellBlocks, rows_per_block, watched
+from deepscore.data.blocks import CellBlocks, Parts, rows_per_block, watched
 from deepscore.errors import InputError
 from synthetic import blocks_of
 
@@ -207,3 +207,36 @@ def test_long_reads_show_how_far_they_are(monkeypatch, capsys):
     monkeypatch.setattr("tqdm.std.time", lambda: 0.0)
     list(watched(data, data.n_cells, "read"))
     assert not capsys.readouterr().err
+
+
+@pytest.fixture
+def merged(matrix):
+    """Return two data sets in one, each of which lacks features of the other."""
+    data = blocks_of(matrix)
+    parts = Parts.of(data.feature_names, ["b", "a"] * 75, {"a": ["GENE000", "GENE003"], "b": ["GENE011"]})
+    return dataclasses.replace(data, parts=parts)
+
+
+def test_parts_tell_what_each_has_measured(merged):
+    measured = merged.parts.measured
+    assert merged.parts.names == ("a", "b")
+    assert merged.parts.of_cell.tolist() == [1, 0] * 75
+    assert [np.flatnonzero(~row).tolist() for row in measured] == [[0, 3], [11]]
+    assert Parts.of(merged.feature_names, ["a"] * 150, {"a": []}) is None
+    some = merged.select(np.array([3, 11, 5])).take(np.array([7, 2]))
+    assert some.parts.measured.tolist() == [[False, True, True], [True, False, True]]
+    assert some.parts.of_cell.tolist() == [0, 1]
+    assert merged.counted_in(merged.feature_names[:1], merged.read).parts is None
+
+
+def test_features_that_all_parts_have_are_kept_and_told(merged, matrix, caplog):
+    with caplog.at_level("INFO", "deepscore"):
+        kept = merged.measured_by_all()
+    np.testing.assert_array_equal(kept.to_csr().toarray(), matrix[:, [1, 2, 4, 5, 6, 7, 8, 9, 10]])
+    assert kept.parts is None
+    assert "9 of 12 features are in all of a, b" in caplog.text
+    whole = blocks_of(matrix)
+    assert whole.measured_by_all() is whole
+    with pytest.raises(InputError) as caught:
+        merged.select(np.array([0, 11])).measured_by_all()
+    assert caught.value.code == "no_shared_features"

@@ -73,3 +73,16 @@ def test_the_scale_of_some_cells(batches, sums):
     np.testing.assert_array_equal(own.cells(slice(5, 9)).batches, batches[5:9])
     np.testing.assert_array_equal(own.cells(np.array([3, 1])).batches, batches[[3, 1]])
     assert sums.pooled().cells(slice(0, 2)).batches is None
+
+
+def test_a_feature_that_a_batch_lacks_is_stored_as_its_mean():
+    scale = Scale(np.array([[1.0, 2.0, 3.0]], np.float32), np.array([[0.5, 1.0, 2.0]], np.float32))
+    measured = np.array([[True, False, True], [True, True, False]])
+    batches = np.array([1, 0, 1])
+    of_cells = scale.of_cells(batches, measured)
+    assert of_cells.centre.tolist() == [[1, 0, 3], [1, 2, 0]]
+    assert of_cells.deviation.tolist() == [[0.5, 1, 2]] * 2
+    assert of_cells.batches is batches
+    alone = scale.of_cells(batches, measured[:1])
+    assert alone.centre.tolist() == [[1, 0, 3]]
+    assert alone.batches is None

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from deepscore.data.blocks import Parts
 from deepscore.data.modality import MODALITIES
 from deepscore.data.values import Values
 from deepscore.errors import DeepScoreError, InputError
@@ -263,3 +264,38 @@ def test_the_number_that_tells_another_set_of_peaks_may_be_another():
     query, some = blocks_of(np.ones((9, 200)), features), replace(SETTINGS, good_overlap=0.3)
     for settings, n in ((SETTINGS, 200), (some, 70)):
         assert (locate(query, sites()[:200], PEAKS, settings=settings)[1] >= 0).sum() == n
+
+
+# ------------------------------------------------------------------------------------- parts that lack features
+
+
+def in_parts(counts, lacking, of_cell="abb"):
+    data = blocks_of(counts)
+    return replace(data, parts=Parts.of(data.feature_names, list(of_cell) * (data.n_cells // len(of_cell)), lacking))
+
+
+def test_cells_that_were_measured_in_another_way_are_another_batch(counts):
+    query = in_parts(counts, {"a": names("GENE", 30)[:4].tolist(), "b": names("GENE", 30)[29:].tolist()})
+    batch = np.array(["x", "y"] * 45, object)
+    alone, aligned = align(full_model(), query), align(full_model(), query, batch)
+    assert alone.batches.tolist() == [0, 1, 1] * 30
+    assert aligned.batches.tolist() == [0, 3, 1, 2, 1, 3] * 15
+    assert [np.flatnonzero(~row).tolist() for row in alone.measured] == [[0, 1, 2, 3], [29]]
+    assert aligned.measured.tolist() == alone.measured[[0, 1, 0, 1]].tolist()
+    assert alone.present.all()
+
+
+def test_parts_that_have_all_of_the_models_features_are_no_batches(counts):
+    query = in_parts(np.c_[counts, counts[:, :2]], {"a": ["GENE031"], "b": []})
+    aligned = align(full_model(), query)
+    assert not aligned.batches.any()
+    assert aligned.measured.shape == (1, 30)
+
+
+def test_the_overlap_of_each_part_is_told_and_judged(counts, caplog):
+    few = {"a": names("GENE", 30)[:20].tolist(), "b": []}
+    with caplog.at_level("INFO", "deepscore"):
+        told = told_by(lambda: align(full_model(), in_parts(counts, few)))
+    assert [one[:60] for one in told] == ["'a' of the query has only 10 of the model's 30 features (33%"]
+    assert "30 of the model's 30 features are in 'b' of the query (100%)" in caplog.text
+    assert refused(lambda: align(full_model(), in_parts(counts, few), min_overlap=0.4)) == "low_overlap"

@@ -23,7 +23,7 @@ def known(model, counts, batches=None, present=None, settings=SETTINGS):
     batches = np.zeros(x.shape[0], np.intp) if batches is None else batches
     present = np.ones(x.shape[1], bool) if present is None else present
     n_batches = int(batches.max()) + 1
-    sample = Sample(model, x, batches, n_batches, present, np.arange(len(batches)), True)
+    sample = Sample(model, x, batches, n_batches, present[None], np.arange(len(batches)), True)
     space = Space.of(x, batches, n_batches, whole=True)
     return chance_known(sample, space, model.predict_proba(x, present=present), settings)
 
@@ -182,7 +182,7 @@ def test_chances_are_those_of_dense_arrays_cluster_by_cluster(of_study, sizes, s
     present = np.arange(150) >= missing
     x = normalised(of_study, study(7, sizes, shift)[0] @ sp.diags(present.astype(np.float32)))
     batches = np.arange(sum(sizes)) % 3 % n_batches
-    sample = Sample(of_study, x, batches, n_batches, present, np.arange(sum(sizes)), True)
+    sample = Sample(of_study, x, batches, n_batches, present[None], np.arange(sum(sizes)), True)
     space = Space.of(x, batches, n_batches, whole=True)
     probabilities = of_study.predict_proba(x, present=present)
     found = chance_known(sample, space, probabilities)

@@ -107,7 +107,7 @@ def lesson(raw, rng):
 def sample_of(rows, whole):
     """Return a sample of so many cells of a query; of their gene activity nothing counts here."""
     x = sp.csr_matrix((len(rows), 30), dtype=np.float32)
-    return Sample(full_model(), x, np.zeros(len(rows), np.intp), 1, np.ones(30, bool), rows, whole)
+    return Sample(full_model(), x, np.zeros(len(rows), np.intp), 1, np.ones((1, 30), bool), rows, whole)
 
 
 def learnt(sample, paired, probabilities, settings=SETTINGS):

@@ -18,7 +18,7 @@ MIXED = [60, 10, 40, 30, 10]
 def sample_of(model, x, present=None):
     n, n_features = x.shape
     present = np.ones(n_features, bool) if present is None else present
-    return Sample(model, x, np.zeros(n, np.intp), 1, present, np.arange(n), True)
+    return Sample(model, x, np.zeros(n, np.intp), 1, present[None], np.arange(n), True)
 
 
 def slow_correlations(x, profiles, present, n_markers):

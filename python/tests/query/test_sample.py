@@ -86,7 +86,7 @@ def sample(rng):
     """Return 60 cells of two batches; of the one between them there is none."""
     x = sp.csr_matrix(rng.gamma(1, 1, (60, 30)) * (rng.random((60, 30)) < 0.4), dtype=np.float32)
     batches = np.where(np.arange(60) % 3, 2, 0)
-    return Sample(full_model(), x, batches, 3, np.arange(30) % 4 > 0, np.arange(60), True)
+    return Sample(full_model(), x, batches, 3, (np.arange(30) % 4 > 0)[None], np.arange(60), True)
 
 
 def test_sums_are_those_of_some_cells_of_each_batch(sample):
@@ -122,3 +122,17 @@ def test_the_mean_over_a_batch_is_0_where_it_has_no_cell(sample, rng):
     values = rng.normal(size=60)
     expected = [values[sample.batches == 0].mean(), 0, values[sample.batches == 2].mean()]
     np.testing.assert_allclose(sample.batch_mean(values), expected)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, True), (0.09, False)])
+def test_a_feature_of_which_a_batch_has_none_was_not_measured_where_it_is_expected(rng, share, expected):
+    """Of 100 cells, 50 or 9 would have it."""
+    counts = rng.poisson(2.0, (200, 30)) + 1
+    batch = np.repeat(["a", "b"], 100).astype(object)
+    counts[:, 7] = 0
+    counts[: int(100 * share), 7] = 3
+    sample = sample_of(align(full_model(), blocks_of(counts), batch))
+    assert sample.measured[0].all()
+    assert np.flatnonzero(~sample.measured[1]).tolist() == [7] * expected
+    assert sample.present.sum() == 30 - expected
+    assert sample_of(align(full_model(), blocks_of(counts))).measured.tolist() == [[True] * 30]

@@ -21,7 +21,7 @@ def looked_at(model, counts, batches=None, n_batches=1):
     """Return the sample and its neighbourhoods."""
     x = normalised(model, counts)
     batches = np.zeros(x.shape[0], np.intp) if batches is None else batches
-    sample = Sample(model, x, batches, n_batches, np.ones(150, bool), np.arange(x.shape[0]), True)
+    sample = Sample(model, x, batches, n_batches, np.ones((1, 150), bool), np.arange(x.shape[0]), True)
     return sample, Space.of(x, batches, n_batches, whole=True)
 
 

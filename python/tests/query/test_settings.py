@@ -58,8 +58,10 @@ def queries():
     return counts, batch, blocks_of(peaks, peak_names(60))
 
 
-def found_by(model, query, settings, cells, *, foreign=False, peaks=False, missing=0):
+def found_by(model, query, settings, cells, *, foreign=False, peaks=False, missing=0, absent=False):
     counts, batch, of_peaks = query
+    if absent:  # a feature that the small batch has, and none of the large one
+        counts = sp.csr_matrix(counts.multiply((batch == "small")[:, None] | (np.arange(150) < 140)))
     wide = sp.hstack([counts[:, missing:], counts * (2.0 if foreign else 0.0)], format="csr")
     features = np.append(names("GENE", 150)[missing:], names("OTHER", 150))
     data = blocks_of(wide, features).take(cells)
@@ -84,6 +86,7 @@ OF_SAMPLES = replace(SETTINGS, whole=0, sample=200)
         ({"whole": 300}, replace(SETTINGS, sample=300), {}),
         ({"sample": 300}, OF_SAMPLES, {}),
         ({"cells_per_batch": 2}, OF_SAMPLES, {}),
+        ({"expected_cells": 1000}, SETTINGS, {"absent": True}),
         ({"unshifted": 200}, SETTINGS, {}),
         ({"own_weight": 0.9}, SETTINGS, {}),
         ({"trust": 0.0}, SETTINGS, {}),
@@ -129,7 +132,7 @@ def test_every_number_is_in_that_test():
 @pytest.fixture
 def sample(of_study):
     x = normalised(of_study, study(3, [200, 5, 60, 30, 5], 0.8)[0])
-    return Sample(of_study, x, np.zeros(300, np.intp), 1, np.ones(150, bool), np.arange(300), True)
+    return Sample(of_study, x, np.zeros(300, np.intp), 1, np.ones((1, 150), bool), np.arange(300), True)
 
 
 @pytest.mark.parametrize("whole", [True, False])

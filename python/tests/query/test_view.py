@@ -27,7 +27,7 @@ OTHER = [200, 5, 60, 30, 5]  # another composition than the reference's, with tw
 def sample_of(model, counts, batches=None, n_batches=1, *, whole=True):
     x = normalised(model, counts)
     batches = np.zeros(x.shape[0], np.intp) if batches is None else batches
-    return Sample(model, x, batches, n_batches, np.ones(x.shape[1], bool), np.arange(x.shape[0]), whole)
+    return Sample(model, x, batches, n_batches, np.ones((1, x.shape[1]), bool), np.arange(x.shape[0]), whole)
 
 
 def space_of(sample):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from deepscore.chromatin.peaks import carried_over
+from deepscore.data.blocks import Parts
 from deepscore.data.labels import UNCLASSIFIED
 from deepscore.data.modality import PEAKS
 from deepscore.data.standardise import Scale, SumsByCode
@@ -152,6 +153,41 @@ def test_missing_features_count_as_their_mean_and_totals_are_those_of_the_query(
     expected = model.predict_proba(sp.csr_matrix(filled, dtype=np.float32))
     np.testing.assert_allclose(found.probabilities, expected, atol=1e-5)
     assert found.overlap == pytest.approx(len(kept) / N_FEATURES)
+
+
+def merged(raw):
+    """Return cells of two data sets that measured other features each, merged, and what each measured."""
+    measured = np.array([np.arange(N_FEATURES) >= 9, np.arange(N_FEATURES) < 25])
+    of_cell = np.arange(N_CELLS) % 2
+    return raw * measured[of_cell], of_cell, measured
+
+
+def test_a_feature_that_a_part_lacks_counts_for_its_cells_as_if_the_part_were_alone(model, raw):
+    joined, of_cell, measured = merged(raw)
+    genes = names("GENE", N_FEATURES)
+    parts = Parts.of(genes, of_cell.tolist(), {part: genes[~row] for part, row in enumerate(measured)})
+    found = annotate_blocks(model, replace(blocks_of(joined), parts=parts), probabilities=True)
+    zeros = annotate_blocks(model, blocks_of(joined), probabilities=True)
+    for part, has in enumerate(measured):
+        cells = of_cell == part
+        alone = annotate_blocks(model, blocks_of(joined[cells][:, has], genes[has]), probabilities=True)
+        np.testing.assert_allclose(found.probabilities[cells], alone.probabilities, atol=1e-6)
+        assert np.abs(zeros.probabilities[cells] - alone.probabilities).max() > 0.01
+    assert found.overlap == 1
+
+
+@pytest.mark.parametrize("refine", [False, True])
+def test_a_sample_that_has_none_of_a_gene_is_read_as_if_it_were_alone(model, raw, refine):
+    """With refine the two samples share neighbours; the scale of each is its own as before."""
+    joined, of_cell, measured = merged(raw + 1)
+    genes, batch = names("GENE", N_FEATURES), np.array(["a", "b"], object)[of_cell]
+    found = annotate_blocks(model, blocks_of(joined), probabilities=True, batch=batch, refine=refine)
+    for part, has in enumerate(measured):
+        cells = of_cell == part
+        alone = annotate_blocks(
+            model, blocks_of(joined[cells][:, has], genes[has]), probabilities=True, batch=batch[cells], refine=refine
+        )
+        np.testing.assert_allclose(found.probabilities[cells], alone.probabilities, atol=0.2 if refine else 1e-6)
 
 
 @pytest.mark.parametrize("n_features", [N_FEATURES, 20])

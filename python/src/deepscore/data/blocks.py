@@ -156,16 +156,19 @@ class CellBlocks:
         return replace(self, cell_names=self.cell_names[rows], read=read_some, parts=parts)
 
     def measured_by_all(self) -> CellBlocks:
-        """Return the data set with only the features that all of its parts have; a log line tells how many."""
+        """Return the data set with only the features that all of its parts have.
+
+        Raises
+        ------
+        InputError
+            ``no_shared_features`` where there are none.
+        """
         if self.parts is None or self.parts.measured.all():
             return self
-        by_all = np.flatnonzero(self.parts.measured.all(axis=0))
-        logger.info(
-            "%d of %d features are in all of %s; the others are left out",
-            len(by_all),
-            self.n_features,
-            ", ".join(self.parts.names),
-        )
+        by_all, names = np.flatnonzero(self.parts.measured.all(axis=0)), ", ".join(self.parts.names)
+        if not len(by_all):
+            raise InputError("no_shared_features", f"No feature is in all of {names}: merge data sets of one genome.")
+        logger.info("%d of %d features are in all of %s: these are used", len(by_all), self.n_features, names)
         return replace(self.select(by_all), parts=None)
 
     def spread(self, n_cells: int, run: int = 100) -> npt.NDArray[np.intp]:

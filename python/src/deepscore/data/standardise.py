@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from .linalg import Codes
@@ -37,6 +38,19 @@ class Scale:
     def cells(self, which: Codes | slice) -> Scale:
         """Return the scale of some of the cells."""
         return self if self.batches is None else Scale(self.centre, self.deviation, self.batches[which])
+
+    def of_cells(self, batches: Codes, measured: npt.NDArray[np.bool_]) -> Scale:
+        """Return the scale of cells, given the batch of each, by which a missing feature counts as its mean.
+
+        Parameters
+        ----------
+        measured
+            Batches x features, or one row for all: what is missing is stored as zero, which then is its centre.
+        """
+        centre = np.where(measured, self.centre, np.float32(0))
+        if len(centre) == 1:
+            return Scale(centre, self.deviation)
+        return Scale(centre, np.repeat(self.deviation, len(centre) // len(self.deviation), axis=0), batches)
 
 
 def scaled(block: sp.csr_matrix, scale: Scale) -> sp.csr_matrix:

@@ -40,7 +40,7 @@ class AlignedQuery:
     values
         What the values of `blocks` are.
     batches
-        Batch of each cell, numbered from 0.
+        Batch of each cell, numbered from 0; cells of one batch are of one of the parts of `blocks`.
     """
 
     model: Model
@@ -53,6 +53,15 @@ class AlignedQuery:
     def present(self) -> npt.NDArray[np.bool_]:
         """Which of the model's features the query has."""
         return self.positions >= 0
+
+    @property
+    def measured(self) -> npt.NDArray[np.bool_]:
+        """Which of the model's features each batch has, batches x features; one row where all have the same."""
+        parts = self.blocks.parts
+        if parts is None:
+            return self.present[None]
+        first_cells = np.unique(self.batches, return_index=True)[1]
+        return self.present & parts.measured[parts.of_cell[first_cells]][:, self.positions]
 
     @property
     def overlap(self) -> float:
@@ -98,6 +107,11 @@ def align(
         query, model.feature_names, model.kind, modality=modality, min_overlap=min_overlap, settings=settings
     )
     batches = batches_of(blocks, batch)
+    parts = blocks.parts
+    if parts is not None and parts.measured[:, positions[positions >= 0]].all():
+        blocks = replace(blocks, parts=None)
+    elif parts is not None:  # what was measured in another way is another batch
+        batches = np.unique(batches * len(parts.names) + parts.of_cell, return_inverse=True)[1]
     return AlignedQuery(model, blocks, positions, _values(model, blocks, positions, settings), batches)
 
 
@@ -130,20 +144,30 @@ def locate(
         ``no_common_chromosomes`` or ``genome_build``.
     """
     query, positions = find_features(query, features, kind, modality, min_overlap, settings)
-    there, n = int((positions >= 0).sum()), len(positions)
-    if there < min_overlap * n:
-        raise InputError(
-            "low_overlap",
-            f"The query has {there} of the model's {n} features ({there / n:.0%}); at least {min_overlap:.0%} are "
-            "needed. Train on features that both have (find_common_features), or lower min_overlap at your own risk.",
-        )
-    logger.info("%d of the model's %d features are in the query (%.0f%%)", there, n, 100 * there / n)
-    if there < settings.good_overlap * n:
-        warn(
-            f"The query has only {there} of the model's {n} features ({there / n:.0%}): scores are less reliable. "
-            "A model trained on the shared features would do better."
-        )
+    n, found = len(positions), positions[positions >= 0]
+    there = {"the query": len(found)}
+    if query.parts is not None:
+        of_parts = query.parts.measured[:, found].sum(axis=1)
+        there |= {f"{name!r} of the query": int(k) for name, k in zip(query.parts.names, of_parts, strict=True)}
+    for what, k in there.items():
+        if k < min_overlap * n:
+            raise InputError(
+                "low_overlap",
+                f"{_sentence(what)} has {k} of the model's {n} features ({k / n:.0%}); at least {min_overlap:.0%} are "
+                "needed. Train on features that both have (find_common_features), or lower min_overlap at your own "
+                "risk.",
+            )
+        logger.info("%d of the model's %d features are in %s (%.0f%%)", k, n, what, 100 * k / n)
+        if k < settings.good_overlap * n:
+            warn(
+                f"{_sentence(what)} has only {k} of the model's {n} features ({k / n:.0%}): scores are less reliable. "
+                "A model trained on the shared features would do better."
+            )
     return query, positions
+
+
+def _sentence(what: str) -> str:
+    return what[0].upper() + what[1:]
 
 
 def find_features(

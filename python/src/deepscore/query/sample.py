@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from ..data.linalg import Codes, Doubles
 from ..data.standardise import Scale, SumsByCode
 from ..model.model import Model
+from ..support.notices import logger
 from .cells import QueryCells
 from .settings import SETTINGS, Settings
 
@@ -29,8 +30,8 @@ class Sample:
         Cells x features of the model, normalised.
     batches
         Batch of each cell, from 0 to ``n_batches - 1``; of some there may be no cell.
-    present
-        Which of the model's features the query has.
+    measured
+        Which of the model's features each batch has, batches x features; one row where all have the same.
     rows
         Position of each cell in the query.
     whole
@@ -41,7 +42,7 @@ class Sample:
     x: sp.csr_matrix
     batches: Codes
     n_batches: int
-    present: npt.NDArray[np.bool_]
+    measured: npt.NDArray[np.bool_]
     rows: Codes
     whole: bool
 
@@ -55,7 +56,15 @@ class Sample:
         if not whole:
             number = pd.Series(order).groupby(batches[order]).cumcount().to_numpy()
             rows = order[(np.arange(len(order)) < settings.sample) | (number < settings.cells_per_batch)]
-        return cls(query.model, cells.at(rows), batches[rows], n_batches, query.present, rows, whole)
+        x = cells.at(rows)
+        measured = query.measured & _found(x, batches[rows], n_batches, settings)
+        return cls(query.model, x, batches[rows], n_batches, measured, rows, whole)
+
+    @property
+    def present(self) -> npt.NDArray[np.bool_]:
+        """Which of the model's features all batches have; where there is none, those that any has."""
+        by_all: npt.NDArray[np.bool_] = np.logical_and.reduce(self.measured)
+        return by_all if by_all.any() else np.logical_or.reduce(self.measured)
 
     def sums(self, cells: Codes | slice = slice(None)) -> SumsByCode:
         """Return the sums of some of the cells, for each batch."""
@@ -63,12 +72,32 @@ class Sample:
 
     def calls(self, scale: Scale) -> Codes:
         """Return the network's best label of each cell by a scale of each batch."""
-        batches = self.batches if len(scale.centre) > 1 else None
-        of_cells = Scale(scale.centre, scale.deviation, batches)
-        calls: Codes = self.model.logits(self.x, of_cells, self.present).argmax(axis=1)
+        calls: Codes = self.model.logits(self.x, scale.of_cells(self.batches, self.measured)).argmax(axis=1)
         return calls
 
     def batch_mean(self, of_cells: npt.ArrayLike) -> Doubles:
         """Return the mean of a value over the cells of each batch, 0 where it has none."""
         n = np.bincount(self.batches, minlength=self.n_batches)
         return np.bincount(self.batches, of_cells, self.n_batches) / np.maximum(n, 1)
+
+
+def _found(x: sp.csr_matrix, batches: Codes, n_batches: int, settings: Settings) -> npt.NDArray[np.bool_]:
+    """Tell which features each batch has, batches x features.
+
+    Data sets that were merged have zeros where one of them did not measure a feature. So a feature that no cell of a
+    batch has, though `expected` of them would as often as in the other batches, was not measured there.
+    """
+    if n_batches == 1:
+        return np.ones((1, x.shape[1]), np.bool_)
+    member = sp.csr_matrix((np.ones(len(batches)), (batches, np.arange(len(batches)))), shape=(n_batches, len(batches)))
+    cells, n = (member @ (x != 0).astype(np.float64)).toarray(), np.bincount(batches, minlength=n_batches)[:, None]
+    elsewhere = (cells.sum(axis=0) - cells) / np.maximum(len(batches) - n, 1)
+    found: npt.NDArray[np.bool_] = (cells > 0) | (n * elsewhere < settings.expected_cells)
+    if not found.all():
+        logger.info(
+            "%d of %d batches have none of up to %d features that others have: these count as missing there",
+            (~found.all(axis=1)).sum(),
+            n_batches,
+            (~found).sum(axis=1).max(),
+        )
+    return found

@@ -83,6 +83,9 @@ class Settings:
         memory.
     cells_per_batch
         Cells: so many of each batch are looked at at least.
+    expected_cells
+        Cells: a feature that no cell of a batch has was not measured there where so many would have it, were it as
+        frequent as in the other batches. By chance none would with a probability of ``exp(-expected_cells)``.
     unshifted
         Cells of the reference, without a shift, that count beside those of a batch when its shift is measured; 5 to 50
         are compared under "Tried and left out" in ``accuracy.md``.
@@ -129,6 +132,7 @@ class Settings:
     whole: int = 10_000
     sample: int = 5_000
     cells_per_batch: int = 50
+    expected_cells: int = 10
     unshifted: int = 20
     own_weight: float = 0.5
     trust: float = 20.0

@@ -32,6 +32,8 @@ class View:
 
     Parameters
     ----------
+    measured
+        Which of the model's features each batch has, batches x features; one row where all have the same.
     scale
         Centre and deviation of each batch.
     neighbours, peaks
@@ -39,7 +41,7 @@ class View:
     """
 
     model: Model
-    present: npt.NDArray[np.bool_]
+    measured: npt.NDArray[np.bool_]
     scale: Scale
     neighbours: Neighbourhoods | None = None
     peaks: PeakView | None = None
@@ -75,13 +77,12 @@ class View:
 
     def alone(self, block: sp.csr_matrix, batches: Codes) -> Doubles:
         """Return the network's probabilities for each cell, on the query's scale."""
-        of_cells = replace(self.scale, batches=batches if len(self.scale.centre) > 1 else None)
-        return self.model.predict_proba(block, of_cells, self.present)
+        return self.model.predict_proba(block, self.scale.of_cells(batches, self.measured))
 
 
 def view_by_scale(sample: Sample) -> View:
     """Return the view of a query whose cells are called each by itself, every batch by its own scale."""
-    return View(sample.model, sample.present, own_scale(sample))
+    return View(sample.model, sample.measured, own_scale(sample))
 
 
 def learn_view(sample: Sample, paired: PairedPeaks | None = None, settings: Settings = SETTINGS) -> View:
@@ -105,7 +106,7 @@ def learn_view(sample: Sample, paired: PairedPeaks | None = None, settings: Sett
             latent=kind.neighbours == "lsi",
             settings=settings,
         )
-    view = View(sample.model, sample.present, choose_scale(sample, space, settings))
+    view = View(sample.model, sample.measured, choose_scale(sample, space, settings))
     if space is None:
         return view
     probabilities = view.alone(sample.x, sample.batches)

@@ -162,6 +162,7 @@ def prepare(
         See :meth:`deepscore.DeepScore.set_reference`.
     """
     data, kind = select_modality(data, modality)
+    data = data.measured_by_all()
     features = config.common_features
     if features is not None:  # before the labels: a matrix the wrong way round has the wrong number of cells, too
         positions = reference_positions(np.array(features, dtype=object), data)

@@ -141,7 +141,7 @@ def _view(
     model = aligned.model
     refine = refine and model.profiles is not None  # a file of version 1 has none
     if not refine and not own_scale:
-        return View(model, aligned.present, model.scale()), gathered(aligned.normalised())
+        return View(model, aligned.measured, model.scale()), gathered(aligned.normalised())
     cells = QueryCells.read(aligned)
     sample = Sample.of(cells, settings)
     if not refine:

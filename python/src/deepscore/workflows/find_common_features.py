@@ -37,7 +37,8 @@ def find_common_features(
 ) -> list[str]:
     """Choose features of one modality, the best first; see :func:`deepscore.find_common_features`."""
     reference, kind = select_modality(reference, request.modality)
-    queries = [select_modality(query, kind.name)[0] for query in queries]
+    reference = reference.measured_by_all()
+    queries = [select_modality(query, kind.name)[0].measured_by_all() for query in queries]
     known = None if labels is None else read_labels(labels, request.missing)
     found = common_features(reference, queries, request.n_features, request.strategy, kind, known, request.test)
     if labels is not None and known is not None and request.strategy != "variable":  # which needs no labels
