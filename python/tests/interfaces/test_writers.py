@@ -209,7 +209,7 @@ def test_calls_are_categories_with_colours_and_say_where_they_come_from(query, t
     assert trained.annotate(again).uns["deepscore"]["threshold"] == 0.5
 
 
-OUTPUTS = ["out.h5ad", "out.zarr", "out.csv", "out.tsv", "out.csv.gz", "out.tsv.gz"]
+OUTPUTS = ["out.h5ad", "out.zarr", "out.csv", "out.tsv", "out.csv.gz", "out.tsv.gz", "out.parquet"]
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
@@ -232,6 +232,9 @@ def test_every_output_holds_the_same(query, trained, tmp_path, suffix, output):
         table = again.obs[COLUMNS].join(again.obsm["deepscore_probabilities"].add_prefix("deepscore_probability_"))
         assert (again.X != query.X).nnz == 0
         assert again.uns["deepscore"]["model"] == origin["model"]
+    elif "parquet" in output:
+        table = pd.read_parquet(output)
+        assert table.index.name == "cell"
     else:
         table = pd.read_csv(output, sep="," if "csv" in output else "\t", index_col="cell", keep_default_na=False)
     assert table.index.tolist() == query.obs_names.tolist()

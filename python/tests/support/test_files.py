@@ -8,7 +8,8 @@ import os
 import pytest
 
 from deepscore.errors import InputError
-from deepscore.support.files import opened, replacing, require_file, require_writable
+from deepscore.support import files
+from deepscore.support.files import opened, replacing, require_file, require_writable, reserve
 
 
 def test_the_old_file_is_there_until_the_new_one_is_complete(tmp_path):
@@ -116,3 +117,45 @@ def test_two_writers_do_not_meet(tmp_path):
         one.write_text("one")
         other.write_text("other")
     assert path.read_text() == "one"
+
+
+def test_gzip_that_unpacks_to_gigabytes_is_damaged(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MOST_BYTES", 2**22)
+    text = {"bomb": " " * 2**24, "text": "".join(f"chr1\t{i}\n" for i in range(10**6))}
+    for name, content in text.items():
+        with gzip.open(tmp_path / name, "wt") as file:
+            file.write(content)
+    with opened(tmp_path / "text") as file:
+        assert sum(map(len, file)) == len(text["text"])
+    with pytest.raises(OSError, match="unpacks to more than"), opened(tmp_path / "bomb") as file:
+        file.readline()
+
+
+def test_room_is_reserved_in_a_file(tmp_path):
+    (tmp_path / "x").write_bytes(b"content")
+    reserve(tmp_path / "x", 1000)
+    assert (tmp_path / "x").stat().st_size == 1007
+    assert (tmp_path / "x").read_bytes()[:7] == b"content"
+
+
+def test_a_folder_takes_the_place_of_one_of_its_kind_only(tmp_path):
+    target = tmp_path / "store"
+    for content in ("first", "second"):
+        with replacing(target, ("mark",)) as temporary:
+            temporary.mkdir()
+            (temporary / "mark").write_text(content)
+        assert (target / "mark").read_text() == content
+
+    def fail():
+        with replacing(target, ("mark",)) as temporary:
+            temporary.mkdir()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+    assert (target / "mark").read_text() == "second"
+    (target / "mark").unlink()
+    with pytest.raises(InputError, match="folder of that kind") as caught:
+        require_writable(target, ("mark",))
+    assert caught.value.code == "path_not_writable"

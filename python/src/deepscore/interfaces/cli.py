@@ -121,7 +121,11 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
 
     check = verbs.add_parser("check", help="tell which labels can be trusted with a reference")
-    check.add_argument("reference", metavar="REF", help=".h5ad or .zarr, cells x features")
+    check.add_argument(
+        "reference",
+        metavar="REF",
+        help="cells x features: .h5ad, .zarr, .h5mu, .h5 or folder of Cell Ranger, .loom, .csv",
+    )
     check.add_argument("--labels", required=True, metavar="COL", help="column of obs with the labels")
     _add_missing(check)
     check.add_argument("--query", help="the data set to annotate: tell which features it has, too")
@@ -132,7 +136,11 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_check)
 
     train = verbs.add_parser("train", help="train a model on an annotated reference")
-    train.add_argument("reference", metavar="REF", help=".h5ad or .zarr, cells x features")
+    train.add_argument(
+        "reference",
+        metavar="REF",
+        help="cells x features: .h5ad, .zarr, .h5mu, .h5 or folder of Cell Ranger, .loom, .csv",
+    )
     train.add_argument("--labels", required=True, metavar="COL", help="column of obs with the labels")
     _add_missing(train)
     train.add_argument("--query", action="append", default=[], help="choose features shared with it (may be repeated)")
@@ -172,7 +180,7 @@ def _parser() -> argparse.ArgumentParser:
 
     annotate = verbs.add_parser("annotate", help="annotate a query with a model file")
     annotate.add_argument("model", metavar="MODEL")
-    annotate.add_argument("query", metavar="QUERY", help=".h5ad, .zarr or .h5mu, cells x features")
+    annotate.add_argument("query", metavar="QUERY", help="as REF of train")
     annotate.add_argument("-o", "--output", required=True, metavar="OUT", help=OUT_HELP)
     annotate.add_argument("--threshold", type=float, default=0.5, help="lowest score of a label (default: 0.5)")
     _add_matrix(annotate)

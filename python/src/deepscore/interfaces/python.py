@@ -51,7 +51,7 @@ def find_common_features(
     Parameters
     ----------
     reference
-        AnnData (in memory or backed), path to .h5ad or .zarr, or MuData with `modality`; cells x features.
+        AnnData (in memory or backed), MuData with `modality`, or a path (see the README); cells x features.
     query
         As `reference`, or a list of such data sets.
     n_features
@@ -304,7 +304,7 @@ class DeepScore:
         Parameters
         ----------
         reference
-            AnnData (in memory or backed), path to .h5ad or .zarr, or MuData with `modality`; cells x features; raw
+            AnnData (in memory or backed), MuData with `modality`, or a path; cells x features; raw
             counts or log-normalised values (natural logarithms, or to the base 2 or 10).
         labels
             Column of ``obs``, or one label per cell (a Series is aligned by cell name). Blanks at their ends are cut.
@@ -429,7 +429,7 @@ class DeepScore:
         Parameters
         ----------
         query
-            AnnData (in memory or backed), path to .h5ad or .zarr, or MuData with `modality`; cells x features, in any
+            AnnData (in memory or backed), MuData with `modality`, or a path; cells x features, in any
             order; raw counts or log-normalised values.
         threshold
             Cells whose score is below it are called "Unclassified".

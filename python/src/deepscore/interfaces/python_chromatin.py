@@ -23,6 +23,7 @@ from ..workflows import peaks as peaks_of_sets
 from ..workflows import train_bridge as bridge
 from .python import DeepScore, deepscore_of, load
 from .readers import labels_of, open_halves, open_source, values_of
+from .stores import MATRICES, suffix_of
 from .writers import as_anndata
 
 __all__ = [
@@ -409,8 +410,8 @@ def is_path(x: Any) -> bool:
 
 
 def is_file(x: Any) -> bool:
-    """Tell the path of a file (fragments, BED, model) from paths of stores and from all else."""
-    return is_path(x) and Path(x).suffix not in (".h5ad", ".zarr", ".h5mu")
+    """Tell the path of a file (fragments, BED, model) from paths of data sets and from all else."""
+    return is_path(x) and not os.path.isdir(x) and suffix_of(x) not in MATRICES
 
 
 def peaks_of(x: Any) -> Names:

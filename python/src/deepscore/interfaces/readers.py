@@ -21,7 +21,8 @@ from ..data.labels import as_texts, positions_of
 from ..data.modality import MODALITIES, PEAKS, RNA, named_part, part_of, select_modality
 from ..errors import DeepScoreError, InputError
 from ..support.checks import optional_name
-from .stores import open_path, require_whole
+from .damage import require_whole
+from .stores import open_path
 
 __all__ = ["Source", "labels_of", "open_halves", "open_source", "values_of"]
 
@@ -44,7 +45,7 @@ class Source:
 
 
 def open_source(data: Any, layer: str | None = None, modality: str | None = None) -> Source:
-    """Open AnnData (in memory or backed), MuData, or a path to .h5ad or .zarr.
+    """Open AnnData (in memory or backed), MuData, or a path (see :func:`~deepscore.interfaces.stores.open_path`).
 
     Parameters
     ----------
@@ -74,7 +75,7 @@ def open_source(data: Any, layer: str | None = None, modality: str | None = None
         raise InputError(
             "unknown_data",
             f"A {type(data).__name__} is not a data set that deepscore reads. Give an AnnData, a MuData with "
-            "modality=, or a path to .h5ad or .zarr (for a bare matrix: anndata.AnnData(X, obs, var)).",
+            "modality=, or a path, such as that of an .h5ad (for a bare matrix: anndata.AnnData(X, obs, var)).",
         )
     with _reading("The data set"):
         matrix, name = _values(data, layer)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import errno
 import gzip
+import io
 import os
 import secrets
 import shutil
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from ..errors import InputError
 
 __all__ = ["opened", "replacing", "require_file", "require_writable", "reserve"]
+
+# Text may unpack to so many bytes, or to so many times what is stored: deflate ends at 1,032 times.
+MOST_BYTES, MOST_TIMES = 2**30, 900
 
 
 def require_file(path: Path) -> None:
@@ -36,6 +40,17 @@ def require_file(path: Path) -> None:
         raise InputError("file_not_found", f"There is no file {path}.")
 
 
+class _Unpacked(gzip.GzipFile):
+    """Gzip that ends where it unpacks to far more than any text would: a single line may be as long as all of it."""
+
+    def read1(self, size: int = -1) -> bytes:
+        data = super().read1(size)
+        self.unpacked = getattr(self, "unpacked", 0) + len(data)
+        if self.unpacked > MOST_BYTES and self.unpacked > MOST_TIMES * os.path.getsize(self.name):
+            raise gzip.BadGzipFile(f"it unpacks to more than {self.unpacked:,} bytes")
+        return data
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[TextIO]:
     """Open text that is plain or gzip, whatever its name; what is not UTF-8 is replaced.
@@ -50,9 +65,9 @@ def opened(path: Path) -> Iterator[TextIO]:
     require_file(path)
     with path.open("rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"
-    open_text: Callable[..., TextIO] = gzip.open if packed else open
     try:
-        with open_text(path, "rt", encoding="utf-8-sig", errors="replace") as file:  # Windows writes a mark in front
+        source: Any = _Unpacked(path) if packed else path.open("rb")
+        with io.TextIOWrapper(source, encoding="utf-8-sig", errors="replace") as file:  # Windows writes a mark in front
             yield file
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise OSError(f"{path} is damaged or cut short ({error}). Copy or download it anew.") from error

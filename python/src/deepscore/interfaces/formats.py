@@ -1,0 +1,265 @@
+"""Formats of others: 10x Genomics (.h5 and .mtx), .loom and tables of text become an AnnData in memory."""
+
+from __future__ import annotations
+
+import csv
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import h5py
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata.utils import make_index_unique
+from pandas.api.types import is_numeric_dtype
+from scipy.io import mmread
+
+from ..data.blocks import VALUES_PER_BLOCK
+from ..data.names import is_peak
+from ..support.files import opened
+from .damage import require_plausible, require_whole
+
+__all__ = ["matrix_in", "read_10x_h5", "read_loom", "read_mtx", "read_table"]
+
+# A line of an .mtx file, a value with its row and column, has so many characters at least.
+LEAST_LINE = 4
+# So many bytes can one compressed byte become (deflate).
+MOST_UNPACKED = 1032
+# Where .loom files have the names of genes and of cells: loompy's own, and what others write.
+LOOM_GENES = ("Gene", "gene_name", "gene_names", "gene_symbols", "var_names", "Name", "name", "index", "Accession")
+LOOM_CELLS = ("CellID", "cell_id", "obs_names", "barcode", "barcodes", "Barcode", "cell_names", "index", "Name")
+# Beside a matrix.mtx, plain or gzip: Cell Ranger 3 and later, 1 and 2, and ATAC.
+MTX_FEATURES = ("features.tsv", "genes.tsv", "peaks.bed")
+
+_CORNER_OF_GENES = re.compile(r"gene|symbol|feature|ensembl|peak|hgnc|mgi|probe|antibod", re.IGNORECASE)
+_CORNER_OF_CELLS = re.compile(r"cell|barcode|sample|well|spot|obs", re.IGNORECASE)
+_CELL = re.compile(r"(?<![A-Z])[ACGTN]{8,}(?![A-Z])|cell|barcode|well|spot|sample|(c|s|cell)?\d+$", re.IGNORECASE)
+# Families that hold a good tenth of the genes of any genome.
+_GENE = re.compile(
+    r"ENS[A-Z]*G\d|WBGENE|FBGN|GENE|MT-|RP[LS]\d|LINC|LOC\d|ZNF|ZFP\d|SLC\d|TMEM|FAM\d|CD\d|IL\d|HLA-|H2-|KRT|COL\d|CCL|"
+    r"CXCL|GM\d|OLFR|RIK|KIF|USP\d|PSM|EIF|ATP\d|CCDC|TRIM|MRPL|MRPS|NDUF|COX\d|HIST|H[1-4][ABC-]",
+    re.IGNORECASE,
+)
+_SYMBOL = re.compile(r"[A-Za-z][A-Za-z0-9]{0,11}([-.][A-Za-z0-9]{1,6})*")
+
+
+# ------------------------------------------------------------------------------------------------------ 10x Genomics
+
+
+def read_10x_h5(file: h5py.File) -> ad.AnnData:
+    """Read the .h5 of Cell Ranger: of version 3 and later, or of 1 and 2, where each genome is a group.
+
+    Ids and types of the features are ``gene_ids`` and ``feature_types`` of ``var``.
+    """
+    require_plausible(file)
+    if "matrix" in file:
+        return _of_10x(file["matrix"], file["matrix/features"], "id", "name")
+    genomes = [group for group in file.values() if hasattr(group, "keys") and {"barcodes", "genes"} <= set(group)]
+    if not genomes:
+        raise ValueError("it is none of Cell Ranger's: there is neither a group 'matrix' nor one for each genome")
+    parts = [_of_10x(group, group, "genes", "gene_names") for group in genomes]
+    if any(part.obs_names.tolist() != parts[0].obs_names.tolist() for part in parts):
+        raise ValueError(f"its genomes {', '.join(group.name[1:] for group in genomes)} have different cells")
+    if len(parts) == 1:
+        return parts[0]
+    for group, part in zip(genomes, parts, strict=True):
+        part.var["genome"] = group.name[1:]
+    return _named(
+        sp.hstack([part.X for part in parts], format="csr"),
+        parts[0].obs_names,
+        [name for part in parts for name in part.var_names],
+        pd.concat([part.var for part in parts]),
+    )
+
+
+def _of_10x(group: h5py.Group, features: h5py.Group, ids: str, names: str) -> ad.AnnData:
+    require_whole(group, "the matrix")
+    n_features, n_cells = (int(n) for n in group["shape"][:])
+    matrix = sp.csr_matrix((group["data"][:], group["indices"][:], group["indptr"][:]), shape=(n_cells, n_features))
+    matrix.check_format()
+    columns = {"gene_ids": ids, "feature_types": "feature_type", "genome": "genome"}
+    var = pd.DataFrame({name: _texts(features[old]) for name, old in columns.items() if old in features})
+    return _named(matrix, _texts(group["barcodes"]), _texts(features[names]), var)
+
+
+def _texts(values: h5py.Dataset) -> list[str]:
+    """Return text that is stored in any way."""
+    return [
+        value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values[:].tolist()
+    ]
+
+
+def _named(matrix: Any, cells: Sequence[str], features: Sequence[str], var: pd.DataFrame) -> ad.AnnData:
+    """Return a data set whose features have names of their own: of the genes with one symbol, the first keeps it."""
+    return ad.AnnData(
+        matrix.astype(np.float32, copy=False),
+        obs=pd.DataFrame(index=pd.Index(cells)),
+        var=var.set_axis(make_index_unique(pd.Index(features))),
+    )
+
+
+def matrix_in(folder: Path) -> Path | None:
+    """Return the only .mtx file in a folder, None where there is none."""
+    found = sorted(path for path in folder.iterdir() if path.name.lower().endswith((".mtx", ".mtx.gz")))
+    if len(found) > 1:
+        raise ValueError(f"it holds {len(found)} of them, such as {found[0].name} and {found[1].name}: name one")
+    return found[0] if found else None
+
+
+def read_mtx(path: Path) -> ad.AnnData:
+    """Read a matrix.mtx, plain or gzip, with the names of its features and barcodes in the files beside it.
+
+    What is in front of the name of one file is in front of the others', such as ``GSM1_matrix.mtx.gz`` and
+    ``GSM1_barcodes.tsv.gz``.
+    """
+    cells = [line.split("\t")[0] for line in _lines(_beside(path, "barcodes.tsv"))]
+    of_features = _beside(path, *MTX_FEATURES)
+    rows = [line.split("\t") for line in _lines(of_features)]
+    with opened(path) as file:
+        sizes = next((line for line in file if not line.startswith("%") and line.strip()), "").split()
+    n_rows, n_columns, n_values = map(int, [*sizes, "0"][:3])
+    if n_values * LEAST_LINE > path.stat().st_size * (MOST_UNPACKED if path.suffix == ".gz" else 1):
+        raise ValueError(f"{n_values:,} values, as its first line says, have no place in {path.stat().st_size:,} bytes")
+    turned = (n_rows, n_columns) == (len(cells), len(rows)) and n_rows != n_columns
+    if not turned and (n_rows, n_columns) != (len(rows), len(cells)):
+        raise ValueError(f"it has {n_rows} x {n_columns} values for {len(rows)} features and {len(cells)} barcodes")
+    values = mmread(path)
+    matrix = sp.csr_matrix(values if turned else values.T)
+    if "peaks.bed" in of_features.name:
+        names = [f"{row[0]}:{row[1]}-{row[2]}" for row in rows]
+        return _named(matrix, cells, names, pd.DataFrame({"feature_types": ["Peaks"] * len(names)}))
+    var = pd.DataFrame({"gene_ids": [row[0] for row in rows]})
+    if all(len(row) > 2 for row in rows):
+        var["feature_types"] = [row[2] for row in rows]
+    return _named(matrix, cells, [row[1] if len(row) > 1 else row[0] for row in rows], var)
+
+
+def _beside(path: Path, *names: str) -> Path:
+    before = re.sub(r"(matrix)?\.mtx(\.gz)?$", "", path.name, flags=re.IGNORECASE)
+    for start in dict.fromkeys((before, f"{before}_", f"{before}.", "")):
+        for name in names:
+            for end in ("", ".gz"):
+                if (path.parent / f"{start}{name}{end}").is_file():
+                    return path.parent / f"{start}{name}{end}"
+    raise ValueError(f"there is no {before}{f' or {before}'.join(names)} (or .gz) beside it")
+
+
+def _lines(path: Path) -> list[str]:
+    with opened(path) as file:
+        return [line.rstrip("\r\n") for line in file if line.strip()]
+
+
+# -------------------------------------------------------------------------------------------------------------- loom
+
+
+def read_loom(file: h5py.File) -> ad.AnnData:
+    """Read a .loom: genes x cells, with the attributes of both; an accession is also ``gene_ids``."""
+    require_plausible(file, streamed=("matrix", "layers"))
+    var, obs = _attributes(file["row_attrs"], LOOM_GENES), _attributes(file["col_attrs"], LOOM_CELLS)
+    if "Accession" in var:
+        var["gene_ids"] = var["Accession"]
+    layers = {name: _turned(file["layers"][name]) for name in file.get("layers", ())}
+    return ad.AnnData(_turned(file["matrix"]), obs=obs, var=var.set_axis(make_index_unique(var.index)), layers=layers)
+
+
+def _attributes(group: h5py.Group, wanted: Sequence[str]) -> pd.DataFrame:
+    columns = {
+        name: _texts(values) if values.dtype.kind in "OS" else values[:]
+        for name, values in group.items()
+        if getattr(values, "ndim", 0) == 1
+    }
+    name = next((name for name in wanted if name in columns), None)
+    if name is None:
+        raise ValueError(f"{group.name} has none of {', '.join(wanted)}; there are: {', '.join(columns) or 'none'}")
+    table = pd.DataFrame(columns, index=pd.Index([str(one) for one in columns[name]]))
+    return table.drop(columns=name)
+
+
+def _turned(matrix: h5py.Dataset) -> sp.csr_matrix:
+    """Read genes x cells as cells x genes, some cells at once."""
+    n_genes, n_cells = matrix.shape
+    step = max(VALUES_PER_BLOCK // max(n_genes, 1), 64)
+    blocks = [sp.csr_matrix(matrix[:, i : i + step].T.astype(np.float32)) for i in range(0, n_cells, step)]
+    return sp.vstack(blocks, format="csr") if blocks else sp.csr_matrix((0, n_genes), dtype=np.float32)
+
+
+# ------------------------------------------------------------------------------------------------------------ tables
+
+
+def read_table(path: Path) -> ad.AnnData:
+    """Read a table of values, plain or gzip: the names tell whether its genes are its rows or its columns.
+
+    The commonest of comma, semicolon and tab in the first line separates. Columns of text beside the values describe
+    the rows: they become columns of ``obs`` or ``var``.
+
+    Raises
+    ------
+    ValueError
+        Where neither the corner of the table nor the names tell.
+    """
+    with opened(path) as file:
+        first, second = file.readline().rstrip("\r\n"), file.readline().rstrip("\r\n")
+    separator = max(",;\t", key=first.count)
+    header, row = (next(csv.reader([line], delimiter=separator), []) for line in (first, second))
+    if len(row) < 2:
+        raise ValueError("it is no table with a line of names, and of values below it")
+    corner, columns = ("", header) if len(header) == len(row) - 1 else (header[0], header[1:])  # R leaves it out
+    rows: list[str] = []
+    blocks: list[sp.csr_matrix] = []
+    texts: list[pd.DataFrame] = []
+    with opened(path) as file:
+        chunks = pd.read_csv(
+            file,
+            sep=separator,
+            header=None,
+            skiprows=1,
+            names=range(len(columns) + 1),
+            index_col=0,
+            converters={0: str},
+            chunksize=max(VALUES_PER_BLOCK // len(row), 64),
+        )
+        for chunk in chunks:
+            if not blocks:
+                is_text = np.array([not is_numeric_dtype(dtype) for dtype in chunk.dtypes])
+            rows.extend(chunk.index)
+            texts.append(chunk.loc[:, is_text])
+            blocks.append(sp.csr_matrix(chunk.loc[:, ~is_text].to_numpy(np.float32)))
+    named = np.array(columns, dtype=object)
+    matrix, table = sp.vstack(blocks, format="csr"), pd.concat(texts).set_axis(named[is_text], axis=1)
+    table, others = table.set_axis(pd.Index(rows)), pd.DataFrame(index=pd.Index(named[~is_text]))
+    turned = _rows_are_genes(corner, rows, others.index.to_list())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* names are not unique")  # an error later on, of all formats
+        return ad.AnnData(matrix.T.tocsr(), others, table) if turned else ad.AnnData(matrix, table, others)
+
+
+def _rows_are_genes(corner: str, rows: Sequence[str], columns: Sequence[str]) -> bool:
+    """Tell whether the rows of a table are genes: by what its corner says, else by the names."""
+    of_genes, of_cells = _CORNER_OF_GENES.search(corner), _CORNER_OF_CELLS.search(corner)
+    if bool(of_genes) != bool(of_cells):
+        return bool(of_genes)
+    more = _likeness(rows) - _likeness(columns)
+    if abs(more) < 0.05:  # a twentieth of the names
+        raise ValueError(
+            f"its names, such as {rows[0]!r} and {columns[0]!r}, do not tell whether genes are its rows or its "
+            "columns: write 'gene' or 'cell' into its first field, for what the rows are"
+        )
+    return more > 0
+
+
+def _likeness(names: Sequence[str]) -> float:
+    """Return how much names look like those of features: -1 all like cells, 1 all like known families or peaks."""
+
+    def of(name: str) -> float:
+        if is_peak(name):
+            return 1
+        if _CELL.search(name) and not _GENE.match(name):
+            return -1
+        return 1 if _GENE.match(name) else 0.2 * bool(_SYMBOL.fullmatch(name))
+
+    some = names[:: max(len(names) // 2000, 1)]
+    return float(np.mean([of(name) for name in some])) if some else 0.0

@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+import gzip
+import warnings
+
+import h5py
+import mudata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from scipy.io import mmwrite
+
+from deepscore.errors import InputError
+from deepscore.interfaces.readers import open_source
+from deepscore.interfaces.stores import open_path
+
+# Three cells x four features; two genes have one symbol.
+COUNTS = np.array([[1, 0, 2, 0], [0, 3, 0, 0], [4, 0, 0, 5]])
+CELLS = ["AAACCTGAGAAACCAT-1", "AAACCTGAGAAACCGC-1", "AAACCTGAGAAACCTA-1"]
+IDS = ["ENSG01", "ENSG02", "ENSG03", "chr1:10-20"]
+SYMBOLS = ["CD3D", "TBCE", "TBCE", "chr1:10-20"]
+TYPES = ["Gene Expression"] * 3 + ["Peaks"]
+
+
+def texts(values):
+    return np.array(values, dtype="S")
+
+
+def matrix_of(group, counts, order="csr"):
+    matrix = getattr(sp, f"{order}_matrix")(counts)  # cells x features by rows is features x cells by columns
+    for part in ("data", "indices", "indptr"):
+        group[part] = getattr(matrix, part)
+    group["shape"], group["barcodes"] = counts.shape[::-1], texts(CELLS)
+
+
+def h5_of_version_3(folder):
+    with h5py.File(folder / "filtered.h5", "w") as file:
+        matrix_of(file.create_group("matrix"), COUNTS)
+        for name, values in (("id", IDS), ("name", SYMBOLS), ("feature_type", TYPES), ("genome", ["GRCh38"] * 4)):
+            file[f"matrix/features/{name}"] = texts(values)
+    return folder / "filtered.h5"
+
+
+def h5_of_version_2(folder, genomes=("GRCh38",)):
+    with h5py.File(folder / "filtered.h5", "w") as file:
+        for genome, columns in zip(genomes, np.array_split(np.arange(4), len(genomes)), strict=True):
+            matrix_of(file.create_group(genome), COUNTS[:, columns])
+            file[f"{genome}/genes"] = texts([IDS[i] for i in columns])
+            file[f"{genome}/gene_names"] = texts([SYMBOLS[i] for i in columns])
+    return folder / "filtered.h5"
+
+
+def write(path, text):
+    with gzip.open(path, "wt") if path.suffix == ".gz" else path.open("w") as file:
+        file.write(text)
+
+
+def mtx(folder, start="", end="", features="features.tsv", turned=False, columns=3):
+    mmwrite(folder / f"{start}matrix.mtx", sp.coo_matrix(COUNTS if turned else COUNTS.T))
+    if end:
+        write(folder / f"{start}matrix.mtx.gz", (folder / f"{start}matrix.mtx").read_text())
+        (folder / f"{start}matrix.mtx").unlink()
+    rows = [row[:columns] for row in zip(IDS, SYMBOLS, TYPES, strict=True)]
+    if features == "peaks.bed":
+        rows = [("chr1", str(i), str(i + 5)) for i in range(4)]
+    write(folder / f"{start}{features}{end}", "".join("\t".join(row) + "\n" for row in rows))
+    write(folder / f"{start}barcodes.tsv{end}", "".join(f"{cell}\n" for cell in CELLS))
+    return folder / f"{start}matrix.mtx{end}"
+
+
+OF_10X = {
+    "h5 of version 3": (h5_of_version_3, True),
+    "h5 of version 2": (h5_of_version_2, False),
+    "h5 of version 2, two genomes": (lambda folder: h5_of_version_2(folder, ("GRCh38", "mm10")), False),
+    "mtx of version 3": (lambda folder: mtx(folder, end=".gz"), True),
+    "folder of version 3": (lambda folder: mtx(folder, end=".gz").parent, True),
+    "folder of version 2": (lambda folder: mtx(folder, features="genes.tsv", columns=2).parent, False),
+    "names before": (lambda folder: mtx(folder, start="GSM1_", end=".gz"), True),
+    "cells by rows": (lambda folder: mtx(folder, turned=True), True),
+}
+
+
+@pytest.mark.parametrize(("make", "typed"), OF_10X.values(), ids=OF_10X)
+def test_what_cell_ranger_writes_is_read(tmp_path, make, typed):
+    found = open_path(make(tmp_path))
+    np.testing.assert_array_equal(found.X.toarray(), COUNTS)
+    assert found.obs_names.tolist() == CELLS
+    assert found.var_names.tolist() == ["CD3D", "TBCE", "TBCE-1", "chr1:10-20"]
+    assert found.var["gene_ids"].tolist() == IDS
+    if typed:
+        assert found.var["feature_types"].tolist() == TYPES
+
+
+@pytest.mark.parametrize("make", [h5_of_version_3, mtx])
+@pytest.mark.parametrize(("modality", "n_features"), [("rna", 3), ("peaks", 1)])
+def test_a_multiome_of_10x_has_modalities(tmp_path, make, modality, n_features):
+    from deepscore.data.modality import select_modality
+
+    source = open_source(str(make(tmp_path)), modality=modality)
+    assert select_modality(source.blocks, source.modality)[0].n_features == n_features
+
+
+def test_scanpy_reads_the_same(tmp_path):
+    import scanpy as sc
+
+    path = h5_of_version_3(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = sc.read_10x_h5(path, gex_only=False)
+    expected.var_names_make_unique()
+    found = open_path(path)
+    np.testing.assert_array_equal(found.X.toarray(), expected.X.toarray())
+    pd.testing.assert_frame_equal(found.var[["gene_ids", "feature_types"]], expected.var[["gene_ids", "feature_types"]])
+
+
+def test_peaks_of_cell_ranger_atac_have_the_names_of_their_intervals(tmp_path):
+    found = open_path(mtx(tmp_path, features="peaks.bed"))
+    assert found.var_names.tolist() == ["chr1:0-5", "chr1:1-6", "chr1:2-7", "chr1:3-8"]
+    assert open_source(found, modality="peaks").blocks.n_features == 4
+
+
+def loom(folder, **names):
+    with h5py.File(folder / "cells.loom", "w") as file:
+        file["matrix"], file["layers/spliced"] = COUNTS.T, 2 * COUNTS.T
+        file[f"row_attrs/{names.get('genes', 'Gene')}"] = np.array(SYMBOLS, dtype=h5py.string_dtype())
+        file["row_attrs/Accession"] = texts(IDS)
+        file[f"col_attrs/{names.get('cells', 'CellID')}"] = texts(CELLS)
+        file["col_attrs/Clusters"], file["col_attrs/tSNE"] = np.arange(3), np.ones((3, 2))
+    return folder / "cells.loom"
+
+
+@pytest.mark.parametrize("names", [{}, {"genes": "var_names", "cells": "obs_names"}])
+def test_a_loom_is_read(tmp_path, names):
+    found = open_path(loom(tmp_path, **names))
+    np.testing.assert_array_equal(found.X.toarray(), COUNTS)
+    np.testing.assert_array_equal(found.layers["spliced"].toarray(), 2 * COUNTS)
+    assert (found.obs_names.tolist(), found.obs["Clusters"].tolist()) == (CELLS, [0, 1, 2])
+    assert found.var_names.tolist() == ["CD3D", "TBCE", "TBCE-1", "chr1:10-20"]
+    assert found.var["gene_ids"].tolist() == IDS
+
+
+def table(rows, columns, counts, corner="", separator=",", header=None):
+    first = separator.join([corner, *columns] if header is None else header)
+    lines = [separator.join([name, *map(str, row)]) for name, row in zip(rows, counts.tolist(), strict=True)]
+    return "\n".join([first, *lines]) + "\n"
+
+
+GENES = {
+    "symbols": ["CD3D", "TBCE", "RPL13", "MALAT1"],
+    "mouse": ["Cd3d", "Tbce", "Rpl13", "mt-Nd1"],
+    "Ensembl": ["ENSG00000000003", "ENSG00000000005.6", "ENSMUSG00000000001", "ENSG00000000457"],
+    "numbered": ["GENE1", "GENE2", "GENE3", "GENE4"],
+    "peaks": ["chr1:10-20", "chr1-30-40", "chrX_5_9", "chr2:1-2"],
+}
+BARCODES = {
+    "10x": CELLS,
+    "with a sample": ["s1_AAACCTGAGAAACCAT", "s1_AAACCTGAGAAACCGC", "s2_AAACCTGAGAAACCAT"],
+    "words": ["cell_1", "cell_2", "cell_3"],
+    "numbers": ["c0", "c1", "c2"],
+    "runs": ["SRR1974543", "SRR1974544", "SRR1974545"],
+}
+
+
+@pytest.mark.parametrize("genes", GENES.values(), ids=GENES)
+@pytest.mark.parametrize("cells", BARCODES.values(), ids=BARCODES)
+@pytest.mark.parametrize("genes_are_rows", [False, True])
+def test_the_names_tell_what_is_a_gene(tmp_path, genes, cells, genes_are_rows):
+    text = table(genes, cells, COUNTS.T) if genes_are_rows else table(cells, genes, COUNTS)
+    (tmp_path / "counts.csv").write_text(text)
+    found = open_path(tmp_path / "counts.csv")
+    assert (found.obs_names.tolist(), found.var_names.tolist()) == (cells, genes)
+    np.testing.assert_array_equal(found.X.toarray(), COUNTS)
+
+
+@pytest.mark.parametrize("name", ["counts.tsv", "counts.txt.gz", "counts.csv.gz", "COUNTS.CSV"])
+@pytest.mark.parametrize("separator", [",", "\t", ";"])
+def test_a_table_of_any_separator_is_read(tmp_path, name, separator):
+    write(tmp_path / name, table(CELLS, GENES["symbols"], COUNTS, "\ufeff" + '"cell"', separator))
+    np.testing.assert_array_equal(open_path(tmp_path / name).X.toarray(), COUNTS)
+
+
+def test_a_table_of_r_and_one_of_pandas_are_read(tmp_path):
+    genes = GENES["symbols"]
+    write(tmp_path / "r.txt", table([f'"{cell}"' for cell in CELLS], genes, COUNTS, separator="\t", header=genes))
+    pd.DataFrame(COUNTS * 0.5, CELLS, genes).to_csv(tmp_path / "pandas.csv")
+    for name, times in (("r.txt", 1), ("pandas.csv", 0.5)):
+        found = open_path(tmp_path / name)
+        np.testing.assert_array_equal(found.X.toarray(), COUNTS * times)
+        assert (found.obs_names.tolist(), found.var_names.tolist()) == (CELLS, genes)
+
+
+def test_text_beside_the_values_describes_the_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr("deepscore.interfaces.formats.VALUES_PER_BLOCK", 1)  # many blocks
+    r = np.random.default_rng(1)
+    values = pd.DataFrame(r.poisson(1, (200, 4)), [f"cell{i}" for i in range(200)], GENES["symbols"])
+    labelled = values.assign(label=np.array(["B", "T", None])[r.integers(0, 3, 200)])
+    labelled.to_csv(tmp_path / "cells.csv")
+    found = open_path(tmp_path / "cells.csv")
+    np.testing.assert_array_equal(found.X.toarray(), values)
+    assert found.obs["label"].fillna("none").tolist() == labelled["label"].fillna("none").tolist()
+    values.T.assign(id=IDS)[["id", *values.index]].to_csv(tmp_path / "genes.csv", index_label="gene")
+    found = open_path(tmp_path / "genes.csv")
+    np.testing.assert_array_equal(found.X.toarray(), values)
+    assert found.var["id"].tolist() == IDS
+
+
+@pytest.mark.parametrize("corner", ["gene", "GeneSymbol", "cell_id", "barcode"])
+def test_the_corner_tells_where_the_names_do_not(tmp_path, corner):
+    names = ["A1", "B2", "C3"], ["D1", "E2", "F3", "G4"]
+    (tmp_path / "x.csv").write_text(table(*names, COUNTS))
+    with pytest.raises(InputError, match="'gene' or 'cell'") as caught:
+        open_path(tmp_path / "x.csv")
+    assert caught.value.code == "unknown_data"
+    (tmp_path / "x.csv").write_text(table(*names, COUNTS, corner))
+    found = open_path(tmp_path / "x.csv")
+    assert found.obs_names.tolist() == names[0 if corner in ("cell_id", "barcode") else 1]
+
+
+def test_every_format_gets_the_same_annotation(query, trained, tmp_path):
+    expected = trained.annotate(query.copy()).obs["deepscore"].tolist()
+    query.to_df().to_csv(tmp_path / "cells.csv")
+    query.to_df().T.to_csv(tmp_path / "genes.tsv.gz", sep="\t", index_label="gene")
+    with h5py.File(tmp_path / "query.loom", "w") as file:
+        file["matrix"] = query.X.T.toarray()
+        file["row_attrs/Gene"], file["col_attrs/CellID"] = texts(query.var_names), texts(query.obs_names)
+    mmwrite(tmp_path / "matrix.mtx", query.X.T)
+    write(tmp_path / "features.tsv.gz", "".join(f"{name}\n" for name in query.var_names))
+    write(tmp_path / "barcodes.tsv.gz", "".join(f"{name}\n" for name in query.obs_names))
+    for name in ("cells.csv", "genes.tsv.gz", "query.loom", "matrix.mtx"):
+        assert trained.annotate(tmp_path / name).obs["deepscore"].tolist() == expected
+
+
+def test_an_h5_that_is_an_h5ad_or_an_h5mu_is_read_as_one(query, tmp_path):
+    query.write_h5ad(tmp_path / "query.h5ad")
+    (tmp_path / "query.h5ad").rename(tmp_path / "query.h5")
+    assert open_source(tmp_path / "query.h5").blocks.n_features == query.n_vars
+    mudata.MuData({"rna": query}).write(tmp_path / "two.h5mu")
+    (tmp_path / "two.h5mu").rename(tmp_path / "two.h5")
+    assert open_source(tmp_path / "two.h5", modality="rna").blocks.n_features == query.n_vars
+
+
+# ------------------------------------------------------------------------------------------------ what is refused
+
+
+def without(name):
+    def change(folder):
+        path = mtx(folder)
+        (folder / name).unlink()
+        return path
+
+    return change
+
+
+def other(make, change):
+    def changed(folder):
+        path = make(folder)
+        with h5py.File(path, "r+") as file:
+            change(file)
+        return path
+
+    return changed
+
+
+def text(name, content):
+    def written(folder):
+        write(folder / name, content)
+        return folder / name
+
+    return written
+
+
+def declared(folder):
+    path = mtx(folder)
+    path.write_text(path.read_text().replace("4 3 5", "4 3 50000000000"))
+    return path
+
+
+def two(folder):
+    mtx(folder, "a_")
+    return mtx(folder, "b_").parent
+
+
+def longer(folder):
+    path = mtx(folder)
+    write(folder / "barcodes.tsv", "".join(f"{cell}\n" for cell in [*CELLS, "more"]))
+    return path
+
+
+def cut(folder):
+    path = mtx(folder, end=".gz")
+    path.write_bytes(path.read_bytes()[:-30])
+    return path
+
+
+REFUSED = {
+    "no features": (without("features.tsv"), "no features.tsv or genes.tsv or peaks.bed"),
+    "no barcodes": (without("barcodes.tsv"), "no barcodes.tsv"),
+    "two matrices": (two, "name one"),
+    "an empty folder": (lambda folder: folder, "no data set that deepscore reads"),
+    "more barcodes": (longer, "4 x 3 values for 4 features and 4 barcodes"),
+    "more values than bytes": (declared, "50,000,000,000 values"),
+    "cut short": (cut, None),
+    "another hdf5": (other(h5_of_version_3, lambda file: file.move("matrix", "other")), "none of Cell Ranger's"),
+    "indptr": (
+        other(h5_of_version_3, lambda file: file["matrix/indptr"].write_direct(np.array([1, 2, 3, 5]))),
+        "indptr",
+    ),
+    "a loom without cells": (other(loom, lambda file: file.move("col_attrs/CellID", "x")), "none of CellID"),
+    "a line": (text("x.csv", "hello\n"), "no table"),
+    "nothing": (text("x.tsv", ""), "no table"),
+    "text for numbers": (text("x.csv", table(CELLS, GENES["symbols"], COUNTS) + "AAACCTGAGAAACCAA,a,b,c,d\n"), None),
+    "more fields": (text("x.csv", table(CELLS, GENES["symbols"], COUNTS) + "AAACCTGAGAAACCAA,1,2,3,4,5\n"), None),
+    "another suffix": (text("x.xlsx", "x"), "no data set that deepscore reads"),
+}
+
+
+@pytest.mark.parametrize(("make", "told"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_read_is_one_error(tmp_path, make, told):
+    with pytest.raises(InputError, match=told) as caught:
+        open_source(make(tmp_path)).blocks.to_csr()
+    assert caught.value.code in ("unknown_data", "empty_data")
+
+
+def test_missing_values_and_names_that_repeat_are_told_as_ever(tmp_path):
+    values = table(CELLS, GENES["symbols"], COUNTS)
+    (tmp_path / "x.csv").write_text(values.replace("4,0,0,5", "4,NA,0,5"))
+    assert np.isnan(open_path(tmp_path / "x.csv").X.toarray()).sum() == 1
+    (tmp_path / "x.csv").write_text(values.replace("TBCE", "CD3D"))
+    with pytest.raises(InputError) as caught:
+        open_source(tmp_path / "x.csv")
+    assert caught.value.code == "duplicate_features"
