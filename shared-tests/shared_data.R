@@ -59,9 +59,9 @@ make_multiome <- function(rna, atac, container) {
 }
 
 # Returns NULL where the container cannot hold the data: Seurat refuses or changes names that are not
-# unique, and a bare matrix has no layers.
+# unique, and a bare matrix has no layers and no table of features.
 make_container <- function(data, container) {
-  if (container == "dgCMatrix") return(if (!length(data$layers)) data$x)
+  if (container == "dgCMatrix") return(if (!length(data$layers) && is.null(data$columns)) data$x)
   object <- tryCatch(suppressWarnings(make_seurat(data)), error = function(e) NULL)
   if (is.null(object)) return(NULL)
   wanted <- list(in_seurat(rownames(data$x)), colnames(data$x))
@@ -75,6 +75,7 @@ make_seurat <- function(data) {
     SeuratObject::CreateAssayObject(counts = data$x)
   }
   for (name in names(data$layers)) assay <- SeuratObject::SetAssayData(assay, name, data$layers[[name]])
+  for (name in names(data$columns)) assay[[name]] <- data$columns[[name]]
   SeuratObject::CreateSeuratObject(assay, meta.data = if (ncol(data$cells)) data$cells)
 }
 
@@ -118,6 +119,11 @@ mutations <- list(
   },
   respell = function(data, pairs) { # parts of all names, one pair after the other
     for (old in names(pairs)) rownames(data$x) <- gsub(old, pairs[[old]], rownames(data$x), fixed = TRUE)
+    data
+  },
+  number_features = function(data, column = NULL) { # their names go to a column, if anywhere
+    if (!is.null(column)) data$columns <- stats::setNames(list(rownames(data$x)), column)
+    rownames(data$x) <- sprintf("%d", seq_len(nrow(data$x)) - 1L) # as.character() would defer it
     data
   },
   copy_feature_name = function(data) {

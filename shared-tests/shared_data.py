@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anndata as ad
@@ -24,6 +24,7 @@ class Data:
     features: list[str]
     cells: pd.DataFrame
     layers: dict[str, sp.csc_matrix]
+    columns: dict[str, list[str]] = field(default_factory=dict)  # of the table of features
 
 
 def read_json(name: str | Path):
@@ -55,7 +56,7 @@ def read_matrix(path: Path) -> sp.csc_matrix:
 def to_anndata(data: Data) -> ad.AnnData:
     with warnings.catch_warnings():  # names that are not unique are what some cases are about
         warnings.simplefilter("ignore", UserWarning)
-        var = pd.DataFrame(index=data.features)
+        var = pd.DataFrame(data.columns, index=data.features)
         layers = {name: x.T.tocsr().astype(np.float32) for name, x in data.layers.items()}
         return ad.AnnData(data.x.T.tocsr().astype(np.float32), data.cells.copy(), var, layers=layers)
 
@@ -125,6 +126,12 @@ def respell(data: Data, pairs: dict[str, str]) -> Data:
     return replace(data, features=names)
 
 
+def number_features(data: Data, column: str | None = None) -> Data:
+    """Call the features 0, 1, ...; their names go to a column of the table of features, if anywhere."""
+    columns = {} if column is None else {column: data.features}
+    return replace(data, features=[str(i) for i in range(len(data.features))], columns=columns)
+
+
 def copy_feature_name(data: Data) -> Data:
     return replace(data, features=[data.features[1], *data.features[1:]])
 
@@ -169,7 +176,7 @@ MUTATIONS = {
     change.__name__: change
     for change in (
         take_features, take_cells, reverse_features, reverse_cells, rename, prefix_features, name_as_peaks, respell,
-        copy_feature_name, copy_cell_name, set_value, empty_cell, multiply, scale, transpose,
+        number_features, copy_feature_name, copy_cell_name, set_value, empty_cell, multiply, scale, transpose,
     )
 }  # fmt: skip
 

@@ -10,6 +10,7 @@
 #'   itself, shrunk towards the reference where they are small. Use it where each batch holds a
 #'   mixture of cell types.
 #' @param layer The values to read: see [set_reference()].
+#' @param feature_names The names to look for: see [find_common_features()].
 #' @param modality Which kind of features to read, `"rna"`, `"peaks"` or `"protein"`. `NULL`: that
 #'   of the model. It chooses the assay of a Seurat object: see [deepscore-package].
 #' @param probabilities Add the probability of every label, too?
@@ -56,7 +57,8 @@
 #' @details A model of peaks annotates a query with another set of peaks, too: where most of the
 #'   model's peaks are not there by name, the query's are summed that overlap them, as by
 #'   [match_peaks()].
-#' @section Errors: `not_trained`, `no_shared_features`, `no_shared_labels`, `low_overlap`,
+#' @section Errors: `not_trained`, `no_shared_features`, `numbered_features`, `no_shared_labels`,
+#'   `low_overlap`,
 #'   `modality_mismatch`, `no_common_chromosomes`, `genome_build`, `different_cells`,
 #'   `batch_length`, `groups_length`, `column_not_found`, `labels_cells`, `bad_argument`,
 #'   `wrong_orientation`, `empty_data`, `layer_not_found`, `scaled_data`, `negative_values`,
@@ -76,9 +78,9 @@
 #' table(pbmc$deepscore_group, pbmc$RNA_snn_res.0.8)
 #' table(pbmc$deepscore_reason)
 #' @export
-annotate <- function(ds, query, threshold = 0.5, batch = NULL, layer = NULL, modality = NULL,
-                     probabilities = FALSE, min_overlap = 0.1, refine = TRUE, groups = NULL,
-                     peaks = NULL, peaks_model = NULL, assay = NULL, ...) {
+annotate <- function(ds, query, threshold = 0.5, batch = NULL, layer = NULL, feature_names = NULL,
+                     modality = NULL, probabilities = FALSE, min_overlap = 0.1, refine = TRUE,
+                     groups = NULL, peaks = NULL, peaks_model = NULL, assay = NULL, ...) {
   UseMethod("annotate")
 }
 
@@ -88,11 +90,11 @@ body(annotate.default) <- quote(abort_foreign("annotate", ds, "ggplot2"))
 
 #' @export
 annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer = NULL,
-                               modality = NULL, probabilities = FALSE, min_overlap = 0.1,
-                               refine = TRUE, groups = NULL, peaks = NULL, peaks_model = NULL,
-                               assay = NULL, ...) {
+                               feature_names = NULL, modality = NULL, probabilities = FALSE,
+                               min_overlap = 0.1, refine = TRUE, groups = NULL, peaks = NULL,
+                               peaks_model = NULL, assay = NULL, ...) {
   no_more_arguments()
-  blocks <- query_blocks(ds, query, layer, modality, assay)
+  blocks <- named_by(query_blocks(ds, query, layer, modality, assay), feature_names)
   cell_data(query, blocks$cells) # refuses a table to which no call could be added
   answer <- call_engine(
     "annotate", model_bytes(ds), blocks, cell_values(batch, query, "batch", blocks$cells),

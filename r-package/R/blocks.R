@@ -14,12 +14,20 @@ as_blocks <- function(x, layer = NULL, modality = NULL) UseMethod("as_blocks")
 
 # Queries, whose assays are of the given modality, else of that of the reference: blocks, or what
 # set_reference() made of them.
-queries_of <- function(reference, queries, layer, modality, assay, verb) {
+queries_of <- function(reference, queries, layer, modality, feature_names, assay, verb) {
   several_parts <- vapply(queries, function(x) length(part_names(x)) > 1, logical(1))
   if (is.null(modality) && is.null(assay) && any(several_parts)) {
     modality <- call_engine("modality_of", reference, verb = verb)
   }
-  lapply(queries, blocks_of, layer = layer, modality = modality, assay = assay)
+  lapply(queries, function(x) named_by(blocks_of(x, layer, modality, assay), feature_names))
+}
+
+# Which column of the table of features the user says has their names.
+named_by <- function(blocks, feature_names) {
+  if (!is.null(feature_names)) {
+    blocks$feature_names <- plain_value(feature_names, "feature_names")
+  }
+  blocks
 }
 
 # An assay of a sketch, or a layer of one sample, has some of the object's cells.
@@ -99,7 +107,8 @@ as_blocks.SummarizedExperiment <- function(x, layer = NULL, modality = NULL) {
   }
   layer <- choose_layer(layer, names, c("counts", "logcounts", names))
   values <- SummarizedExperiment::assay(x, layer, withDimnames = TRUE)
-  matrix_blocks(values, paste0("assay '", layer, "'"))
+  table <- SummarizedExperiment::rowData(x)
+  with_table(matrix_blocks(with_row_names(values, table), paste0("assay '", layer, "'")), table)
 }
 
 #' @export
@@ -119,8 +128,9 @@ as_blocks_assay <- function(assay, layer, where = "") {
   layer <- choose_layer(layer, filled, c("counts", "data"))
   values <- assay_matrices(assay, layer)
   source <- paste0(where, if (methods::is(assay, "Assay")) "slot '" else "layer '", layer, "'")
-  if (length(values) > 1) return(split_blocks(assay, values, source))
-  matrix_blocks(values[[1]], source)
+  split <- length(values) > 1
+  blocks <- if (split) split_blocks(assay, values, source) else matrix_blocks(values[[1]], source)
+  with_table(blocks, feature_table(assay))
 }
 
 # The matrix of a layer, or those that it was split in.
@@ -130,6 +140,11 @@ assay_matrices <- function(assay, layer) {
   lapply(stats::setNames(names, names), function(name) {
     seurat_object("LayerData")(assay, layer = name)
   })
+}
+
+# The table of features of a Seurat assay.
+feature_table <- function(assay) {
+  if (methods::is(assay, "Assay")) assay@meta.features else assay[[]]
 }
 
 # The layers of an assay that hold cells: slots of Seurat V4, layers of Seurat V5, where
@@ -235,6 +250,35 @@ new_blocks <- function(features, cells, nnz, slices, source) {
     ),
     class = "deepscore_blocks"
   )
+}
+
+# Blocks with the table of features, in the order of the matrix, which may have fewer of them.
+with_table <- function(blocks, table) {
+  if (!is.null(rownames(table))) {
+    table <- table[match(blocks$features, rownames(table)), , drop = FALSE]
+  }
+  blocks$table <- table
+  blocks
+}
+
+# Columns of the table of features that may hold names: those of text, and the one that was named.
+name_columns <- function(blocks) {
+  is_wanted <- function(name) {
+    is_text <- is.character(blocks$table[[name]]) || is.factor(blocks$table[[name]])
+    is_text || identical(name, blocks$feature_names)
+  }
+  named_list(lapply(
+    stats::setNames(nm = Filter(is_wanted, colnames(blocks$table))),
+    function(name) strings(blocks$table[[name]])
+  ))
+}
+
+# The matrix with row names: numbers, where a column of the table of features names the rows.
+with_row_names <- function(x, table) {
+  if (is.null(rownames(x)) && length(name_columns(list(table = table)))) {
+    rownames(x) <- as.character(seq_len(nrow(x)))
+  }
+  x
 }
 
 require_names <- function(x) {

@@ -11,6 +11,8 @@
 #' @param layer,query_layer The values to read from `reference` and from `query`: a slot or layer
 #'   of a Seurat assay, or the name of an assay of a SingleCellExperiment. `NULL`: counts where
 #'   there are any, else the log-normalised data.
+#' @param feature_names,query_feature_names The names of the features: see
+#'   [find_common_features()].
 #' @param batch A metadata column, or one value per cell. With two or more batches, whole batches
 #'   are left out: what a query from elsewhere will meet. Each batch is standardised by itself,
 #'   those left out as by [annotate()] with `batch`. Cells whose label no other fold holds cannot
@@ -47,18 +49,22 @@
 #' check_reference(pbmc, labels = pbmc$RNA_snn_res.1, folds = 2)
 #' @export
 check_reference <- function(reference, labels, query = NULL, common_features = NULL, layer = NULL,
-                            query_layer = NULL, batch = NULL, modality = NULL, folds = 5,
-                            seed = 0, missing = NULL, assay = NULL, query_assay = NULL) {
-  if (is.null(query) && !is.null(query_layer)) {
-    abort("ConfigError", "bad_argument", "`query_layer` is the layer of a query: give `query`.")
+                            query_layer = NULL, feature_names = NULL, query_feature_names = NULL,
+                            batch = NULL, modality = NULL, folds = 5, seed = 0, missing = NULL,
+                            assay = NULL, query_assay = NULL) {
+  for (name in c("query_layer", "query_feature_names")) {
+    if (is.null(query) && !is.null(get(name))) {
+      abort("ConfigError", "bad_argument", "`", name, "` is about a query: give `query`.")
+    }
   }
   if (missing(labels)) labels <- labels_of(reference)
-  learnt <- blocks_of(reference, layer, modality, assay)
+  learnt <- named_by(blocks_of(reference, layer, modality, assay), feature_names)
   found <- call_engine(
     "check_reference", learnt, cell_values(labels, reference, "labels", learnt$cells),
     if (!is.null(query)) {
       queries_of(
-        learnt, list(query), query_layer, modality, query_assay, "check_reference"
+        learnt, list(query), query_layer, modality, query_feature_names, query_assay,
+        "check_reference"
       )[[1]]
     },
     cell_values(batch, reference, "batch", learnt$cells),

@@ -142,7 +142,8 @@ send <- function(x, ask) {
   if (is_blocks(x)) {
     ask(
       "blocks", strings(x$features), strings(x$cells), x$nnz, tidy_reader(x$read), x$source,
-      x$modality, x$assay, strings(x$part_of), lapply(x$lacking, strings)
+      x$modality, x$assay, strings(x$part_of), lapply(x$lacking, strings),
+      name_columns(x), x$feature_names
     )
   } else if (inherits(x, "deepscore_several")) {
     lapply(unclass(x), send, ask = ask)

@@ -14,6 +14,12 @@
 #' @param layer,query_layer The values to read from `reference` and from `query`: a slot or layer
 #'   of a Seurat assay, or the name of an assay of a SingleCellExperiment. `NULL`: counts where
 #'   there are any, else the log-normalised data.
+#' @param feature_names,query_feature_names Which column of the table of features (of a Seurat
+#'   assay `object[["RNA"]][[]]`, of a SingleCellExperiment `rowData()`) has the names of the
+#'   features, in the reference and in the queries; or `"index"`, the row names. `NULL`: the row
+#'   names and, where few of them match, the columns of text that do, such as symbols beside Ensembl
+#'   ids: a warning says which one was used. Numbered features (1, 2, ... or V1, V2, ...) match only
+#'   where `query_feature_names = "index"` says that they are in one order.
 #' @param modality `"rna"`, `"peaks"` or `"protein"`. `NULL`: told from the name of the
 #'   Seurat assay where that is one of antibodies (`ADT`), else from the feature names.
 #' @param test Test for markers: `"t-test"` (Welch) or `"wilcoxon"` (rank sum).
@@ -27,7 +33,8 @@
 #'   177, 1888-1902. \doi{10.1016/j.cell.2019.05.031}
 #'
 #' @return A character vector of feature names, best first.
-#' @section Errors: `no_shared_features`, `no_labels`, `labels_length`, `duplicate_features`,
+#' @section Errors: `no_shared_features`, `numbered_features`, `column_not_found`,
+#'   `no_labels`, `labels_length`, `duplicate_features`,
 #'   `layer_not_found` and the other errors of reading data.
 #' @examplesIf deepscore:::engine_available()
 #' pbmc <- SeuratObject::pbmc_small
@@ -35,13 +42,16 @@
 #' @export
 find_common_features <- function(reference, query, n_features = 2000, strategy = "variable",
                                  labels = NULL, layer = NULL, query_layer = NULL,
+                                 feature_names = NULL, query_feature_names = NULL,
                                  modality = NULL, test = "t-test", missing = NULL,
                                  assay = NULL, query_assay = NULL) {
   queries <- if (is.list(query) && !is.object(query) && !is_kinds(query)) query else list(query)
-  first <- blocks_of(reference, layer, modality, assay)
+  first <- named_by(blocks_of(reference, layer, modality, assay), feature_names)
+  queries <- queries_of(
+    first, queries, query_layer, modality, query_feature_names, query_assay, "find_common_features"
+  )
   features <- call_engine(
-    "find_common_features", first,
-    several(queries_of(first, queries, query_layer, modality, query_assay, "find_common_features")),
+    "find_common_features", first, several(queries),
     cell_values(labels, reference, "labels", first$cells),
     given(c("n_features", "strategy", "modality", "test", "missing"))
   )

@@ -12,6 +12,7 @@
 #' @param fragments Path of the query's fragments file (10x Genomics); its barcodes are the query's
 #'   cell names. See [count_fragments()].
 #' @param layer The values to read: see [set_reference()].
+#' @param feature_names The names of the query's peaks: see [find_common_features()].
 #' @param modality Name of an assay (Seurat) or of an alternative experiment (SingleCellExperiment).
 #'   `NULL`: the default assay (or the main experiment) if it holds peaks, else the first that does.
 #' @param min_overlap Least share of `peaks` that the query's own peaks must cover, 0 to 1.
@@ -34,10 +35,11 @@
 #' )
 #' match_peaks(counts, c("chr1:150-250", "chr2:50-70"))
 #' @export
-match_peaks <- function(query, peaks, fragments = NULL, layer = NULL, modality = NULL,
-                        min_overlap = 0.1, counting = "fragments", assay = "matched") {
+match_peaks <- function(query, peaks, fragments = NULL, layer = NULL, feature_names = NULL,
+                        modality = NULL, min_overlap = 0.1, counting = "fragments",
+                        assay = "matched") {
   check_assay_name(assay, query)
-  blocks <- peaks_blocks(query, layer, modality)
+  blocks <- named_by(peaks_blocks(query, layer, modality), feature_names)
   answer <- call_engine(
     "match_peaks", blocks, as_peaks(peaks),
     if (!is.null(fragments)) one_path(fragments, "fragments"),

@@ -123,7 +123,13 @@ first_part <- function(x, has, names = part_names(x)) {
 }
 
 # The RNA and the ATAC of a multiome, and the data set whose table of cells `batch` may name.
-multiome_halves <- function(x, layer, rna_assay, atac_assay) {
+multiome_halves <- function(x, layer, rna_assay, atac_assay, feature_names = NULL) {
+  halves <- halves_of(x, layer, rna_assay, atac_assay)
+  halves$rna <- named_by(halves$rna, feature_names)
+  halves
+}
+
+halves_of <- function(x, layer, rna_assay, atac_assay) {
   if (is_kinds(x)) x <- list(rna = x[["Gene Expression"]], atac = x[["Peaks"]])
   atac_assay <- atac_assay %||% first_part(x, holds_peaks)
   if (inherits(x, "Seurat")) {

@@ -20,6 +20,7 @@
 #' @param batch Batches of the multiome: a metadata column (of the Seurat object, or of the RNA), or
 #'   one value per cell of the RNA.
 #' @param layer Layer of the multiome's RNA to read: see [set_reference()].
+#' @param feature_names The names of the genes of the multiome's RNA: see [find_common_features()].
 #' @param seed,progress As for [DeepScore()] and [train()].
 #' @param missing Words that stand for a missing label: see [set_reference()].
 #' @param rna_assay,atac_assay The two assays of a Seurat object, or alternative experiments.
@@ -53,13 +54,13 @@
 #' @export
 train_bridge <- function(rna_model, multiome, modality = "peaks", labels = NULL, annotation = NULL,
                          upstream = 2000, common_features = NULL, threshold = 0.5, batch = NULL,
-                         layer = NULL, seed = 0, progress = TRUE, missing = NULL,
-                         rna_assay = NULL, atac_assay = NULL) {
+                         layer = NULL, feature_names = NULL, seed = 0, progress = TRUE,
+                         missing = NULL, rna_assay = NULL, atac_assay = NULL) {
   if (is_string(rna_model)) rna_model <- load_model(rna_model)
   is_model <- inherits(rna_model, "DeepScore")
   if (missing(labels) && !is_model) labels <- labels_of(rna_model)
   first <- if (is_model) model_bytes(rna_model) else blocks_of(rna_model, modality = "rna")
-  halves <- multiome_halves(multiome, layer, rna_assay, atac_assay)
+  halves <- multiome_halves(multiome, layer, rna_assay, atac_assay, feature_names)
   model <- call_engine(
     "train_bridge", first,
     if (!is_model) cell_values(labels, rna_model, "labels", first$cells),

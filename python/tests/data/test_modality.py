@@ -73,6 +73,33 @@ def test_some_names_are_of_the_kind_that_most_of_them_are(n_peaks, n_genes, kind
     assert kind_of_names(array(*some)).name == kind
 
 
+@pytest.mark.parametrize(("n_genes", "n_peaks"), [(4, 96), (96, 4)])
+def test_few_features_of_another_kind_are_not_trained_on(n_genes, n_peaks):
+    genes = [f"GENE{i}" for i in range(n_genes)]
+    peaks = [f"chr1:{100 * i}-{100 * i + 50}" for i in range(n_peaks)]
+    data = blocks_of(np.ones((2, 100)), array(*genes, *peaks))
+    with pytest.warns(UserWarning, match=r"^96 \w+ are used"):
+        part, kind = select_modality(data, None)
+    assert part.feature_names.tolist() == (genes if n_genes == 96 else peaks)
+    assert kind.name == ("rna" if n_genes == 96 else "peaks")
+    assert select_modality(data, "rna")[0].feature_names.tolist() == genes
+    assert select_modality(data, "peaks")[0].feature_names.tolist() == peaks
+
+
+def test_places_that_are_no_peaks_are_refused_by_name():
+    with pytest.raises(InputError, match=r"^2 features .*'chr1:5:6'") as caught:
+        select_modality(blocks_of(np.ones((2, 4)), array("chr1:5:6", "chr1|5|6", "CD3D", "CD4")), None)
+    assert caught.value.code == "invalid_peaks"
+
+
+def test_other_names_are_those_of_the_same_kind():
+    others = {"gene": array("A", "B"), "old": array("chr1:11-21", "chr1:31-41")}
+    data = replace(blocks_of(np.ones((2, 2)), array(*SITES)), other_names=others)
+    assert list(select_modality(data, "peaks")[0].other_names) == ["old"]
+    genes = replace(blocks_of(np.ones((2, 2)), array(*GENES[:2])), other_names=others)
+    assert list(select_modality(genes, "rna")[0].other_names) == ["gene"]
+
+
 # ------------------------------------------------------------------------------------------------- feature types
 
 MIXED = ["Gene Expression"] * 3 + ["Antibody Capture"] * 2 + ["Custom"]
@@ -91,6 +118,7 @@ def typed(types, features=None):
         (MIXED[3:], None, "protein", [0, 1]),
         (["Peaks", "Gene Expression", "Peaks"], "peaks", "peaks", [0, 2]),
         (["Peaks", "Gene Expression", "Peaks"], "rna", "rna", [1]),
+        (["peaks", "rna", "GENE EXPRESSION"], "rna", "rna", [1, 2]),
         (["Peaks"] * 3, None, "peaks", [0, 1, 2]),  # whatever their names look like
         (["unheard of"] * 3, None, "rna", [0, 1, 2]),
     ],

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepscore.data.names import canonical, is_peak, match_names
+from deepscore.data.names import as_peak, canonical, is_numbered, is_peak, is_place, match_names, parts_of
 
 
 def array(*values):
@@ -36,8 +36,103 @@ def test_peaks_are_told_by_their_name(name, expected):
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        "chr1:1000-2000",
+        "GRCh38_chr1:1000-2000",
+        "hg38_chr1-1000-2000",
+        "hg19-chr1-1000-2000",
+        "mm10___chr1:1000-2000",
+        "grch38_chr1_1000_2000",
+        "chr1:1,000-2,000",
+        "chr1:1000-2000:+",
+        "chr1:1000-2000(-)",
+        "chr1_1000_2000_+",
+        "chr1:1000-2000:*",
+        "chr1\t1000\t2000",
+        "chr1\t1000\t2000\tpeak_1",
+        "chr1 1000 2000",
+        "chr1:1000..2000",
+        "chr1.1000.2000",
+        "chr1.1000.2000..",
+    ],
+)
+def test_a_peak_may_be_written_in_many_ways(name):
+    assert as_peak(name) == ("chr1", 1000, 2000)
+    assert canonical(name) == "1:1000-2000"
+
+
+@pytest.mark.parametrize(
+    ("name", "peak"),
+    [
+        ("GL000194.1.10.20", ("GL000194.1", 10, 20)),
+        ("X1.10.20", ("1", 10, 20)),  # make.names("1:10-20")
+        ("chr1:1,000,000-1,000,500", ("chr1", 1_000_000, 1_000_500)),
+        ("X:10-20", ("X", 10, 20)),
+        ("chr1:1,0000-2,000", None),
+        ("chr1.10-20", None),
+        ("ENSG00000000003.1_4", None),
+        ("ENSG00000000003.14.15", None),
+        ("HLA.DRB1", None),
+        ("AC012345.1", None),
+    ],
+)
+def test_a_peak_is_read_or_is_none(name, peak):
+    assert as_peak(name) == peak
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("chr1:10:20", True),
+        ("chr1|10|20", True),
+        ("chr1:20-10", True),
+        ("chrX;5", True),
+        ("1:10:20", True),
+        ("hg38_chrM/5", True),
+        ("CHRM1", False),
+        ("CHRNA7", False),
+        ("TRNA-1-2", False),
+        ("7SK", False),
+    ],
+)
+def test_places_are_told_from_genes(name, expected):
+    assert is_place(name) is expected
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["0", "1", "2"], True),
+        (["V1", "V2"], True),
+        (["17", "3", "900"], True),  # some of them
+        ([str(i) for i in range(200_000)], True),
+        (["7157", "100287102"], False),  # Entrez ids
+        (["0", "CD3D"], False),
+        (["GENE1", "GENE2"], False),
+        (["1"], False),
+    ],
+)
+def test_numbers_are_told_from_names(names, expected):
+    assert is_numbered(array(*names)) is expected
+
+
+def test_ids_and_symbols_in_one_name_come_apart():
+    names = array("ENSG00000000003.14_TSPAN6", "HLA-A|ENSG00000206503", "ENSG00000002586.20_PAR_Y", None, "x")
+    parts = {where: some.tolist() for where, some in parts_of(names[:3]).items()}
+    assert parts == {"ids": ["ENSG00000000003.14", "ENSG00000206503", None], "symbols": ["TSPAN6", "HLA-A", None]}
+    assert parts_of(names) == {}  # less than half
+
+
+@pytest.mark.parametrize(
     "spellings",
     [
+        ["ENSG00000000003", "ENSG00000000003.14_4", "ENSG00000000003.14-4", "GRCh38_ENSG00000000003.2"],
+        ["ENSG00000002586.20_PAR_Y", "ENSG00000002586_PAR_Y", "ENSG00000002586.18-PAR-Y"],
+        ["HLA-A", "HLA.A", "hla-a"],  # make.names() of R
+        ["7SK", "X7SK"],
+        ["RP11-34P13.7", "RP11.34P13.7"],
+        ["TP53", "GRCh38_TP53", "hg19-TP53", "human_TP53", "GRCH38___TP53"],
         ["chr1:10-20", "chr1-10-20", "chr1_10_20", "CHR1:10-20", "1:10-20"],
         ["chrUn_KI270442v1:10-20", "chrUn_KI270442v1-10-20"],
         ["ENSG00000141510", "ENSG00000141510.16", "ensg00000141510.2"],
@@ -84,6 +179,9 @@ def test_different_features_stay_different(different):
         (["ENSG00000002586.20"], ["ENSG00000002586.20_PAR_Y"], [-1]),
         (["ENSG00000002586.20", "ENSG00000002586.20_PAR_Y"], ["ENSG00000002586.19"], [0, -1]),
         (["TP53"], ["ENSG00000141510"], [-1]),
+        (["ACTB", "Actb"], ["mm10___Actb", "GRCh38_ACTB"], [1, 0]),  # of two genomes, by case
+        (["HLA-A", "HLA.A"], ["HLA_A"], [-1, -1]),
+        (["TP53", None], [None, "TP53"], [1, -1]),  # None is no name
     ],
 )
 def test_names_are_matched_and_never_guessed(wanted, available, expected):

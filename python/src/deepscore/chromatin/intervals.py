@@ -62,7 +62,7 @@ def bioframe() -> ModuleType:
 
 
 def parse_peaks(names: Sequence[str] | Names) -> pd.DataFrame:
-    """Read peak names: chr1:10-20, chr1-10-20, chr1_10_20 or 1:10-20, also on scaffolds named with ``_``, ``-``, ``.``.
+    """Read peak names: chr1:10-20, chr1-10-20, chr1_10_20, 1:10-20 and more; see :func:`~deepscore.data.names.as_peak`.
 
     Returns
     -------
@@ -84,9 +84,9 @@ def parse_peaks(names: Sequence[str] | Names) -> pd.DataFrame:
     found = [match for match in matches if match is not None]
     return pd.DataFrame(
         {
-            "chrom": np.array([match[1] for match in found], dtype=object),
-            "start": np.array([int(match[2]) for match in found], dtype=np.int64),
-            "end": np.array([int(match[3]) for match in found], dtype=np.int64),
+            "chrom": np.array([match[0] for match in found], dtype=object),
+            "start": np.array([match[1] for match in found], dtype=np.int64),
+            "end": np.array([match[2] for match in found], dtype=np.int64),
         }
     )
 

@@ -10,8 +10,8 @@ from ..data.blocks import CellBlocks
 from ..data.linalg import Doubles, clusters_of, components, moments_by_code, own_standardised
 from ..data.mismatch import no_shared_features
 from ..data.modality import RNA
-from ..data.names import match_names
 from ..data.normalize import LogNorm
+from ..data.spellings import find_names, spellings_of
 from ..data.standardise import LEAST_DEVIATION
 from ..support.checks import optional, whole
 from ..support.notices import logger, warn
@@ -44,7 +44,7 @@ def linked_genes(rna: CellBlocks, activity: CellBlocks) -> tuple[list[str], Doub
     InputError
         ``no_shared_features``.
     """
-    positions = match_names(rna.feature_names, activity.feature_names)
+    positions = find_names(spellings_of(rna.feature_names, rna.other_names), activity)
     shared = np.flatnonzero(positions >= 0)
     if not shared.size:
         raise no_shared_features(rna.feature_names, activity)

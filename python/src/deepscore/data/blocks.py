@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -87,6 +87,11 @@ class CellBlocks:
         What kind of feature each is, in the words of 10x Genomics, where the data set tells.
     parts
         The data sets that it was merged from, where they did not measure the same features.
+    other_names
+        What the features are called in other columns of the data set's table of features, such as ids beside symbols;
+        None where a feature has no name of its own. See :mod:`~deepscore.data.spellings`.
+    names_given
+        Whether the caller said which names to use, so that no others are tried.
 
     Raises
     ------
@@ -101,6 +106,8 @@ class CellBlocks:
     source: str
     feature_types: Names | None = None
     parts: Parts | None = None
+    other_names: Mapping[str, Names] = field(default_factory=dict)
+    names_given: bool = False
 
     def __post_init__(self) -> None:
         if not self.n_cells or not self.n_features:
@@ -136,12 +143,13 @@ class CellBlocks:
             feature_names=self.feature_names[columns],
             feature_types=None if types is None else types[columns],
             parts=None if self.parts is None else self.parts.select(columns),
+            other_names={column: names[columns] for column, names in self.other_names.items()},
             read=lambda start, stop: read(start, stop)[:, columns],
         )
 
     def counted_in(self, feature_names: Names, read: Callable[[int, int], sp.csr_matrix]) -> CellBlocks:
         """Return other features of the same cells, which `read` makes of them."""
-        return replace(self, feature_names=feature_names, read=read, feature_types=None, parts=None)
+        return replace(self, feature_names=feature_names, read=read, feature_types=None, other_names={}, parts=None)
 
     def take(self, rows: npt.NDArray[np.intp]) -> CellBlocks:
         """Return the data set with only the cells at `rows`; runs of rows are read at once."""

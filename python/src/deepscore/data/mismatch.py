@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import InputError
 from .blocks import CellBlocks, Names
-from .names import is_peak, match_names
+from .names import is_numbered, is_peak, match_names
 from .values import IN_SEURAT
 
 __all__ = ["MIN_OVERLAP", "no_shared_features"]
@@ -30,19 +30,30 @@ def no_shared_features(wanted: Names, data: CellBlocks, cells: Names | None = No
             f"The features were not found among the {turned}, but they are among the cell names: the matrix is the "
             "wrong way round. AnnData is cells x features (use adata.T), a matrix in R is features x cells.",
         )
-    advice = f"Check species, the kind of names, and the modality; in Seurat also the assay: {IN_SEURAT}."
+    if is_numbered(wanted) and is_numbered(data.feature_names) and not data.names_given:
+        return InputError(
+            "numbered_features",
+            f"The features of both data sets are numbered ({wanted[0]!r}, {data.feature_names[0]!r}): positions, which "
+            "need not mean the same features. Name the features, or the column that names them (feature_names=, "
+            "--feature-names); feature_names='index' says that equal numbers are the same feature.",
+        )
+    tried = f" The columns {', '.join(map(repr, data.other_names))} were tried, too." if data.other_names else ""
+    advice = (
+        f"{tried} Check species, the kind of names and which column has them (feature_names=), and the modality; in "
+        f"Seurat also the assay: {IN_SEURAT}."
+    )
     wants_peaks, has_peaks = is_peak(wanted[0]), is_peak(data.feature_names[0])
     if has_peaks and not wants_peaks:
         advice = (
-            "Compute gene activity first (gene_activity), train on peaks through a multiome (train_bridge), or choose "
+            " Compute gene activity first (gene_activity), train on peaks through a multiome (train_bridge), or choose "
             f"genes (in Seurat: {IN_SEURAT})."
         )
     elif has_peaks and wants_peaks:
-        advice = "Peaks are called anew in every study: merge them (find_common_peaks) and count anew (match_peaks)."
+        advice = " Peaks are called anew in every study: merge them (find_common_peaks) and count anew (match_peaks)."
     return InputError(
         "no_shared_features",
         f"None of the {len(wanted)} features (such as {wanted[0]!r}) was found among the {data.n_features} of the "
-        f"other data set (such as {data.feature_names[0]!r}). {advice}",
+        f"other data set (such as {data.feature_names[0]!r}).{advice}",
     )
 
 

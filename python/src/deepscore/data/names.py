@@ -1,9 +1,10 @@
-"""Feature names: which are peaks, and which two spellings mean the same feature."""
+"""Feature names: which are peaks, which are mere numbers, and which two spellings mean the same feature."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -11,18 +12,54 @@ import numpy.typing as npt
 from ..support.notices import logger
 from .blocks import Names
 
-__all__ = ["as_peak", "canonical", "is_peak", "match_names"]
+__all__ = ["as_peak", "canonical", "is_numbered", "is_peak", "is_place", "match_names", "parts_of"]
 
+# What Cell Ranger puts before the names of a reference of several genomes: GRCh38_TP53, mm10___Trp53.
+_GENOME = r"(?:(?:GRC[A-Z]\d+|hg\d+|mm\d+|rn\d+|human|mouse)(?:\.p\d+)?[_-]+)?"
 # No chromosome is longer than 12 digits can say.
-_PEAK = re.compile(r"(.*?[^:_-])[:_-](\d{1,12})[-_](\d{1,12})", re.ASCII)
-_ENSEMBL = re.compile(r"(ENS[A-Z]*\d{6,})\.\d+", re.IGNORECASE)
-_IN_SEURAT = str.maketrans("_|", "--")
+_NUMBER = r"(\d{1,12}|\d{1,3}(?:,\d{3}){1,3})"
+_STRAND_OR_MORE = r"(?:[:_\s]?[+*-]|\([+*-]\)|\.{1,2}|:\.|\t.*)?"
+_PEAK = re.compile(
+    rf"{_GENOME}(.*?[^:_\s-])([:_.\s-]){_NUMBER}(\.\.|[-_.\s]){_NUMBER}{_STRAND_OR_MORE}", re.ASCII | re.IGNORECASE
+)
+# What every peak has; looking for it first is quick.
+_TWO_NUMBERS = re.compile(r"\d[-_.\s]+\d", re.ASCII)
+_CHROMOSOME = r"(?:\d{1,2}[AB]?|[WXYZM]|MT|Un\w*|[IVX]+)"
+_PLACE = re.compile(rf"{_GENOME}(?:chr{_CHROMOSOME}[^0-9A-Z].*|{_CHROMOSOME}:)\d.*", re.ASCII | re.IGNORECASE)
+# Stable id; version; mapping version of a lift-over; the copy on Y of a pseudoautosomal gene.
+_ENSEMBL_ID = r"ENS[A-Z]*\d{6,}(?:\.\d+)?(?:[_-]\d+)?"
+_ENSEMBL = re.compile(r"(ENS[A-Z]*\d{6,})(?:\.\d+)?(?:[_-]\d+)?([_-]PAR[_-]Y)?", re.ASCII | re.IGNORECASE)
+_ID_FIRST = re.compile(rf"{_GENOME}({_ENSEMBL_ID})[_|:;-](?!PAR[_-]Y$)(.*\D.*)", re.ASCII | re.IGNORECASE)
+_ID_LAST = re.compile(rf"{_GENOME}(.*[^_|:;.-])[_|:;.-]({_ENSEMBL_ID})", re.ASCII | re.IGNORECASE)
+_WITHOUT_GENOME = re.compile(rf"{_GENOME}(.+)", re.ASCII | re.IGNORECASE)
+# Seurat writes "-" for "_" and "|", make.names() of R writes "." for all of them.
+_ONE_SEPARATOR = str.maketrans("_|.", "---")
+# make.names() puts an X before a number.
+_X_BEFORE_NUMBER = re.compile(r"[xX](?=\d)")
+_NUMBERED = re.compile(r"(?:V|X|Var)?(\d{1,12})", re.ASCII)
+# No genome has so many genes; Entrez ids, which are numbers too, go far beyond.
+MOST_POSITIONS = 100_000
 
 
-def as_peak(name: str) -> re.Match[str] | None:
-    """Match chromosome, start and end of a genomic interval: chr1:10-20, chr1-10-20 or chr1_10_20."""
-    match = _PEAK.fullmatch(name)
-    return match if match is not None and int(match[2]) < int(match[3]) else None
+def as_peak(name: str) -> tuple[str, int, int] | None:
+    """Return chromosome, start and end of a genomic interval, or None for another name.
+
+    Read are chr1:10-20, chr1-10-20 and chr1_10_20, also with commas in numbers, a strand behind and the name of a
+    genome in front; chr1:10..20; and what make.names() of R (chr1.10.20) or a line of a BED file makes of it.
+    """
+    match = _PEAK.fullmatch(name) if _TWO_NUMBERS.search(name) else None
+    if match is None:
+        return None
+    chromosome, first, second = match[1], match[2], match[4]
+    if first == "." or first.isspace() or second == "." or second.isspace():
+        if first != second and not (first.isspace() and second.isspace()):
+            return None
+        if first == "." and _ENSEMBL.fullmatch(chromosome):
+            return None
+    start, end = (int(match[i].replace(",", "")) for i in (3, 5))
+    if first == "." and chromosome[1:].isdecimal():
+        chromosome = _X_BEFORE_NUMBER.sub("", chromosome)
+    return (chromosome, start, end) if start < end else None
 
 
 def is_peak(name: str) -> bool:
@@ -30,44 +67,93 @@ def is_peak(name: str) -> bool:
     return as_peak(name) is not None
 
 
+def is_place(name: str) -> bool:
+    """Tell whether a name begins with a chromosome and a position, as hardly a gene does, be it a peak or not."""
+    return _PLACE.fullmatch(name) is not None
+
+
+def is_numbered(names: Names) -> bool:
+    """Tell names that only say where a feature stands: 0, 1, 2, ... or, as R has them, V1, V2, ...; also some of them.
+
+    Entrez ids are numbers, too, but larger.
+    """
+    matches = [_NUMBERED.fullmatch(name) for name in names]
+    numbers = [int(match[1]) for match in matches if match is not None]
+    return len(names) == len(numbers) > 1 and max(numbers) < max(MOST_POSITIONS, 2 * len(names))
+
+
+def parts_of(names: Names) -> dict[str, Names]:
+    """Return id and symbol apart where most names hold both, as ENSG00000141510_TP53 or TP53|ENSG00000141510 do.
+
+    Returns
+    -------
+    ``ids`` and ``symbols``, None where a name does not hold both; nothing where few do.
+    """
+    ids, symbols = np.full(len(names), None), np.full(len(names), None)
+    for i, name in enumerate(names):
+        if name is None or (match := _ID_FIRST.fullmatch(name) or _ID_LAST.fullmatch(name)) is None:
+            continue
+        ids[i], symbols[i] = match.groups() if match.re is _ID_FIRST else match.groups()[::-1]
+    most = 2 * np.sum(ids != None) > len(names)  # noqa: E711
+    return {"ids": ids, "symbols": symbols} if most else {}
+
+
 def canonical(name: str) -> str:
     """Return one spelling for all spellings of a name that mean the same feature.
 
-    Peaks get one separator and lose a "chr", Ensembl ids lose their version, case no longer matters, and ``_`` and
-    ``|`` are ``-``, as Seurat writes them. Nothing else is taken to be equal: a symbol never matches an Ensembl id.
+    Peaks get one separator and lose a "chr", Ensembl ids lose their version and that of a lift-over, case and the name
+    of a genome in front no longer matter, ``_``, ``|`` and ``.`` are ``-``, as Seurat or R may write them, and the X is
+    gone that R puts before numbers. Nothing else is taken to be equal: a symbol never matches an Ensembl id.
     """
+    return _with_case(name).casefold()
+
+
+def _with_case(name: str) -> str:
+    """Return what :func:`canonical` does, before case is folded; human and mouse genes differ by it."""
     peak = as_peak(name)
     if peak is not None:
-        return f"{peak[1].lower().removeprefix('chr').translate(_IN_SEURAT)}:{peak[2]}-{peak[3]}"
-    versioned = _ENSEMBL.fullmatch(name)
-    return (versioned[1] if versioned else name).casefold().translate(_IN_SEURAT)
+        return f"{peak[0].lower().removeprefix('chr').translate(_ONE_SEPARATOR)}:{peak[1]}-{peak[2]}"
+    bare = _WITHOUT_GENOME.fullmatch(name)
+    name = bare[1] if bare else name
+    ensembl = _ENSEMBL.fullmatch(name)
+    if ensembl is not None:
+        return ensembl[1].upper() + ("-PAR-Y" if ensembl[2] else "")
+    return name.translate(_ONE_SEPARATOR)[_X_BEFORE_NUMBER.match(name) is not None :]
 
 
 def match_names(wanted: Names, available: Names) -> npt.NDArray[np.intp]:
     """Find each wanted feature among the available ones.
 
-    An equal name wins. What is left is compared in its canonical spelling, and matched only where exactly one name on
-    either side has that spelling.
+    An equal name wins. What is left is compared in its canonical spelling, at first with its case, and matched only
+    where exactly one name on either side has that spelling. None is the name of nothing.
 
     Returns
     -------
     Position in `available` for each wanted name, -1 where there is none.
     """
-    position = {name: i for i, name in enumerate(available)}
+    position = {name: i for i, name in enumerate(available) if name is not None}
     found = np.array([position.get(name, -1) for name in wanted], dtype=np.intp)
-    missing = np.flatnonzero(found < 0)
-    if not missing.size:
-        return found
-    wanted_keys = [canonical(name) for name in wanted]
-    taken = set(found.tolist())
-    free = [(canonical(name), i) for i, name in enumerate(available) if i not in taken]
-    # A spelling that an equal name has used already is counted too: "ACTB" found leaves "Actb" ambiguous.
-    times_wanted, times_free = Counter(wanted_keys), Counter(key for key, _ in free)
-    other = {key: i for key, i in free if times_free[key] == 1}
-    for i in missing:
-        if times_wanted[wanted_keys[i]] == 1:
-            found[i] = other.get(wanted_keys[i], -1)
-    respelt = int((found[missing] >= 0).sum())
+    n_equal = int((found >= 0).sum())
+    for spelling in (_with_case, canonical):
+        if (found < 0).any():
+            _match_spelling(wanted, available, spelling, found)
+    respelt = int((found >= 0).sum()) - n_equal
     if respelt:
         logger.info("%d features matched by another spelling (version suffix, case or separator)", respelt)
     return found
+
+
+def _match_spelling(
+    wanted: Names, available: Names, spelling: Callable[[str], str], found: npt.NDArray[np.intp]
+) -> None:
+    """Fill in what is not found yet by names that have one spelling."""
+    wanted_keys = [None if name is None else spelling(name) for name in wanted]
+    taken = set(found.tolist())
+    free = [(spelling(name), i) for i, name in enumerate(available) if name is not None and i not in taken]
+    # A spelling that an equal name has used already is counted too: "ACTB" found leaves "Actb" ambiguous.
+    times_wanted, times_free = Counter(wanted_keys), Counter(key for key, _ in free)
+    other = {key: i for key, i in free if times_free[key] == 1}
+    for i in np.flatnonzero(found < 0):
+        key = wanted_keys[i]
+        if key is not None and times_wanted[key] == 1:
+            found[i] = other.get(key, -1)

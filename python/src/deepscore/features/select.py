@@ -16,13 +16,14 @@ from ..data.blocks import CellBlocks, Names
 from ..data.linalg import Doubles
 from ..data.mismatch import no_shared_features
 from ..data.modality import Modality
-from ..data.names import canonical, match_names
+from ..data.names import canonical
+from ..data.spellings import find_names, spellings_of
 from ..errors import ConfigError, InputError
 from ..support.notices import warn
 from .markers import MarkerTest, marker_statistics
 from .variable import variability
 
-__all__ = ["Strategy", "common_features"]
+__all__ = ["Strategy", "common_features", "shared_positions"]
 
 Strategy = Literal["variable", "markers_in_variable", "markers"]
 
@@ -74,9 +75,9 @@ def common_features(
 
 def shared_positions(reference: CellBlocks, queries: Sequence[CellBlocks]) -> npt.NDArray[np.intp]:
     """Return the columns of the shared features in each data set: (1 + queries) x shared features."""
-    rows = [np.arange(reference.n_features)]
+    rows, wanted = [np.arange(reference.n_features)], spellings_of(reference.feature_names, reference.other_names)
     for query in queries:
-        columns = match_names(reference.feature_names, query.feature_names)
+        columns = find_names(wanted, query)
         if not (columns >= 0).any():
             raise no_shared_features(reference.feature_names, query, reference.cell_names)
         rows.append(columns)

@@ -130,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_missing(check)
     check.add_argument("--query", help="the data set to annotate: tell which features it has, too")
     _add_matrix(check)
+    check.add_argument("--query-feature-names", metavar="COL", help="the same of the query")
     check.add_argument("--batch", metavar="COL", help="column of obs with the batches: leave out whole ones")
     check.add_argument("--folds", type=int, default=5, metavar="N", help="times to leave cells out (default: 5)")
     check.add_argument("--seed", type=int, default=0)
@@ -149,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--strategy", default="variable", help="variable, markers_in_variable or markers")
     _add_matrix(train)
+    train.add_argument("--query-feature-names", metavar="COL", help="the same of the queries")
     train.add_argument("--batch", metavar="COL", help="column of obs with the batches of the reference")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("-o", "--output", required=True, metavar="MODEL", help="model file to write")
@@ -161,6 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_missing(bridge)
     bridge.add_argument("--modality", default="peaks", help="peaks or activity (default: peaks)")
     bridge.add_argument("--annotation", metavar="GENES", help="GTF, GFF3 or BED file, for activity")
+    bridge.add_argument("--feature-names", metavar="COL", help="column of var that names the RNA's genes, or index")
     bridge.add_argument("--batch", metavar="COL", help="column of obs with the batches of the multiome")
     bridge.add_argument("--threshold", type=float, default=0.5, help="lowest score to learn from (default: 0.5)")
     bridge.add_argument("--seed", type=int, default=0)
@@ -211,6 +214,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_matrix(command: argparse.ArgumentParser) -> None:
     command.add_argument("--layer", help="layer to read in place of X")
+    command.add_argument("--feature-names", metavar="COL", help="column of var that names the features, or index")
     command.add_argument("--modality", help="modality of an .h5mu file, or of a matrix of genes and peaks")
 
 
@@ -231,11 +235,12 @@ def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
 def _check(arguments: argparse.Namespace) -> None:
     from .python import check_reference, find_common_features
 
-    options = _given(arguments, "query", "layer", "batch", "modality", "folds", "seed", "missing")
+    names = ("layer", "feature_names", "query_feature_names", "modality")
+    options = _given(arguments, "query", "batch", "folds", "seed", "missing", *names)
     if arguments.query is not None:
         kind, n_features = _by_default(arguments)
         if not kind.overlapping:  # else those of a query may have other names
-            same = _given(arguments, "layer", "modality")
+            same = _given(arguments, *names)
             options["common_features"] = find_common_features(arguments.reference, arguments.query, n_features, **same)
     print(check_reference(arguments.reference, arguments.labels, **options))
 
@@ -245,7 +250,8 @@ def _by_default(arguments: argparse.Namespace) -> tuple[Modality, int]:
     from ..data.modality import select_modality
     from .readers import open_source
 
-    source = open_source(arguments.reference, arguments.layer, arguments.modality)
+    names = arguments.feature_names
+    source = open_source(arguments.reference, arguments.layer, arguments.modality, feature_names=names)
     blocks, kind = select_modality(source.blocks, source.modality)
     return kind, min(kind.n_features, blocks.n_features)
 
@@ -259,10 +265,12 @@ def _train(arguments: argparse.Namespace) -> None:
         _by_default(arguments)[1] if arguments.n_features is None else arguments.n_features,
         arguments.strategy,
         labels=None if arguments.strategy == "variable" else arguments.labels,
-        **_given(arguments, "layer", "modality", "missing"),
+        **_given(arguments, "layer", "feature_names", "query_feature_names", "modality", "missing"),
     )
     model = DeepScore(common_features=features, seed=arguments.seed).set_reference(
-        arguments.reference, arguments.labels, **_given(arguments, "layer", "batch", "modality", "missing")
+        arguments.reference,
+        arguments.labels,
+        **_given(arguments, "layer", "feature_names", "batch", "modality", "missing"),
     )
     model.train().save(arguments.output)
     print(f"{model!r} -> {arguments.output}")
@@ -271,7 +279,7 @@ def _train(arguments: argparse.Namespace) -> None:
 def _bridge(arguments: argparse.Namespace) -> None:
     from .python_chromatin import train_bridge
 
-    options = _given(arguments, "labels", "annotation", "batch", "threshold", "seed", "missing")
+    options = _given(arguments, "labels", "annotation", "feature_names", "batch", "threshold", "seed", "missing")
     model = train_bridge(arguments.rna_model, arguments.multiome, arguments.modality, **options)
     model.save(arguments.output)
     print(f"{model!r} -> {arguments.output}")
@@ -290,7 +298,7 @@ def _activity(arguments: argparse.Namespace) -> None:
             raise InputError(
                 "unknown_data", f"{arguments.cells} must hold one barcode in a line and no header; not so {odd[:80]!r}."
             )
-    options = _given(arguments, "upstream", "weighting", "layer", "modality", "names")
+    options = _given(arguments, "upstream", "weighting", "layer", "feature_names", "modality", "names")
     found = gene_activity(arguments.x, arguments.annotation, cells=cells, **options)
     write_result(found, None, None, arguments.output)
     print(f"{found.n_obs} cells x {found.n_vars} genes -> {arguments.output}")
@@ -307,7 +315,7 @@ def _annotate(arguments: argparse.Namespace) -> None:
     ds = load(arguments.model)
     given = _given(arguments, "threshold", "modality", "probabilities", "min_overlap")
     request = AnnotateRequest(refine=not arguments.no_refine, **given)
-    options = _given(arguments, "layer", "batch", "groups", "peaks", "peaks_model")
+    options = _given(arguments, "layer", "feature_names", "batch", "groups", "peaks", "peaks_model")
     source, found, origin = called(ds.model, arguments.query, request, **options)
     annotated, table = add_annotation(source, found, origin), table_of(found, source.blocks.cell_names)
     write_result(annotated, source.key, arguments.query, arguments.output, table)
@@ -326,7 +334,8 @@ def _embed(arguments: argparse.Namespace) -> None:
     from .readers import open_source
     from .writers import add_embedding, write_result
 
-    source = open_source(arguments.query, arguments.layer, arguments.modality)
+    names = arguments.feature_names
+    source = open_source(arguments.query, arguments.layer, arguments.modality, feature_names=names)
     found = embed(load(arguments.model).model, source.blocks, EmbedRequest(modality=source.modality))
     table = pd.DataFrame(found, pd.Index(source.blocks.cell_names, name="cell"))
     table.columns = [f"LSI_{i + 1}" for i in range(table.shape[1])]

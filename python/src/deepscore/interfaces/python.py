@@ -40,6 +40,8 @@ def find_common_features(
     labels: Any = None,
     layer: str | None = None,
     query_layer: str | None = None,
+    feature_names: str | None = None,
+    query_feature_names: str | None = None,
     modality: str | None = None,
     test: MarkerTest = "t-test",
     missing: Sequence[str] | None = None,
@@ -65,6 +67,11 @@ def find_common_features(
     layer, query_layer
         Layer to read in place of X, in the reference and in the queries. Counts and log-normalised values are
         recognised.
+    feature_names, query_feature_names
+        Column of ``var`` that names the features, in the reference and in the queries, or ``"index"`` for
+        ``var_names``. Without it ``var_names`` are tried, and where few of them match, the columns of ``var`` that
+        hold names, such as symbols beside Ensembl ids: a warning says which one was used. Numbered features (0, 1,
+        ...) match only where ``query_feature_names="index"`` says that they are in one order.
     modality
         ``"rna"``, ``"peaks"`` or ``"protein"``. Not given, ``feature_types`` tell it, or the names of the features,
         which tell peaks from the rest.
@@ -80,8 +87,9 @@ def find_common_features(
     Raises
     ------
     deepscore.errors.InputError
-        With the code ``no_shared_features``, ``wrong_orientation``, ``no_labels``, ``modality_required``,
-        ``modality_mismatch``, or any other that says what is wrong with the data.
+        With the code ``no_shared_features``, ``numbered_features``, ``wrong_orientation``, ``no_labels``,
+        ``modality_required``, ``modality_mismatch``, ``column_not_found``, or any other that says what is wrong with
+        the data.
     deepscore.errors.ConfigError
         ``bad_argument``.
 
@@ -90,6 +98,8 @@ def find_common_features(
     UserWarning
         Where fewer features exist than were asked for; it says how many and why. Where cells have no label, or labels
         differ in their spelling only, and the strategy looks at them.
+        Where features are found by another
+        column of ``var`` than was named, or a few peaks or genes are left out beside many of the other kind.
 
     Notes
     -----
@@ -100,12 +110,12 @@ def find_common_features(
     .. [1] Stuart et al., Comprehensive integration of single-cell data, Cell 2019.
     .. [2] Satija et al., Spatial reconstruction of single-cell gene expression data, Nature Biotechnology 2015.
     """
-    opened = open_source(reference, layer, modality)
+    opened = open_source(reference, layer, modality, feature_names=feature_names)
     request = choosing.FeaturesRequest(
         n_features=n_features, strategy=strategy, modality=opened.modality, test=test, missing=missing
     )
     queries = list(query) if isinstance(query, (list, tuple)) else [query]
-    blocks = [open_source(one, query_layer, modality).blocks for one in queries]
+    blocks = [open_source(one, query_layer, modality, feature_names=query_feature_names).blocks for one in queries]
     known = None if labels is None else labels_of(opened, labels)
     return choosing.find_common_features(opened.blocks, blocks, request, known)
 
@@ -118,6 +128,8 @@ def check_reference(
     common_features: Sequence[str] | None = None,
     layer: str | None = None,
     query_layer: str | None = None,
+    feature_names: str | None = None,
+    query_feature_names: str | None = None,
     batch: Any = None,
     modality: str | None = None,
     folds: int = 5,
@@ -143,6 +155,8 @@ def check_reference(
         peaks, the 10,000 that most cells have.
     layer, query_layer
         Layer to read in place of X, in the reference and in the query.
+    feature_names, query_feature_names
+        As for :func:`find_common_features`.
     batch
         Column of ``obs``, or one value per cell. With two or more batches, whole batches are left out: what a query
         from elsewhere will meet. Each batch is standardised by itself, those left out as by ``annotate(batch=)``.
@@ -184,17 +198,20 @@ def check_reference(
     inverse document frequency. Features that were chosen as markers, by the labels of all cells, make the figures a
     little too good.
     """
-    if query is None and query_layer is not None:
-        raise ConfigError("bad_argument", "query_layer is the layer of a query: give query=.")
-    opened = open_source(reference, layer, modality)
+    for name, value in {"query_layer": query_layer, "query_feature_names": query_feature_names}.items():
+        if query is None and value is not None:
+            raise ConfigError("bad_argument", f"{name} is about a query: give query=.")
+    opened = open_source(reference, layer, modality, feature_names=feature_names)
     request = checking.CheckRequest(
         common_features=common_features, modality=opened.modality, folds=folds, seed=seed, missing=missing
     )
+    if query is not None:
+        query = open_source(query, query_layer, modality, feature_names=query_feature_names).blocks
     return checking.check_reference(
         opened.blocks,
         labels_of(opened, labels),
         request,
-        query=None if query is None else open_source(query, query_layer, modality).blocks,
+        query=query,
         batch=values_of(opened, batch, "batch"),
     )
 
@@ -294,6 +311,7 @@ class DeepScore:
         labels: Any,
         *,
         layer: str | None = None,
+        feature_names: str | None = None,
         batch: Any = None,
         modality: str | None = None,
         test_prop: float = 0.1,
@@ -311,6 +329,9 @@ class DeepScore:
             Cells whose label is missing are left out and counted in a warning.
         layer
             Layer to read in place of X.
+        feature_names
+            Column of ``var`` that names the features, or ``"index"``: see :func:`find_common_features`. The model keeps
+            the other columns of names, too, and finds features by any of them.
         batch
             Column of ``obs``, or one value per cell: batches that are standardised each by itself.
         modality
@@ -340,7 +361,7 @@ class DeepScore:
             Where cells have no label, with the words for it and their numbers; where labels differ in their spelling
             only (case, blanks, ``_`` and ``-``).
         """
-        opened = open_source(reference, layer, modality)
+        opened = open_source(reference, layer, modality, feature_names=feature_names)
         request = ReferenceRequest(modality=opened.modality, test_prop=test_prop, missing=missing)
         self._reference = set_reference(
             opened.blocks,
@@ -416,6 +437,7 @@ class DeepScore:
         batch: Any = None,
         *,
         layer: str | None = None,
+        feature_names: str | None = None,
         modality: str | None = None,
         probabilities: bool = False,
         min_overlap: float = 0.1,
@@ -438,6 +460,9 @@ class DeepScore:
             reference where they are small. Without it the query is one batch.
         layer
             Layer to read in place of X.
+        feature_names
+            Column of ``var`` that names the features, or ``"index"``. Without it the names are looked for as
+            :func:`find_common_features` does.
         modality
             Which modality of a MuData, or of a matrix that holds genes and peaks.
         probabilities
@@ -478,19 +503,27 @@ class DeepScore:
         Raises
         ------
         deepscore.errors.InputError
-            ``not_trained``, ``no_shared_features``, ``low_overlap``, ``wrong_orientation``, ``no_shared_labels``,
-            ``batch_length``, ``groups_length``, ``different_cells``, ``genome_build``, or any other that says what is
-            wrong with the data.
+            ``not_trained``, ``no_shared_features``, ``numbered_features``, ``low_overlap``, ``wrong_orientation``,
+            ``no_shared_labels``, ``column_not_found``, ``batch_length``, ``groups_length``, ``different_cells``,
+            ``genome_build``, or any other that says what is wrong with the data.
         deepscore.errors.ConfigError
             ``bad_argument``.
         """
         request = annotating.AnnotateRequest(
             threshold=threshold, modality=modality, probabilities=probabilities, min_overlap=min_overlap, refine=refine
         )
-        return add_annotation(*called(self.model, query, request, layer, batch, groups, peaks, peaks_model))
+        return add_annotation(
+            *called(self.model, query, request, layer, feature_names, batch, groups, peaks, peaks_model)
+        )
 
     def embed(
-        self, query: Any, *, layer: str | None = None, modality: str | None = None, min_overlap: float = 0.1
+        self,
+        query: Any,
+        *,
+        layer: str | None = None,
+        feature_names: str | None = None,
+        modality: str | None = None,
+        min_overlap: float = 0.1,
     ) -> Any:
         """Project a query of peaks to the LSI components of the reference.
 
@@ -501,7 +534,7 @@ class DeepScore:
         ----------
         query
             As for :meth:`annotate`; a query with another set of peaks is counted in the model's by overlap.
-        layer, modality, min_overlap
+        layer, feature_names, modality, min_overlap
             As for :meth:`annotate`.
 
         Returns
@@ -519,7 +552,7 @@ class DeepScore:
         ----------
         .. [1] Stuart et al., Single-cell chromatin state analysis with Signac, Nature Methods 2021.
         """
-        source = open_source(query, layer, modality)
+        source = open_source(query, layer, modality, feature_names=feature_names)
         request = embedding.EmbedRequest(modality=source.modality, min_overlap=min_overlap)
         return add_embedding(source, embedding.embed(self.model, source.blocks, request))
 
@@ -600,6 +633,7 @@ def called(
     query: Any,
     request: annotating.AnnotateRequest,
     layer: str | None = None,
+    feature_names: str | None = None,
     batch: Any = None,
     groups: Any = None,
     peaks: Any = None,
@@ -611,7 +645,7 @@ def called(
     -------
     The query, its calls, and where these come from.
     """
-    source = open_source(query, layer, request.modality)
+    source = open_source(query, layer, request.modality, feature_names=feature_names)
     found = annotating.annotate(
         model,
         source.blocks,

@@ -98,6 +98,7 @@ def match_peaks(
     *,
     fragments: str | os.PathLike[str] | None = None,
     layer: str | None = None,
+    feature_names: str | None = None,
     modality: str | None = None,
     min_overlap: float = 0.1,
     counting: str = "fragments",
@@ -118,8 +119,8 @@ def match_peaks(
         :class:`DeepScore`, for its peaks.
     fragments
         The query's fragments file (10x); barcodes are the query's cell names. See :func:`count_fragments`.
-    layer, modality
-        Layer to read in place of X, and modality of a MuData.
+    layer, feature_names, modality
+        Layer to read in place of X, column of ``var`` that names the query's peaks, and modality of a MuData.
     min_overlap
         Least share of `peaks` that the query's own peaks must cover.
     counting
@@ -137,7 +138,7 @@ def match_peaks(
         ``modality_mismatch``; with `fragments`, as :func:`count_fragments`.
     """
     request = peaks_of_sets.MatchRequest(min_overlap=min_overlap, counting=counting)
-    source, wanted = open_source(query, layer, modality), peaks_of(peaks)
+    source, wanted = open_source(query, layer, modality, feature_names=feature_names), peaks_of(peaks)
     counts, covered = peaks_of_sets.match_peaks(source.blocks, wanted, request, fragments)
     return as_anndata(counts, wanted, source.obs, pd.DataFrame({"covered": covered}))
 
@@ -202,6 +203,7 @@ def gene_activity(
     weighting: str = "none",
     biotypes: Sequence[str] | None = None,
     layer: str | None = None,
+    feature_names: str | None = None,
     modality: str | None = None,
     counting: str = "fragments",
     names: str = "gene_name",
@@ -229,8 +231,8 @@ def gene_activity(
         ``exp(-distance / 5,000)`` up to 100,000 bases away (after ArchR); values are whole hundredths.
     biotypes
         Keep only genes of these biotypes, such as ``["protein_coding"]`` (GTF and GFF3).
-    layer, modality
-        Layer to read in place of X, and modality of a MuData.
+    layer, feature_names, modality
+        Layer to read in place of X, column of ``var`` that names the peaks, and modality of a MuData.
     counting
         With fragments: ``"fragments"`` or ``"insertions"``.
     names
@@ -258,15 +260,15 @@ def gene_activity(
     )
     genes = read_annotation(annotation, biotypes=request.biotypes, names=request.names)
     if is_file(x):
-        if layer is not None or modality is not None:
+        if any(value is not None for value in (layer, feature_names, modality)):
             raise ConfigError(
-                "bad_argument", "layer= and modality= choose values of a data set; x is a fragments file."
+                "bad_argument", "layer=, feature_names= and modality= are of a data set; x is a fragments file."
             )
         require_file(Path(x))
         obs = _cells(cells)
         counts, found = activity.gene_activity(x, genes, request, list(obs.index))
     else:
-        source = open_source(x, layer, modality)
+        source = open_source(x, layer, modality, feature_names=feature_names)
         obs = source.obs
         counts, found = activity.gene_activity(source.blocks, genes, request, cells)
     ids = gene_ids(genes, found)
@@ -280,6 +282,7 @@ def find_linked_genes(
     annotation: Any = None,
     upstream: int = 2000,
     layer: str | None = None,
+    feature_names: str | None = None,
 ) -> list[str]:
     """Choose the genes whose activity follows their expression, from any multiome at hand.
 
@@ -298,6 +301,8 @@ def find_linked_genes(
         As for :func:`gene_activity`; needed where the ATAC half holds peaks and not genes.
     layer
         Layer of the RNA to read in place of X.
+    feature_names
+        Column of the RNA's ``var`` that names the genes, or ``"index"``: see :func:`find_common_features`.
 
     Returns
     -------
@@ -310,7 +315,7 @@ def find_linked_genes(
         ``different_cells``, ``no_annotation``, ``no_shared_features``, and what :func:`gene_activity` raises.
     """
     request = activity.LinkedGenesRequest(n_features=n_features, upstream=upstream)
-    rna, atac = open_halves(multiome, layer)
+    rna, atac = open_halves(multiome, layer, feature_names)
     return activity.find_linked_genes(rna.blocks, atac.blocks, request, _genes(annotation))
 
 
@@ -326,6 +331,7 @@ def train_bridge(
     threshold: float = 0.5,
     batch: Any = None,
     layer: str | None = None,
+    feature_names: str | None = None,
     seed: int = 0,
     progress: bool = True,
     missing: Sequence[str] | None = None,
@@ -357,6 +363,8 @@ def train_bridge(
         Column of the RNA's ``obs``, or one value per cell: batches of the multiome.
     layer
         Layer of the multiome's RNA to read in place of X.
+    feature_names
+        Column of ``var`` that names the genes of the multiome's RNA, or ``"index"``: see :func:`find_common_features`.
     seed, progress
         As for :class:`DeepScore` and :meth:`DeepScore.train`.
     missing
@@ -388,7 +396,7 @@ def train_bridge(
         progress=progress,
         missing=missing,
     )
-    rna, atac = open_halves(multiome, layer)
+    rna, atac = open_halves(multiome, layer, feature_names)
     batches, genes = values_of(rna, batch, "batch"), _genes(annotation)
     if is_file(rna_model):
         rna_model = load(rna_model)

@@ -22,12 +22,13 @@ from ..data.blocks import CellBlocks, Names, Parts, rows_per_block
 from ..data.labels import as_texts, positions_of
 from ..data.modality import MODALITIES, Modality, kind_of_names, named_part, part_of, select_modality
 from ..data.names import is_peak
+from ..data.spellings import choose_names, feature_types_of
 from ..errors import DeepScoreError, InputError
 from ..model import file as modelfile
 from ..model.config import NetworkConfig
 from ..output import plots
 from ..output.columns import OPTIONAL, columns_of
-from ..support.checks import made
+from ..support.checks import made, optional_name
 from ..support.notices import logger, warn
 from ..training.config import TrainConfig
 from ..training.reference import Reference
@@ -157,6 +158,8 @@ def blocks(
     assay: str | None = None,
     part_of_cell: Sequence[str] | None = None,
     lacking: Mapping[str, Sequence[str]] | None = None,
+    columns: Mapping[str, Sequence[str | None]] | None = None,
+    feature_names: str | None = None,
 ) -> CellBlocks:
     """Make a data set of an R matrix that is read block by block.
 
@@ -178,7 +181,12 @@ def blocks(
         Name of the Seurat assay. It tells what the features are where their names cannot: antibodies of an assay ADT.
     part_of_cell, lacking
         Of an assay that is split in layers: the layer of each cell, and the features that each layer lacks.
+    columns
+        What the table of features has of text.
+    feature_names
+        Which of these columns names the features, or "index".
     """
+    optional_name("feature_names", feature_names)
 
     def read_rows(start: int, stop: int) -> sp.csr_matrix:
         part = read(start, stop)
@@ -188,9 +196,12 @@ def blocks(
 
     rows = rows_per_block(len(cells), nnz, VALUES_PER_READ)
     kind = named_part(assay) if assay else None
-    types = np.full(len(features), kind.feature_types[0], dtype=object) if kind else None
+    names, others, named = choose_names(strings(features), columns or {}, feature_names)
+    types = np.full(len(features), kind.feature_types[0], dtype=object) if kind else feature_types_of(columns or {})
+    given = feature_names is not None
     parts = None if not lacking else Parts.of(strings(features), part_of_cell or (), lacking)
-    data = CellBlocks(strings(features), strings(cells), read_rows, rows, source, feature_types=types, parts=parts)
+    data = CellBlocks(names, strings(cells), read_rows, rows, source, types, parts, others, given)
+    data = data if named is None else data.select(np.flatnonzero(named))
     return data if modality is None else select_modality(data, modality)[0]
 
 

@@ -19,6 +19,7 @@ from pandas.api.types import is_list_like
 from ..data.blocks import CellBlocks, Names, rows_per_block
 from ..data.labels import as_texts, positions_of
 from ..data.modality import MODALITIES, PEAKS, RNA, named_part, part_of, select_modality
+from ..data.spellings import choose_names, feature_types_of
 from ..errors import DeepScoreError, InputError
 from ..support.checks import optional_name
 from .damage import require_whole
@@ -44,7 +45,9 @@ class Source:
     key: str | None = None
 
 
-def open_source(data: Any, layer: str | None = None, modality: str | None = None) -> Source:
+def open_source(
+    data: Any, layer: str | None = None, modality: str | None = None, *, feature_names: str | None = None
+) -> Source:
     """Open AnnData (in memory or backed), MuData, or a path (see :func:`~deepscore.interfaces.stores.open_path`).
 
     Parameters
@@ -55,20 +58,23 @@ def open_source(data: Any, layer: str | None = None, modality: str | None = None
         Layer to read in place of X.
     modality
         Modality of a MuData: its key, or "rna", "peaks" or "protein".
+    feature_names
+        Column of ``var`` that names the features, or "index".
 
     Raises
     ------
     InputError
-        ``unknown_data``, ``file_not_found``, ``layer_not_found``, ``modality_required`` or what
+        ``unknown_data``, ``file_not_found``, ``layer_not_found``, ``column_not_found``, ``modality_required`` or what
         :class:`~deepscore.data.blocks.CellBlocks` raises.
     """
     optional_name("layer", layer)
     optional_name("modality", modality)
+    optional_name("feature_names", feature_names)
     if isinstance(data, (str, os.PathLike)):
         data = open_path(Path(data))
     if hasattr(data, "mod") and isinstance(data.mod, Mapping):
         key = _modality_key(data.mod, modality)
-        source = open_source(data.mod[key], layer)
+        source = open_source(data.mod[key], layer, feature_names=feature_names)
         kind = MODALITIES.get(modality or "") or named_part(key)
         return Source(source.blocks, source.obs, data, kind.name if kind else None, key)
     if not isinstance(data, ad.AnnData):
@@ -83,11 +89,32 @@ def open_source(data: Any, layer: str | None = None, modality: str | None = None
         if matrix.shape != data.shape or np.dtype(matrix.dtype).kind not in "biufO":
             raise TypeError(f"it is {matrix.dtype} of shape {matrix.shape}, not {data.shape} real numbers")
         reader = _reader(matrix, name)
-    names, cells, types = _names(data.var_names), _names(data.obs_names), None
-    if "feature_types" in data.var:
-        types = _names(data.var["feature_types"])
-    blocks = CellBlocks(names, cells, *reader, source=name, feature_types=types)
-    return Source(blocks, data.obs, data, modality)
+    return Source(_blocks(data.var, _names(data.obs_names), reader, name, feature_names), data.obs, data, modality)
+
+
+def _blocks(
+    var: pd.DataFrame,
+    cells: Names,
+    reader: tuple[Callable[[int, int], sp.csr_matrix], int],
+    source: str,
+    feature_names: str | None,
+) -> CellBlocks:
+    """Make blocks of the rows that are read, with all that the table of features says of their columns."""
+    columns, given = _text_columns(var, feature_names), feature_names is not None
+    names, others, named = choose_names(_names(var.index), columns, feature_names)
+    types = feature_types_of(columns)
+    blocks = CellBlocks(names, cells, *reader, source, types, other_names=others, names_given=given)
+    return blocks if named is None else blocks.select(np.flatnonzero(named))
+
+
+def _text_columns(var: pd.DataFrame, wanted: str | None) -> dict[str, list[Any]]:
+    """Return the columns that may hold names, those of text and the wanted one, with None where a value is missing."""
+    found = {}
+    for name, column in var.items():
+        values = column.astype(object).where(column.notna(), None).tolist()
+        if name == wanted or any(isinstance(value, str) for value in values[:100]):
+            found[str(name)] = values
+    return found
 
 
 @contextmanager
@@ -103,13 +130,14 @@ def _reading(what: str) -> Iterator[None]:
         ) from error
 
 
-def open_halves(multiome: Any, layer: str | None = None) -> tuple[Source, Source]:
+def open_halves(multiome: Any, layer: str | None = None, feature_names: str | None = None) -> tuple[Source, Source]:
     """Open the RNA and the ATAC of a multiome: a MuData, or a pair of data sets."""
     if isinstance(multiome, (tuple, list)):
         if len(multiome) != 2:
             raise InputError("unknown_data", f"A multiome is two data sets, RNA and ATAC, not {len(multiome)}.")
-        return open_source(multiome[0], layer), open_source(multiome[1])
-    halves = open_source(multiome, layer, RNA.name), open_source(multiome, None, PEAKS.name)
+        return open_source(multiome[0], layer, feature_names=feature_names), open_source(multiome[1])
+    rna = open_source(multiome, layer, RNA.name, feature_names=feature_names)
+    halves = rna, open_source(multiome, None, PEAKS.name)
     if halves[0].key is not None:
         return halves
     rna, atac = (  # genes and peaks in one matrix

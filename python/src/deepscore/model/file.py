@@ -367,6 +367,8 @@ def _check_parts(manifest: dict[str, Any]) -> None:
     ):
         raise ModelFileError("invalid_manifest", "The profiles do not fit the labels.")
     check, n = manifest["self_check"], len(manifest["features"])
+    if any(len(names) != n for names in manifest["training"].get("other_names", {}).values()):
+        raise ModelFileError("invalid_manifest", "The other names do not fit the features.")
     fits = all(
         len(row["indices"]) == len(row["values"]) and all(i < n for i in row["indices"]) for row in check["rows"]
     ) and all(len(row) == len(manifest["labels"]) for row in check["probabilities"])

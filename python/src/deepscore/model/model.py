@@ -15,6 +15,7 @@ from ..chromatin.lsi import LSI
 from ..data.blocks import Names
 from ..data.modality import MODALITIES, Modality
 from ..data.normalize import Normalization
+from ..data.spellings import Spellings, spellings_of
 from ..data.standardise import Scale, scaled
 from ..data.values import Floats
 from .profiles import Profiles
@@ -77,6 +78,11 @@ class Model:
     def feature_names(self) -> Names:
         """The features as an array."""
         return np.array(self.features, dtype=object)
+
+    @property
+    def spellings(self) -> Spellings:
+        """All that the features are called."""
+        return spellings_of(self.features, self.training.get("other_names", {}))
 
     @property
     def label_names(self) -> Names:

@@ -71,6 +71,6 @@ def _shown(
     shown = np.sort(rng.permutation(n_cells)[:MOST_CELLS])
     if query is None:
         return reference.matrix[shown], None
-    query, positions = locate(query, np.array(reference.features, dtype=object), reference.kind)
+    query, positions = locate(query, reference.spellings, reference.kind)
     values = reference.kind.detect(query)
     return reference.normalization.matrix(query.take(shown), positions, values), positions >= 0

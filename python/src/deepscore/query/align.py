@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,8 @@ from ..data.labels import batches_of
 from ..data.linalg import Codes
 from ..data.mismatch import MIN_OVERLAP, no_shared_features
 from ..data.modality import Modality, check_modality, select_modality
-from ..data.names import is_peak, match_names
+from ..data.names import is_peak
+from ..data.spellings import OWN, Spellings, find_names, spellings_of
 from ..data.values import Values, feature_share
 from ..errors import InputError
 from ..model.model import Model
@@ -104,7 +105,7 @@ def align(
         What :func:`locate` raises, ``batch_length``, and what is wrong with the values.
     """
     blocks, positions = locate(
-        query, model.feature_names, model.kind, modality=modality, min_overlap=min_overlap, settings=settings
+        query, model.spellings, model.kind, modality=modality, min_overlap=min_overlap, settings=settings
     )
     batches = batches_of(blocks, batch)
     parts = blocks.parts
@@ -117,7 +118,7 @@ def align(
 
 def locate(
     query: CellBlocks,
-    features: Names,
+    features: Names | Spellings,
     kind: Modality,
     *,
     modality: str | None = None,
@@ -129,7 +130,8 @@ def locate(
     Parameters
     ----------
     features, kind
-        Names of the features, and what they are. Where most peaks have other names, those that overlap are counted.
+        Names of the features, or all that they are called, and what they are. Where most peaks have other names, those
+        that overlap are counted.
     modality, min_overlap
         As for :func:`align`.
 
@@ -172,13 +174,14 @@ def _sentence(what: str) -> str:
 
 def find_features(
     query: CellBlocks,
-    features: Names,
+    features: Names | Spellings,
     kind: Modality,
     modality: str | None = None,
     min_overlap: float = 0.0,
     settings: Settings = SETTINGS,
 ) -> tuple[CellBlocks, npt.NDArray[np.intp]]:
     """Find features as :func:`locate` does, without its judgement; refuse a query that has none of them."""
+    wanted = features if isinstance(features, Mapping) else spellings_of(features, {})
     check_modality(modality)
     if modality is not None and modality != kind.name:
         raise InputError(
@@ -189,12 +192,12 @@ def find_features(
     except InputError:
         if modality is not None:
             raise  # else the search by name says that there are none
-    positions = match_names(features, query.feature_names)
+    positions = find_names(wanted, query)
     another_set = kind.overlapping and (positions >= 0).mean() < settings.good_overlap
     if another_set and any(map(is_peak, query.feature_names)):
-        query, positions = carried_over(query, features, min_overlap)
+        query, positions = carried_over(query, wanted[OWN], min_overlap)
     if not (positions >= 0).any():
-        raise no_shared_features(features, query)
+        raise no_shared_features(wanted[OWN], query)
     return query, positions
 
 

@@ -92,6 +92,8 @@ def fit(
     }
     if reference.feature_share is not None:
         facts["feature_share"] = reference.feature_share
+    if reference.other_names:
+        facts["other_names"] = reference.other_names
     model = replace(model, temperature=fit_temperature(logits, codes), training=facts)
     if cell_by_cell:
         return model

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,14 @@ from ..data.blocks import CellBlocks, Names, watched
 from ..data.labels import batches_of, check_labels, require_names
 from ..data.mismatch import no_shared_features
 from ..data.modality import MODALITIES, RECIPES, Modality, select_modality
-from ..data.names import match_names
+from ..data.names import is_numbered, match_names
 from ..data.normalize import Normalization
+from ..data.spellings import OWN, Spellings, find_names, kept_names, spellings_of
 from ..data.values import feature_share
 from ..errors import InputError
 from ..features.select import common_features
 from ..model.config import NetworkConfig
+from ..support.notices import warn
 
 __all__ = ["Reference", "prepare"]
 
@@ -46,6 +48,9 @@ class Reference:
     feature_share
         Share of the counts of all cells that are in the features; None where a recipe compares no
         totals (peaks, antibodies).
+    other_names
+        What else the features are called, by where the reference has it: see
+        :func:`~deepscore.data.spellings.kept_names`.
     """
 
     matrix: sp.csr_matrix
@@ -58,6 +63,12 @@ class Reference:
     test_prop: float
     n_unlabelled: int
     feature_share: float | None = None
+    other_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def spellings(self) -> Spellings:
+        """All that the features are called."""
+        return spellings_of(self.features, self.other_names)
 
     @property
     def kind(self) -> Modality:
@@ -90,6 +101,7 @@ class Reference:
             "test_prop": self.test_prop,
             "n_unlabelled": self.n_unlabelled,
             "feature_share": self.feature_share,
+            "other_names": dict(self.other_names),
         }
         text = json.dumps(facts)
         return save(arrays, {"reference": f"{_checksum(arrays, text)} {text}"})  # the order of several keys is random
@@ -123,6 +135,7 @@ class Reference:
             test_prop=facts["test_prop"],
             n_unlabelled=facts["n_unlabelled"],
             feature_share=facts["feature_share"],
+            other_names=facts["other_names"],
         )
 
 
@@ -163,6 +176,12 @@ def prepare(
     """
     data, kind = select_modality(data, modality)
     data = data.measured_by_all()
+    if is_numbered(data.feature_names) and not data.names_given:
+        warn(
+            f"The features of the reference are numbered ({', '.join(data.feature_names[:3])}, ...): positions, by "
+            "which no query can be matched. Name them, by a column of the reference (feature_names=, --feature-names) "
+            "or, where equal numbers are the same feature, by feature_names='index'."
+        )
     features = config.common_features
     if features is not None:  # before the labels: a matrix the wrong way round has the wrong number of cells, too
         positions = reference_positions(np.array(features, dtype=object), data)
@@ -202,12 +221,15 @@ def prepare(
         test_prop=test_prop,
         n_unlabelled=int((~kept).sum()),
         feature_share=in_features,
+        other_names=kept_names(data, positions, np.array(features, dtype=object)),
     )
 
 
 def reference_positions(features: Names, data: CellBlocks) -> npt.NDArray[np.intp]:
     """Return the column of each feature; refuse features that the reference does not hold."""
     positions = match_names(features, data.feature_names)
+    if (positions < 0).any():
+        positions = find_names({OWN: features}, data)
     missing = features[positions < 0]
     if len(missing) == len(features):
         raise no_shared_features(features, data)

@@ -127,7 +127,7 @@ def check_reference(
 
 def _features_of(query: CellBlocks, reference: Reference) -> npt.NDArray[np.bool_]:
     """Tell which features of the reference a query has; refuse a query that annotation would refuse."""
-    query, positions = find_features(query, np.array(reference.features, dtype=object), reference.kind)
+    query, positions = find_features(query, reference.spellings, reference.kind)
     reference.kind.detect(query)
     return positions >= 0
 

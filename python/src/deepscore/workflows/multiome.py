@@ -10,7 +10,9 @@ import pandas as pd
 from ..chromatin.activity import activity_blocks
 from ..data.blocks import CellBlocks
 from ..data.modality import PEAKS, select_modality
+from ..data.names import is_numbered
 from ..errors import InputError
+from ..support.notices import warn
 
 __all__ = ["HALVES", "Half", "Multiome"]
 
@@ -50,7 +52,17 @@ class Multiome:
         InputError
             ``different_cells``, ``no_annotation``, ``modality_mismatch``, and what
             :func:`~deepscore.chromatin.activity.activity_blocks` raises.
+
+        Warns
+        -----
+        UserWarning
+            Where the cells of both halves are numbered.
         """
+        if is_numbered(rna.cell_names) and is_numbered(atac.cell_names):
+            warn(
+                f"The cells of both halves are numbered ({', '.join(rna.cell_names[:3])}, ...): equal numbers are "
+                "taken for the same cell. If the halves are not in one order, give their cells names."
+            )
         atac = atac.in_order_of(rna.cell_names, "The RNA and the ATAC of a multiome")
         if half == "peaks":
             return cls(rna, select_modality(atac, PEAKS.name)[0])

@@ -15,9 +15,8 @@ import pandas as pd
 from ..data.blocks import CellBlocks, Names
 from ..data.labels import UNCLASSIFIED, read_labels, tell_labels
 from ..data.modality import PEAKS, RNA, select_modality
-from ..data.names import match_names
 from ..errors import InputError
-from ..features.select import common_features
+from ..features.select import common_features, shared_positions
 from ..model.config import NetworkConfig
 from ..model.file import manifest_of
 from ..model.model import Model
@@ -130,8 +129,8 @@ def train_rna_model(reference: CellBlocks, labels: Names, rna: CellBlocks, reque
     from ..training.fit import fit
 
     reference = select_modality(reference, RNA.name)[0]
-    shared = int((match_names(reference.feature_names, rna.feature_names) >= 0).sum())
-    features = common_features(reference, [rna], min(RNA.n_features, max(shared, 1)), "variable", RNA)
+    n_features = min(RNA.n_features, shared_positions(reference, [rna]).shape[1])
+    features = common_features(reference, [rna], n_features, "variable", RNA)
     network = NetworkConfig(common_features=tuple(features), seed=request.seed)
     known = read_labels(labels, request.missing)
     prepared = prepare(reference, known, network, modality=RNA.name)
@@ -155,7 +154,7 @@ def _provenance(
     """Return where the labels of a bridge come from, as plain facts for the model file."""
     manifest = manifest_of(rna_model)
     first = {name: manifest[name] for name in ("created_with", "content_sha256", "labels", "network", "normalization")}
-    facts = {name: value for name, value in manifest["training"].items() if name != "history"}
+    facts = {name: value for name, value in manifest["training"].items() if name not in ("history", "other_names")}
     return {
         "n_cells": len(annotation.calls),
         "threshold": threshold,

@@ -6,13 +6,15 @@ A new kind is a file beside this one and its name in MODALITIES.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
 from ...errors import InputError
 from ...support.checks import choice
-from ...support.notices import logger
+from ...support.notices import logger, warn
 from ..blocks import CellBlocks, Names
+from ..names import is_peak, is_place
 from ..normalize import Normalization
 from .base import Modality
 from .peaks import PEAKS, TfIdf
@@ -81,7 +83,8 @@ def select_modality(blocks: CellBlocks, name: str | None) -> tuple[CellBlocks, M
     """Tell which kinds of features a data set holds, and keep those of the wanted one.
 
     The data set's own ``feature_types`` decide where it has them, else the names of its features. Antibodies beside
-    genes are left out where none is asked for.
+    genes are left out where none is asked for, and so are less than a twentieth of peaks beside genes, or of genes
+    beside peaks.
 
     Returns
     -------
@@ -93,24 +96,25 @@ def select_modality(blocks: CellBlocks, name: str | None) -> tuple[CellBlocks, M
         ``bad_argument`` for an unknown modality.
     InputError
         ``modality_required`` where genes and peaks are there and none is named; ``modality_mismatch`` where the named
-        kind is not there.
+        kind is not there; ``invalid_peaks`` where names are places in the genome, but no peaks that can be read.
+
+    Warns
+    -----
+    UserWarning
+        Where a few peaks or genes are left out.
     """
     check_modality(name)
     kinds = _by_type(blocks)
     if kinds is None:
         kinds = _by_name(blocks.feature_names, name)
+        _require_read(blocks.feature_names[kinds != PEAKS.name], blocks.n_features)
     counts = {kind: int((kinds == kind.name).sum()) for kind in MODALITIES.values()}
     present = [kind for kind, count in counts.items() if count]
     if name is None:
-        if len(present) > 1 and PEAKS in present:
-            raise InputError(
-                "modality_required",
-                f"The data hold {' and '.join(f'{counts[kind]} {kind.features}' for kind in present)}: name the one to "
-                f"use with {' or '.join(f'modality={kind.name!r}' for kind in present)}.",
-            )
-        chosen = present[0]
+        chosen = _majority(blocks, counts) if PEAKS in present else present[0]
         if len(present) > 1:
-            logger.info("%d %s are used; the other features are left out", counts[chosen], chosen.features)
+            tell = warn if PEAKS in present else logger.info
+            tell(f"{counts[chosen]} {chosen.features} are used; the other features are left out")
     else:
         chosen = MODALITIES[name]
         if chosen not in present:
@@ -120,28 +124,62 @@ def select_modality(blocks: CellBlocks, name: str | None) -> tuple[CellBlocks, M
                 f"{' or '.join(kind.features for kind in present)} (such as {blocks.feature_names[0]!r}).",
             )
     keep = kinds == chosen.name
-    return (blocks if keep.all() else blocks.select(np.flatnonzero(keep))), chosen
+    return _without_other_kinds(blocks if keep.all() else blocks.select(np.flatnonzero(keep)), chosen), chosen
+
+
+def _majority(blocks: CellBlocks, counts: dict[Modality, int]) -> Modality:
+    """Return the kind of nearly all features, of which some are peaks."""
+    chosen = max(counts, key=lambda kind: counts[kind])
+    if counts[chosen] >= (1 - CHANCE) * sum(counts.values()):
+        return chosen
+    present = [kind for kind, count in counts.items() if count]
+    raise InputError(
+        "modality_required",
+        f"The data hold {' and '.join(f'{counts[kind]} {kind.features}' for kind in present)}: name the one to "
+        f"use with {' or '.join(f'modality={kind.name!r}' for kind in present)}.",
+    )
+
+
+def _require_read(others: Names, n_features: int) -> None:
+    """Refuse names of places that are no peaks: genes are not called so."""
+    unread = [name for name in others if is_place(name)]
+    if len(unread) > CHANCE * n_features:
+        raise InputError(
+            "invalid_peaks",
+            f"{len(unread)} features are named by a place in the genome, but not as peaks (such as {unread[0]!r}): "
+            "expected a chromosome, a start and a larger end, as in chr1:10-20, chr1-10-20 or chr1_10_20.",
+        )
+
+
+def _without_other_kinds(blocks: CellBlocks, kind: Modality) -> CellBlocks:
+    """Leave out other names that are those of another kind: the genes next to peaks, or where genes lie."""
+
+    def fits(names: Names) -> bool:
+        places = sum(name is not None and is_peak(name) for name in names)
+        return (2 * places > len(names)) == (kind is PEAKS)
+
+    others = {column: names for column, names in blocks.other_names.items() if fits(names)}
+    return blocks if len(others) == len(blocks.other_names) else replace(blocks, other_names=others)
 
 
 def _by_type(blocks: CellBlocks) -> Names | None:
     """Return the modality of each feature by its feature type, "" for others; None where no type is known."""
     if blocks.feature_types is None:
         return None
-    known = {word: kind.name for kind in MODALITIES.values() for word in kind.feature_types}
-    kinds = np.array([known.get(word, "") for word in blocks.feature_types], dtype=object)
+    known = {word.lower(): kind.name for kind in MODALITIES.values() for word in (*kind.feature_types, kind.name)}
+    kinds = np.array([known.get(str(word).lower(), "") for word in blocks.feature_types], dtype=object)
     return kinds if kinds.any() else None
 
 
 def _by_name(names: Names, wanted: str | None) -> Names:
-    """Return the modality of each feature by its name; what names cannot tell is what was asked for, or genes."""
+    """Return the modality of each feature by its name; what names cannot tell is what was asked for, or genes.
+
+    Where few names look like peaks, by chance, only those are that also name a place in the genome.
+    """
     default = RNA.name if wanted is None or MODALITIES[wanted].is_name else wanted
     kinds = np.full(len(names), default, dtype=object)
-    for kind in MODALITIES.values():
-        if kind.is_name is not None:
-            such = np.fromiter(map(kind.is_name, names), np.bool_, len(names))
-            part = such.sum() / max(len(names), 1)
-            if CHANCE < part < 1 - CHANCE:
-                kinds[such] = kind.name
-            elif part >= 1 - CHANCE:
-                kinds[:] = kind.name
+    such = np.fromiter(map(is_peak, names), np.bool_, len(names))
+    if such.sum() <= CHANCE * len(names):
+        such &= np.fromiter(map(is_place, names), np.bool_, len(names))
+    kinds[such] = PEAKS.name
     return kinds
