@@ -108,7 +108,8 @@ as_blocks.SummarizedExperiment <- function(x, layer = NULL, modality = NULL) {
   layer <- choose_layer(layer, names, c("counts", "logcounts", names))
   values <- SummarizedExperiment::assay(x, layer, withDimnames = TRUE)
   table <- SummarizedExperiment::rowData(x)
-  with_table(matrix_blocks(with_row_names(values, table), paste0("assay '", layer, "'")), table)
+  blocks <- matrix_blocks(with_row_names(values, table), paste0("assay '", layer, "'"))
+  with_table(blocks, table)
 }
 
 #' @export
