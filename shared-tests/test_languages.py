@@ -57,6 +57,7 @@ MANIFESTS = {
     "the largest seed": refused.rewritten('"seed": 3', '"seed": 9223372036854775807'),
     "a large number": refused.rewritten('"n_cells": 30', '"n_cells": 30, "x": 1e30'),
     "digits and pairs of characters": refused.rewritten("GENE003", r"12345678901234567890 \ud83d\ude00 \\ud83d"),
+    "as deep as may be": refused.rewritten('"seed": 3', '"x": ' + "[" * 99 + "]" * 99 + ', "seed": 3'),
     "half a character": refused.rewritten("GENE003", r"\\\ud83d"),
     **{f"no model: {name}": content for name, content in refused.NOT_MODELS.items()},
     **{f"1: {name}": repacked(change, content=VERSION_1) for name, change in refused.INVALID_1.items()},

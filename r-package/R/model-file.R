@@ -165,10 +165,11 @@ is_misread <- function(text) {
 # To pass over backslashes that are text themselves.
 backslash <- "\\\\\\\\(*SKIP)(*F)|"
 
-# No key is there twice, and numbers are finite.
-is_unambiguous <- function(x) {
-  if (is.list(x)) return(!anyDuplicated(names(x)) && all(vapply(x, is_unambiguous, NA)))
-  !is.numeric(x) || is.finite(x)
+# No key is there twice, numbers are finite, and lists are at most 100 deep, as in Python.
+is_unambiguous <- function(x, depth = 0) {
+  if (!is.list(x)) return(depth <= 100 && (!is.numeric(x) || is.finite(x)))
+  if (depth > 100) return(FALSE)
+  !anyDuplicated(names(x)) && all(vapply(x, is_unambiguous, NA, depth + 1))
 }
 
 # Lists of strings or of numbers as vectors. jsonlite would make numbers of labels such as "NA".

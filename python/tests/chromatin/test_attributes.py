@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepscore.chromatin.attributes import first_value, is_given, read_attributes
+from deepscore.chromatin.attributes import is_given, read_attributes
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,9 @@ from deepscore.chromatin.attributes import first_value, is_given, read_attribute
     ],
 )
 def test_attributes_written_by_hand(text, pairs):
-    assert read_attributes(text) == pairs
+    keys = {key for key, _ in pairs}
+    assert read_attributes(text, keys) == {key: value for key, value in reversed(pairs) if value}
+    assert read_attributes(text, keys - {"gene_id"}).keys() <= keys - {"gene_id"}
 
 
 KEY = st.text("abcXYZ_019", min_size=1)
@@ -42,7 +44,8 @@ VALUE = st.text(st.characters(codec="utf-8", exclude_characters='"\\', categorie
 @given(st.lists(st.tuples(KEY, VALUE), max_size=6), st.sampled_from([" ", "", "  "]))
 def test_what_is_quoted_is_read_as_it_was_written(pairs, between):
     text = between.join(f'{key} "{value}";' for key, value in pairs)
-    assert read_attributes(text) == [(key, value.strip()) for key, value in pairs]
+    said = {key: value.strip() for key, value in reversed(pairs) if is_given(value)}
+    assert read_attributes(text, {key for key, _ in pairs}) == said
 
 
 @pytest.mark.parametrize(
@@ -58,7 +61,5 @@ def test_names_say_something(value):
 
 
 def test_the_first_value_that_says_anything_counts():
-    pairs = [("gene_name", "NA"), ("gene", "B"), ("gene_name", "."), ("gene_name", "A"), ("gene_name", "C")]
-    assert first_value(pairs, ["gene_name", "gene"]) == "A"
-    assert first_value(pairs, ["Name", "gene"]) == "B"
-    assert first_value(pairs, ["Name"]) is None
+    text = 'gene_name "NA"; gene "B"; gene_name "."; gene_name "A"; gene_name "C"; Name "none"'
+    assert read_attributes(text, {"gene_name", "gene", "Name"}) == {"gene_name": "A", "gene": "B"}

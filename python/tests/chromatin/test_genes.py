@@ -326,9 +326,13 @@ def test_ids_beside_names(tmp_path):
 def test_attributes_that_cannot_be_told_apart_are_refused(tmp_path):
     text = 'chr1\tx\tgene\t11\t20\t.\t+\t.\tgene_id "E1" gene_name "A"\n'
     assert code_of(write(tmp_path, "a.gtf", text)) == "annotation_format"
-    assert code_of(write(tmp_path, "a.gtf", text.replace(" gene_name", "; gene_name").replace("A", "A\0"))) == (
-        "annotation_format"
-    )
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.gtf", GTF), ("a.gff3", GFF3), ("a.bed", BED), ("a", GTF)])
+def test_files_with_zero_bytes_are_refused(tmp_path, name, text):
+    assert code_of(write(tmp_path, name, text[:90] + "\0" + text[90:])) == "annotation_format"
+    (tmp_path / name).write_bytes(text.encode("utf-16"))
+    assert code_of(tmp_path / name) == "annotation_format"
 
 
 def test_a_long_line_is_quoted_in_short(tmp_path):

@@ -17,7 +17,8 @@ import pytest
 
 import deepscore
 from deepscore.interfaces.cli import main
-from synthetic import dataset, peak_names
+from deepscore.model import file as modelfile
+from synthetic import dataset, peak_names, random_model
 
 
 @pytest.fixture(autouse=True)
@@ -406,6 +407,16 @@ def test_components_of_an_earlier_model_are_replaced(multiome):
         assert run("embed", "m", "atac.h5ad", "-o", "atac.h5ad") == 0
         found = ad.read_h5ad("atac.h5ad").obsm["X_lsi"]
         np.testing.assert_allclose(found, deepscore.load("m").embed("atac.h5ad").obsm["X_lsi"])
+
+
+def test_names_in_a_model_cannot_command_a_terminal(folder, capsys):
+    labels = ("T\x1b[2J", "\u03b2 \x9b1m\u202e", "\U000e0041\U0001f600")
+    modelfile.save(modelfile.to_bytes(random_model(labels=labels)), "odd")
+    assert run("inspect", "odd") == 0
+    out = capsys.readouterr().out
+    assert not set(out) & set("\x1b\x9b\u202e\U000e0041")
+    assert "\u03b2" in out or "u03b2" in out
+    assert json.loads(out)["labels"] == list(labels)
 
 
 def test_a_model_of_genes_embeds_nothing(with_model, capsys):

@@ -66,6 +66,10 @@ NOT_MODELS = {
     "a key of the manifest twice": rewritten('"n_unlabelled"', '"n_cells"'),
     "an infinite number": rewritten('"seed": 3', '"seed": 1e999'),
     "a number of more than 64 bits": rewritten('"seed": 3', '"seed": 9223372036854775808'),
+    "lists too deep for some readers": rewritten('"seed": 3', '"x": ' + "[" * 100 + "]" * 100 + ', "seed": 3'),
+    "objects too deep for some readers": rewritten(
+        '"seed": 3', '"x": ' + '{"x": ' * 101 + "1" + "}" * 101 + ', "seed": 3'
+    ),
     "metadata is a list": with_header(header_with(__metadata__=["deepscore"])),
 }
 

@@ -92,3 +92,37 @@ def test_held_out_figures_are_told(trained):
     text = annotation_report(FOUND, trained.manifest, "q")
     held_out = trained.manifest["training"]["held_out"]
     assert f"24 held-out reference cells: accuracy {held_out['accuracy']:.3f}" in text
+
+
+@pytest.mark.parametrize(
+    ("held_out", "words"),
+    [
+        ({"n_cells": 0}, "no cell was held out"),
+        ({"n_cells": 5}, "5 held-out reference cells: no figures"),
+        (
+            {"n_cells": 5, "accuracy": 1, "macro_f1": None, "calibration_error": "?"},
+            "5 held-out reference cells: accuracy 1.000.",
+        ),
+        (
+            {"n_cells": 1500, "accuracy": 0.5, "macro_f1": 0.25},
+            "1,500 held-out reference cells: accuracy 0.500, macro-F1 0.250",
+        ),
+    ],
+)
+def test_what_a_model_does_not_say_of_itself_is_left_out(held_out, words):
+    manifest = MANIFEST | {"training": MANIFEST["training"] | {"held_out": held_out}}
+    assert words in " ".join(Page(annotation_report(FOUND, manifest, "q")).texts)
+
+
+def test_a_page_without_cells_and_one_without_scores():
+    nobody = {name: getattr(FOUND, name)[:0] for name in ("calls", "scores", "raw", "reasons")}
+    assert "0 cells, 0.0% Unclassified" in " ".join(page_of(**nobody).texts)
+    _, *rows = page_of(scores=np.full(9, np.nan)).rows
+    assert [row[3:] for row in rows] == [["none", "none"]] * 3
+
+
+def test_control_characters_of_labels_are_escaped():
+    odd = np.where(CALLS == "T cell", "T\x1b[2J\x9b", CALLS)
+    page = annotation_report(replace(FOUND, calls=odd), MANIFEST, "query\x1b.h5ad")
+    assert r"T\x1b[2J\x9b" in page
+    assert not {"\x1b", "\x9b"} & set(page)

@@ -15,7 +15,7 @@ from ..errors import ConfigError, InputError, excerpt
 from ..support.checks import choice, path_like
 from ..support.files import opened
 from ..support.notices import logger
-from .attributes import first_value, is_given, read_attributes
+from .attributes import is_given, read_attributes
 from .intervals import chromosome_keys, is_standard
 
 __all__ = ["NAMES", "TABLE_COLUMNS", "gene_ids", "gene_types", "read_annotation"]
@@ -137,6 +137,11 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
             for number, line in enumerate(lines, 1):
                 if line.startswith("##FASTA"):
                     return
+                if "\0" in line:
+                    raise InputError(
+                        "annotation_format",
+                        f"Line {number} of {path.name} holds a zero byte. Expected text in UTF-8: {EXPECTED}.",
+                    )
                 if line.strip() and not line.startswith(("#", "track ", "browser ")):
                     yield number, line.rstrip("\n").split("\t")
     except OSError as error:
@@ -208,17 +213,19 @@ def _too_few(path: Path, number: int, fields: list[str]) -> InputError:
 def _described(rows: list[list[str]], path: Path, id_keys: Sequence[str]) -> pd.DataFrame:
     """Read the attributes, of which some may hold the id of a gene, and make positions 0-based."""
     loci = _table(rows, ("chrom", "start", "end", "strand", "text"), path)
-    attributes = [read_attributes(text) for text in loci.pop("text")]
+    wanted = {*NAME_KEYS, *BIOTYPE_KEYS, "transcript_id"}
+    attributes = [read_attributes(text, wanted) for text in loci.pop("text")]
 
     def first(keys: Sequence[str]) -> pd.Series:
-        return pd.Series([first_value(pairs, keys) for pairs in attributes], index=loci.index, dtype=object)
+        values = [next((found[key] for key in keys if key in found), None) for found in attributes]
+        return pd.Series(values, index=loci.index, dtype=object)
 
     loci["start"] = pd.to_numeric(loci["start"], errors="coerce") - 1
     loci["gene"] = first(NAME_KEYS).str.removeprefix("gene:")
     loci["biotype"] = first(BIOTYPE_KEYS)
     loci["id"], loci["transcript"] = first(["gene_id"]), first(["transcript_id"])
     loci["gene_id"] = first(id_keys).str.replace("^gene[:-]", "", regex=True)
-    odd = loci["gene"].str.contains('["\0]', regex=True, na=False)
+    odd = loci["gene"].str.contains('"', regex=False, na=False)
     if odd.any():
         raise InputError(
             "annotation_format",

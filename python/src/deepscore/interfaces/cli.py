@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DeepScoreError, InputError
+from ..errors import DeepScoreError, InputError, printable
 from ..support.files import opened, replacing, require_writable
 from ..version import CREATED_WITH
 
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"deepscore: stopped ({signal.Signals(number).name}); no output was changed [stopped]", file=sys.stderr)
         return 128 + number
     except (DeepScoreError, OSError) as error:
-        print(f"deepscore: {error} [{getattr(error, 'code', 'os_error')}]", file=sys.stderr)
+        print(printable(f"deepscore: {error} [{getattr(error, 'code', 'os_error')}]"), file=sys.stderr)
         return 1
     return 0
 
@@ -242,7 +242,7 @@ def _check(arguments: argparse.Namespace) -> None:
         if not kind.overlapping:  # else those of a query may have other names
             same = _given(arguments, *names)
             options["common_features"] = find_common_features(arguments.reference, arguments.query, n_features, **same)
-    print(check_reference(arguments.reference, arguments.labels, **options))
+    _say(check_reference(arguments.reference, arguments.labels, **options))
 
 
 def _by_default(arguments: argparse.Namespace) -> tuple[Modality, int]:
@@ -273,7 +273,7 @@ def _train(arguments: argparse.Namespace) -> None:
         **_given(arguments, "layer", "feature_names", "batch", "modality", "missing"),
     )
     model.train().save(arguments.output)
-    print(f"{model!r} -> {arguments.output}")
+    _say(f"{model!r} -> {arguments.output}")
 
 
 def _bridge(arguments: argparse.Namespace) -> None:
@@ -282,7 +282,7 @@ def _bridge(arguments: argparse.Namespace) -> None:
     options = _given(arguments, "labels", "annotation", "feature_names", "batch", "threshold", "seed", "missing")
     model = train_bridge(arguments.rna_model, arguments.multiome, arguments.modality, **options)
     model.save(arguments.output)
-    print(f"{model!r} -> {arguments.output}")
+    _say(f"{model!r} -> {arguments.output}")
 
 
 def _activity(arguments: argparse.Namespace) -> None:
@@ -301,7 +301,7 @@ def _activity(arguments: argparse.Namespace) -> None:
     options = _given(arguments, "upstream", "weighting", "layer", "feature_names", "modality", "names")
     found = gene_activity(arguments.x, arguments.annotation, cells=cells, **options)
     write_result(found, None, None, arguments.output)
-    print(f"{found.n_obs} cells x {found.n_vars} genes -> {arguments.output}")
+    _say(f"{found.n_obs} cells x {found.n_vars} genes -> {arguments.output}")
 
 
 def _annotate(arguments: argparse.Namespace) -> None:
@@ -323,7 +323,7 @@ def _annotate(arguments: argparse.Namespace) -> None:
         page = annotation_report(found, ds.manifest, Path(arguments.query).name)
         with replacing(arguments.report) as temporary:
             temporary.write_text(page, encoding="utf-8")
-    print(f"{len(found.calls)} cells, {(found.calls == UNCLASSIFIED).sum()} {UNCLASSIFIED} -> {arguments.output}")
+    _say(f"{len(found.calls)} cells, {(found.calls == UNCLASSIFIED).sum()} {UNCLASSIFIED} -> {arguments.output}")
 
 
 def _embed(arguments: argparse.Namespace) -> None:
@@ -340,11 +340,17 @@ def _embed(arguments: argparse.Namespace) -> None:
     table = pd.DataFrame(found, pd.Index(source.blocks.cell_names, name="cell"))
     table.columns = [f"LSI_{i + 1}" for i in range(table.shape[1])]
     write_result(add_embedding(source, found), source.key, arguments.query, arguments.output, table)
-    print(f"{len(found)} cells x {found.shape[1]} components -> {arguments.output}")
+    _say(f"{len(found)} cells x {found.shape[1]} components -> {arguments.output}")
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
     from ..model.file import inspect_model
 
     plain = (sys.stdout.encoding or "").lower() != "utf-8"
-    print(json.dumps(inspect_model(arguments.model), indent=2, ensure_ascii=plain))
+    text = json.dumps(inspect_model(arguments.model), indent=2, ensure_ascii=plain)
+    # What JSON lets stand and a terminal would obey is an escape of JSON, too.
+    print("".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text))
+
+
+def _say(text: object) -> None:
+    print(printable(str(text)))

@@ -599,7 +599,7 @@ class DeepScore:
         """Say what state the model is in."""
         if self._model is not None:
             accuracy = self._model.training["held_out"].get("accuracy")
-            quality = f", held-out accuracy {accuracy:.3f}" if isinstance(accuracy, float) else ""
+            quality = f", held-out accuracy {accuracy:.3f}" if accuracy is not None else ""
             return f"<DeepScore: {len(self._model.labels)} labels, {len(self._model.features)} features{quality}>"
         return f"<DeepScore: not trained, {'with' if self._reference else 'without'} a reference>"
 

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import struct
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -35,6 +36,8 @@ __all__ = ["from_bytes", "inspect_model", "load", "manifest_of", "save", "to_byt
 FORMAT_VERSION = 4
 MAX_FILE = 8 * 2**30
 MAX_HEADER = 100 * 2**20
+# Lists and objects in each other: Python and R give up at different depths, both far below.
+MAX_DEPTH = 100
 SELF_CHECK_TOLERANCE = 1e-4
 # Before version 3, which has the logarithm, the weight of a peak was the number of cells for each that has it.
 MAX_IDF = {1: 1e9, 2: 1e9, 3: 50}
@@ -238,7 +241,7 @@ def _manifest(content: bytes, size: int | None = None) -> tuple[dict[str, Any], 
 
 
 def _json(text: str) -> Any:
-    """Parse JSON that every reader understands alike: finite numbers, no key twice, no half characters."""
+    """Parse JSON that every reader understands alike: finite numbers, no key twice, no half characters, not deep."""
 
     def finite(number: str) -> float:
         if not math.isfinite(float(number)):
@@ -257,8 +260,17 @@ def _json(text: str) -> Any:
         return values
 
     value = json.loads(text, parse_float=finite, parse_constant=finite, parse_int=whole, object_pairs_hook=different)
+    layer, depth = [value], 0
+    while layer := [item for one in layer if isinstance(one, (dict, list)) for item in _items(one)]:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise ValueError(f"lists and objects are more than {MAX_DEPTH} deep")
     json.dumps(value, ensure_ascii=False).encode()
     return value
+
+
+def _items(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _truncated() -> ModelFileError:

@@ -16,6 +16,7 @@ from ..data.blocks import CellBlocks, Names
 from ..data.labels import UNCLASSIFIED, read_labels, tell_labels
 from ..data.linalg import Codes
 from ..data.standardise import SumsByCode
+from ..errors import printable
 from ..model.config import NetworkConfig
 from ..query.align import find_features
 from ..query.settings import SETTINGS
@@ -85,7 +86,7 @@ class ReferenceCheck:
     def __repr__(self) -> str:
         """Show the words and the tables."""
         tables = [table.round(3).to_string(index=False) for table in (self.labels, self.confusable) if len(table)]
-        return "\n\n".join([f"<ReferenceCheck: {self.design}>", "\n".join(self.words), *tables])
+        return printable("\n\n".join([f"<ReferenceCheck: {self.design}>", "\n".join(self.words), *tables]))
 
 
 def check_reference(
