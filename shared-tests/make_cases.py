@@ -155,6 +155,10 @@ def annotation_cases():
         "one cell", changed(QUERY, {"do": "take_cells", "start": 7, "stop": 8}), args={"probabilities": True}
     )
     yield annotation("a linear scale that is no counts", changed(QUERY, {"do": "multiply", "by": 30.5}))
+    small = changed(QUERY, {"do": "multiply", "by": 0.13})
+    yield annotation("counts with fractions, none above 20", small)
+    yield annotation("logarithms, as the user says", LOG_QUERY, values="lognorm", args={"values": "lognorm"})
+    yield annotation("counts, as the user says", LOG_QUERY, threshold=0.4, args={"values": "counts"})
     yield annotation("peaks", PEAKS_QUERY, model="v1/toy_peaks", args={"probabilities": True})
     yield annotation("peaks, samples of their own scale", PEAKS_QUERY, model="v1/toy_peaks", batch="batch")
     yield annotation("a vote of groups", QUERY, threshold=0.95, groups="cluster")

@@ -9,7 +9,7 @@
 #' @param batch A metadata column, or one value per cell: batches that are standardised each by
 #'   itself, shrunk towards the reference where they are small. Use it where each batch holds a
 #'   mixture of cell types.
-#' @param layer The values to read: see [set_reference()].
+#' @param layer,values The layer to read, and what its values are: see [set_reference()].
 #' @param feature_names The names to look for: see [find_common_features()].
 #' @param modality Which kind of features to read, `"rna"`, `"peaks"` or `"protein"`. `NULL`: that
 #'   of the model. It chooses the assay of a Seurat object: see [deepscore-package].
@@ -78,9 +78,9 @@
 #' table(pbmc$deepscore_group, pbmc$RNA_snn_res.0.8)
 #' table(pbmc$deepscore_reason)
 #' @export
-annotate <- function(ds, query, threshold = 0.5, batch = NULL, layer = NULL, feature_names = NULL,
-                     modality = NULL, probabilities = FALSE, min_overlap = 0.1, refine = TRUE,
-                     groups = NULL, peaks = NULL, peaks_model = NULL, assay = NULL, ...) {
+annotate <- function(ds, query, threshold = 0.5, batch = NULL, layer = NULL, values = NULL,
+                     feature_names = NULL, modality = NULL, probabilities = FALSE,
+                     min_overlap = 0.1, refine = TRUE, groups = NULL, peaks = NULL, peaks_model = NULL, assay = NULL, ...) {
   UseMethod("annotate")
 }
 
@@ -90,11 +90,13 @@ body(annotate.default) <- quote(abort_foreign("annotate", ds, "ggplot2"))
 
 #' @export
 annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer = NULL,
-                               feature_names = NULL, modality = NULL, probabilities = FALSE,
-                               min_overlap = 0.1, refine = TRUE, groups = NULL, peaks = NULL,
+                               values = NULL, feature_names = NULL, modality = NULL,
+                               probabilities = FALSE, min_overlap = 0.1, refine = TRUE,
+                               groups = NULL, peaks = NULL,
                                peaks_model = NULL, assay = NULL, ...) {
   no_more_arguments()
   blocks <- named_by(query_blocks(ds, query, layer, modality, assay), feature_names)
+  blocks <- read_as(blocks, values)
   cell_data(query, blocks$cells) # refuses a table to which no call could be added
   answer <- call_engine(
     "annotate", model_bytes(ds), blocks, cell_values(batch, query, "batch", blocks$cells),

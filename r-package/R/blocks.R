@@ -12,14 +12,22 @@ blocks_of <- function(x, layer = NULL, modality = NULL, assay = NULL) {
 
 as_blocks <- function(x, layer = NULL, modality = NULL) UseMethod("as_blocks")
 
+# Say what the values are: "counts" or "lognorm"; NULL where the engine is to recognise it.
+read_as <- function(blocks, values) {
+  blocks$values <- plain_value(values, "values")
+  blocks
+}
+
 # Queries, whose assays are of the given modality, else of that of the reference: blocks, or what
 # set_reference() made of them.
-queries_of <- function(reference, queries, layer, modality, feature_names, assay, verb) {
+queries_of <- function(reference, queries, layer, values, modality, feature_names, assay, verb) {
   several_parts <- vapply(queries, function(x) length(part_names(x)) > 1, logical(1))
   if (is.null(modality) && is.null(assay) && any(several_parts)) {
     modality <- call_engine("modality_of", reference, verb = verb)
   }
-  lapply(queries, function(x) named_by(blocks_of(x, layer, modality, assay), feature_names))
+  lapply(queries, function(x) {
+    read_as(named_by(blocks_of(x, layer, modality, assay), feature_names), values)
+  })
 }
 
 # Which column of the table of features the user says has their names.

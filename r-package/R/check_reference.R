@@ -11,6 +11,8 @@
 #' @param layer,query_layer The values to read from `reference` and from `query`: a slot or layer
 #'   of a Seurat assay, or the name of an assay of a SingleCellExperiment. `NULL`: counts where
 #'   there are any, else the log-normalised data.
+#' @param values,query_values What the values of `reference` and of `query` are: see
+#'   [set_reference()].
 #' @param feature_names,query_feature_names The names of the features: see
 #'   [find_common_features()].
 #' @param batch A metadata column, or one value per cell. With two or more batches, whole batches
@@ -49,21 +51,23 @@
 #' check_reference(pbmc, labels = pbmc$RNA_snn_res.1, folds = 2)
 #' @export
 check_reference <- function(reference, labels, query = NULL, common_features = NULL, layer = NULL,
-                            query_layer = NULL, feature_names = NULL, query_feature_names = NULL,
+                            query_layer = NULL, values = NULL, query_values = NULL,
+                            feature_names = NULL, query_feature_names = NULL,
                             batch = NULL, modality = NULL, folds = 5, seed = 0, missing = NULL,
                             assay = NULL, query_assay = NULL) {
-  for (name in c("query_layer", "query_feature_names")) {
+  for (name in c("query_layer", "query_values", "query_feature_names")) {
     if (is.null(query) && !is.null(get(name))) {
       abort("ConfigError", "bad_argument", "`", name, "` is about a query: give `query`.")
     }
   }
   if (missing(labels)) labels <- labels_of(reference)
   learnt <- named_by(blocks_of(reference, layer, modality, assay), feature_names)
+  learnt <- read_as(learnt, values)
   found <- call_engine(
     "check_reference", learnt, cell_values(labels, reference, "labels", learnt$cells),
     if (!is.null(query)) {
       queries_of(
-        learnt, list(query), query_layer, modality, query_feature_names, query_assay,
+        learnt, list(query), query_layer, query_values, modality, query_feature_names, query_assay,
         "check_reference"
       )[[1]]
     },

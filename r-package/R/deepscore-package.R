@@ -28,8 +28,9 @@
 #' @section Data sets:
 #' Every verb takes a Seurat object, a SingleCellExperiment or SummarizedExperiment, or a features x
 #' cells matrix (dgCMatrix, any other matrix of the Matrix package, an ordinary matrix, or a
-#' DelayedMatrix). The values are counts, or log-normalised counts. Matrices are read in blocks of
-#' cells and never made dense. Assays of Signac (ChromatinAssay) are read as any other assay.
+#' DelayedMatrix). The values are counts, also with fractions, or log-normalised counts: `values`
+#' says which, where a warning says that they could be either. Matrices are read in blocks of cells
+#' and never made dense. Assays of Signac (ChromatinAssay) are read as any other assay.
 #'
 #' A data frame of numbers is read as the matrix that it holds; and what `Read10X()` returns of
 #' several kinds of features, a list with a matrix of each, is a data set, too.

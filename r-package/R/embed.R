@@ -7,7 +7,7 @@
 #' @param ds A trained [DeepScore()] object, a model of peaks.
 #' @param query As for [annotate()]; a query with another set of peaks is counted in the model's by
 #'   overlap.
-#' @param layer,feature_names,modality,min_overlap,assay As for [annotate()].
+#' @param layer,values,feature_names,modality,min_overlap,assay As for [annotate()].
 #' @param ... Not used.
 #'
 #' @details Objects that are no `DeepScore` go to [stats::embed()], which has the same name.
@@ -36,13 +36,14 @@
 #' embed(ds, atac)[1:3, 1:4]
 #' # of a Seurat object: RunUMAP(embed(ds, object), reduction = "lsi", dims = 2:30)
 #' @export
-embed <- function(ds, query, layer = NULL, feature_names = NULL, modality = NULL,
+embed <- function(ds, query, layer = NULL, values = NULL, feature_names = NULL, modality = NULL,
                   min_overlap = 0.1, assay = NULL, ...) {
   UseMethod("embed")
 }
 
 #' @export
-embed.default <- function(ds, query, layer = NULL, feature_names = NULL, modality = NULL,
+embed.default <- function(ds, query, layer = NULL, values = NULL, feature_names = NULL,
+                          modality = NULL,
                           min_overlap = 0.1, assay = NULL, ...) {
   if (!missing(query) && inherits(query, "DeepScore")) {
     abort("InputError", "unknown_data", "The model comes first: embed(ds, query).")
@@ -51,7 +52,8 @@ embed.default <- function(ds, query, layer = NULL, feature_names = NULL, modalit
 }
 
 #' @export
-embed.DeepScore <- function(ds, query, layer = NULL, feature_names = NULL, modality = NULL,
+embed.DeepScore <- function(ds, query, layer = NULL, values = NULL, feature_names = NULL,
+                            modality = NULL,
                             min_overlap = 0.1, assay = NULL, ...) {
   no_more_arguments()
   if (inherits(query, "Seurat") && "lsi" %in% taken_names(query, names(query@reductions))) {
@@ -62,6 +64,7 @@ embed.DeepScore <- function(ds, query, layer = NULL, feature_names = NULL, modal
     )
   }
   blocks <- named_by(query_blocks(ds, query, layer, modality, assay), feature_names)
+  blocks <- read_as(blocks, values)
   answer <- call_engine("embed", model_bytes(ds), blocks, given(c("modality", "min_overlap")))
   names <- paste0("LSI_", seq_len(answer$components))
   embedding <- matrix(

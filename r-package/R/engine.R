@@ -143,7 +143,7 @@ send <- function(x, ask) {
     ask(
       "blocks", strings(x$features), strings(x$cells), x$nnz, tidy_reader(x$read), x$source,
       x$modality, x$assay, strings(x$part_of), lapply(x$lacking, strings),
-      name_columns(x), x$feature_names
+      name_columns(x), x$feature_names, x$values
     )
   } else if (inherits(x, "deepscore_several")) {
     lapply(unclass(x), send, ask = ask)

@@ -14,6 +14,8 @@
 #' @param layer,query_layer The values to read from `reference` and from `query`: a slot or layer
 #'   of a Seurat assay, or the name of an assay of a SingleCellExperiment. `NULL`: counts where
 #'   there are any, else the log-normalised data.
+#' @param values,query_values What the values of `reference` and of `query` are: see
+#'   [set_reference()].
 #' @param feature_names,query_feature_names Which column of the table of features (of a Seurat
 #'   assay `object[["RNA"]][[]]`, of a SingleCellExperiment `rowData()`) has the names of the
 #'   features, in the reference and in the queries; or `"index"`, the row names. `NULL`: the row
@@ -42,13 +44,16 @@
 #' @export
 find_common_features <- function(reference, query, n_features = 2000, strategy = "variable",
                                  labels = NULL, layer = NULL, query_layer = NULL,
-                                 feature_names = NULL, query_feature_names = NULL,
+                                 values = NULL, query_values = NULL, feature_names = NULL,
+                                 query_feature_names = NULL,
                                  modality = NULL, test = "t-test", missing = NULL,
                                  assay = NULL, query_assay = NULL) {
   queries <- if (is.list(query) && !is.object(query) && !is_kinds(query)) query else list(query)
   first <- named_by(blocks_of(reference, layer, modality, assay), feature_names)
+  first <- read_as(first, values)
   queries <- queries_of(
-    first, queries, query_layer, modality, query_feature_names, query_assay, "find_common_features"
+    first, queries, query_layer, query_values, modality, query_feature_names, query_assay,
+    "find_common_features"
   )
   features <- call_engine(
     "find_common_features", first, several(queries),

@@ -8,7 +8,7 @@
 #' @param n_features How many genes to return. `NULL`: all whose correlation is above 0.
 #' @param annotation,upstream As for [gene_activity()]; needed where the ATAC half holds peaks and
 #'   not genes.
-#' @param layer Layer of the RNA to read: see [set_reference()].
+#' @param layer,values Layer of the RNA to read, and what its values are: see [set_reference()].
 #' @param feature_names The names of the genes of the RNA: see [find_common_features()].
 #'
 #' @return A character vector of gene names as the RNA spells them, the best first: by the
@@ -35,11 +35,11 @@
 #' find_linked_genes(multiome, n_features = 10, annotation = genes, upstream = 0)
 #' @export
 find_linked_genes <- function(multiome, n_features = NULL, annotation = NULL, upstream = 2000,
-                              layer = NULL, feature_names = NULL, rna_assay = NULL,
+                              layer = NULL, values = NULL, feature_names = NULL, rna_assay = NULL,
                               atac_assay = NULL) {
   halves <- multiome_halves(multiome, layer, rna_assay, atac_assay, feature_names)
   genes <- call_engine(
-    "find_linked_genes", halves$rna, halves$atac, as_annotation(annotation),
+    "find_linked_genes", read_as(halves$rna, values), halves$atac, as_annotation(annotation),
     given(c("n_features", "upstream"))
   )
   as.character(genes)

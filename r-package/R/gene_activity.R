@@ -21,7 +21,7 @@
 #'   those outside count, too, with `exp(-distance / 5000)` up to 100,000 bases away (after ArchR);
 #'   values are whole hundredths.
 #' @param biotypes Keep only genes of these biotypes, such as `"protein_coding"`.
-#' @param layer,feature_names,modality What to read of `x`: see [match_peaks()].
+#' @param layer,values,feature_names,modality What to read of `x`: see [match_peaks()].
 #' @param counting With fragments: `"fragments"` or `"insertions"`, as in [count_fragments()].
 #' @param names `"gene_name"`, or `"gene_id"` for a model that knows genes by their ids.
 #' @param assay Name of the new assay of a Seurat object; one of that name is replaced.
@@ -47,7 +47,8 @@
 #' gene_activity(counts, genes)
 #' @export
 gene_activity <- function(x, annotation = NULL, upstream = 2000, downstream = 0, cells = NULL,
-                          weighting = "none", biotypes = NULL, layer = NULL, feature_names = NULL,
+                          weighting = "none", biotypes = NULL, layer = NULL, values = NULL,
+                          feature_names = NULL,
                           modality = NULL, counting = "fragments", names = "gene_name",
                           assay = "activity") {
   check_assay_name(assay, x)
@@ -63,7 +64,7 @@ gene_activity <- function(x, annotation = NULL, upstream = 2000, downstream = 0,
     cells <- as_cell_names(cells)
     return(as_counts(activity(one_path(x, "x"), cells), cells))
   }
-  blocks <- named_by(peaks_blocks(x, layer, modality), feature_names)
+  blocks <- read_as(named_by(peaks_blocks(x, layer, modality), feature_names), values)
   files <- list()
   if (is.null(annotation)) {
     own <- peaks_part(x, modality)

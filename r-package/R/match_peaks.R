@@ -11,7 +11,8 @@
 #'   positions are read is said at [find_common_peaks()].
 #' @param fragments Path of the query's fragments file (10x Genomics); its barcodes are the query's
 #'   cell names. See [count_fragments()].
-#' @param layer The values to read: see [set_reference()].
+#' @param layer,values The layer to read: see [set_reference()], and what its values are:
+#'   `"counts"` also takes counts with fractions.
 #' @param feature_names The names of the query's peaks: see [find_common_features()].
 #' @param modality Name of an assay (Seurat) or of an alternative experiment (SingleCellExperiment).
 #'   `NULL`: the default assay (or the main experiment) if it holds peaks, else the first that does.
@@ -35,11 +36,12 @@
 #' )
 #' match_peaks(counts, c("chr1:150-250", "chr2:50-70"))
 #' @export
-match_peaks <- function(query, peaks, fragments = NULL, layer = NULL, feature_names = NULL,
+match_peaks <- function(query, peaks, fragments = NULL, layer = NULL, values = NULL,
+                        feature_names = NULL,
                         modality = NULL, min_overlap = 0.1, counting = "fragments",
                         assay = "matched") {
   check_assay_name(assay, query)
-  blocks <- named_by(peaks_blocks(query, layer, modality), feature_names)
+  blocks <- read_as(named_by(peaks_blocks(query, layer, modality), feature_names), values)
   answer <- call_engine(
     "match_peaks", blocks, as_peaks(peaks),
     if (!is.null(fragments)) one_path(fragments, "fragments"),

@@ -11,6 +11,8 @@
 #' @param layer The values to read: a slot or layer of the Seurat assay (`"counts"`, `"data"`), or
 #'   the name of an assay of a SingleCellExperiment. `NULL`: counts where there are any, else the
 #'   log-normalised data (natural logarithms, or to the base 2 or 10).
+#' @param values What the values are, `"counts"` (also with fractions) or `"lognorm"`. `NULL`: they
+#'   are recognised; a warning says where they could be either, and are taken as counts.
 #' @param feature_names The names of the features: see [find_common_features()]. The model keeps
 #'   the other columns of names, too, and finds features by any of them.
 #' @param batch A metadata column, or one value per cell: batches that are standardised each by
@@ -39,7 +41,8 @@
 #' pbmc <- SeuratObject::pbmc_small
 #' DeepScore() %>% set_reference(reference = pbmc, labels = pbmc$RNA_snn_res.1)
 #' @export
-set_reference <- function(ds, reference, labels, layer = NULL, feature_names = NULL, batch = NULL,
+set_reference <- function(ds, reference, labels, layer = NULL, values = NULL,
+                          feature_names = NULL, batch = NULL,
                           modality = NULL, test_prop = 0.1, missing = NULL,
                           assay = NULL, ...) {
   UseMethod("set_reference")
@@ -50,12 +53,14 @@ set_reference.default <- set_reference
 body(set_reference.default) <- quote(abort_foreign("set_reference", ds))
 
 #' @export
-set_reference.DeepScore <- function(ds, reference, labels, layer = NULL, feature_names = NULL,
+set_reference.DeepScore <- function(ds, reference, labels, layer = NULL, values = NULL,
+                                    feature_names = NULL,
                                     batch = NULL, modality = NULL, test_prop = 0.1,
                                     missing = NULL, assay = NULL, ...) {
   no_more_arguments()
   if (missing(labels)) labels <- labels_of(reference)
   blocks <- named_by(blocks_of(reference, layer, modality, assay), feature_names)
+  blocks <- read_as(blocks, values)
   prepared <- call_engine(
     "set_reference", config_of(ds), blocks,
     cell_values(labels, reference, "labels", blocks$cells),

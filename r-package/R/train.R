@@ -54,7 +54,9 @@ train.DeepScore <- function(ds, early_stopping = FALSE, patience = 5, lr_schedul
   model <- call_engine(
     "train", config_of(ds), ds$prepared,
     given(c("early_stopping", "patience", "lr_schedule", "tensorboard", "gif", "progress")),
-    if (!is.null(query)) queries_of(ds$prepared, list(query), NULL, NULL, NULL, assay, "train")[[1]]
+    if (!is.null(query)) {
+      queries_of(ds$prepared, list(query), NULL, NULL, NULL, NULL, assay, "train")[[1]]
+    }
   )
   new_deepscore(ds$config, model = as_raw(model))
 }

@@ -19,7 +19,8 @@
 #' @param threshold Cells of the multiome whose score is below it are not learnt from.
 #' @param batch Batches of the multiome: a metadata column (of the Seurat object, or of the RNA), or
 #'   one value per cell of the RNA.
-#' @param layer Layer of the multiome's RNA to read: see [set_reference()].
+#' @param layer,values Layer of the multiome's RNA to read, and what its values are: see
+#'   [set_reference()].
 #' @param feature_names The names of the genes of the multiome's RNA: see [find_common_features()].
 #' @param seed,progress As for [DeepScore()] and [train()].
 #' @param missing Words that stand for a missing label: see [set_reference()].
@@ -54,8 +55,8 @@
 #' @export
 train_bridge <- function(rna_model, multiome, modality = "peaks", labels = NULL, annotation = NULL,
                          upstream = 2000, common_features = NULL, threshold = 0.5, batch = NULL,
-                         layer = NULL, feature_names = NULL, seed = 0, progress = TRUE,
-                         missing = NULL, rna_assay = NULL, atac_assay = NULL) {
+                         layer = NULL, values = NULL, feature_names = NULL, seed = 0,
+                         progress = TRUE, missing = NULL, rna_assay = NULL, atac_assay = NULL) {
   if (is_string(rna_model)) rna_model <- load_model(rna_model)
   is_model <- inherits(rna_model, "DeepScore")
   if (missing(labels) && !is_model) labels <- labels_of(rna_model)
@@ -64,7 +65,7 @@ train_bridge <- function(rna_model, multiome, modality = "peaks", labels = NULL,
   model <- call_engine(
     "train_bridge", first,
     if (!is_model) cell_values(labels, rna_model, "labels", first$cells),
-    halves$rna, halves$atac, as_annotation(annotation),
+    read_as(halves$rna, values), halves$atac, as_annotation(annotation),
     cell_values(batch, halves$cells, "batch", halves$rna$cells),
     given(c("modality", "upstream", "common_features", "threshold", "seed", "progress", "missing"))
   )

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from deepscore.data.modality import PEAKS
 from deepscore.data.normalize import LogNorm
 from deepscore.data.values import Values, detect, feature_share, typical_total
-from synthetic import blocks_of, counts, log_cp10k
+from deepscore.errors import ConfigError, InputError
+from synthetic import blocks_of, counts, log_cp10k, study
 
 EVERY = np.arange(40)
 
@@ -91,6 +95,96 @@ def test_empty_cells_do_not_hide_the_target_sum(raw):
     values = lognorm(raw, 1e4)
     values[::7] = 0
     assert detect(blocks_of(values)).factor == pytest.approx(1, rel=1e-4)
+
+
+def shallow(change):
+    """Return cells of a study, changed: none above 20, in single precision."""
+    matrix = np.minimum(study(5, [60, 60])[0].toarray().astype(np.float64), 18)
+    return change(matrix, np.random.default_rng(8)).astype(np.float32)
+
+
+def less_ambient(x, rng):
+    return np.maximum(x - 0.1 * x.sum(axis=1, keepdims=True) * x.sum(axis=0) / x.sum(), 0)
+
+
+COUNTS = {
+    "a constant": lambda x, rng: 0.93 * x,
+    "halves": lambda x, rng: 0.5 * x,
+    "a factor of each value": lambda x, rng: x * rng.uniform(0.75, 1, x.shape),
+    "a factor of each cell": lambda x, rng: x * rng.lognormal(0, 0.3, (len(x), 1)),
+    "a factor of each feature": lambda x, rng: x * rng.lognormal(0, 0.3, x.shape[1]),
+    "restored": lambda x, rng: np.where(x > 0, x + 1e-4, 0),
+    "less ambient counts": less_ambient,
+    "half are estimates": lambda x, rng: np.where(rng.random(x.shape) < 0.5, x * rng.random(x.shape), x),
+    "of one total": lambda x, rng: 55 * x / x.sum(axis=1, keepdims=True),
+    "parts of one": lambda x, rng: x / x.sum(axis=1, keepdims=True),
+    "means of ten cells": lambda x, rng: x.reshape(12, 10, -1).mean(axis=1),
+    "sums over weighted peaks": lambda x, rng: (x * rng.gamma(2, 0.2, x.shape[1])).reshape(len(x), -1, 3).sum(axis=2),
+}
+
+
+@pytest.mark.parametrize("change", COUNTS.values(), ids=COUNTS)
+def test_counts_with_fractions_are_counts(change):
+    assert detect(blocks_of(shallow(change))) == Values("counts")
+
+
+@pytest.mark.parametrize("change", COUNTS.values(), ids=COUNTS)
+@pytest.mark.filterwarnings("ignore:The values of X can be counts")  # of so few cells, some say nothing
+def test_counts_with_fractions_of_a_few_cells_are_counts(change):
+    assert detect(blocks_of(shallow(change)[:3])) == Values("counts")
+
+
+def test_one_value_does_not_tell_what_all_are():
+    for cell in (5, 2430):
+        data = np.tile(shallow(COUNTS["a constant"]), (25, 1))
+        data[cell, 0] = 55
+        assert detect(blocks_of(data)) == Values("counts")
+
+
+def test_values_are_told_by_cells_of_the_whole_data_set():
+    data = np.tile(shallow(lambda x, rng: x), (25, 1))
+    data[700:1800] *= np.float32(0.93)
+    logarithms = np.where(np.arange(3000)[:, None] < 1000, 0, np.log1p(data))  # the first cells are empty
+    assert detect(blocks_of(data)) == Values("counts")
+    assert detect(blocks_of(logarithms)).form == "lognorm"
+
+
+@pytest.mark.parametrize("target", [1e3, 1e4, 1e6])
+@pytest.mark.parametrize("n_cells", [120, 5, 1])
+@pytest.mark.parametrize("change", [lambda x: x, lambda x: x.round(2), lambda x: x[:, ::3]])
+def test_logarithms_are_told_in_few_cells_rounded_and_of_some_features(target, n_cells, change):
+    data = shallow(lambda x, rng: change(lognorm(x, target)))[:n_cells]
+    assert detect(blocks_of(data)).form == "lognorm"
+
+
+def test_a_warning_says_where_values_can_be_either(rng):
+    data = np.minimum(rng.lognormal(-1, 1, (120, 50)), 12)  # as imputation makes them
+    with pytest.warns(UserWarning, match=r"values='counts' or values='lognorm' \(on the command line --values\)"):
+        assert detect(blocks_of(data)) == Values("counts")
+    assert detect(replace(blocks_of(data), values="counts")) == Values("counts")  # no warning
+    assert detect(replace(blocks_of(data), values="lognorm")) == Values("lognorm")
+
+
+def test_what_the_caller_says_holds(raw):
+    linear, logarithms = blocks_of(0.37 * raw), blocks_of(lognorm(raw, 1e6) / np.log(2))
+    assert detect(replace(linear, values="lognorm")) == Values("lognorm")
+    assert detect(replace(logarithms, values="counts")) == Values("counts")
+    assert detect(replace(logarithms, values="lognorm")) == Values("lognorm", pytest.approx(0.01, rel=1e-4), np.log(2))
+    assert detect(replace(blocks_of(0 * raw), values="lognorm")) == Values("lognorm")
+
+
+def test_what_cannot_be_logarithms_is_not_taken_for_them(raw):
+    for data, kind in ((blocks_of(100 * raw), None), (blocks_of(raw), "peaks")):
+        with pytest.raises(ConfigError, match="lognorm") as caught:
+            detect(replace(data, values="lognorm"), kind)
+        assert caught.value.code == "bad_argument"
+
+
+def test_peaks_with_fractions_are_counts_where_the_caller_says_so(raw):
+    data = blocks_of(0.37 * raw)
+    with pytest.raises(InputError, match="values='counts'"):
+        PEAKS.detect(data)
+    assert PEAKS.detect(replace(data, values="counts")) == Values("counts")
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,33 @@ def test_the_command_gives_the_model_that_python_gives(folder):
     assert ds.train(progress=False).manifest == deepscore.inspect_model("m")
 
 
+def test_scaled_values_give_way_to_raw_and_that_is_told_once(folder):
+    data = ad.read_h5ad("ref.h5ad")
+    scaled = data.copy()
+    scaled.X, scaled.raw = data.X.toarray() - data.X.mean(axis=0).A1, data
+    scaled.write_h5ad("scaled.h5ad")
+    arguments = ("train", "scaled.h5ad", "--labels", "cell_type", "--n-features", 30)
+    assert run(*arguments, "--layer", "raw", "-o", "named") == 0
+    told = subprocess.run(
+        [sys.executable, "-m", "deepscore", *map(str, arguments), "-o", "found"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stderr.count("X is scaled (z-scores): .raw is read in its place") == 1
+    assert deepscore.inspect_model("found") == deepscore.inspect_model("named")
+
+
+def test_what_values_are_is_handed_on(with_model, trained):
+    query = ad.read_h5ad("query.h5ad")
+    query.X = query.X * np.float32(0.37)
+    query.write_h5ad("query.h5ad")
+    for values in ("counts", "lognorm"):
+        expected = trained.annotate("query.h5ad", values=values).obs["deepscore_score"]
+        assert run("annotate", "model.deepscore", "query.h5ad", "-o", "out.h5ad", "--values", values) == 0
+        np.testing.assert_allclose(ad.read_h5ad("out.h5ad").obs["deepscore_score"], expected, rtol=1e-6)
+
+
 def test_markers_are_those_of_the_labels(folder):
     run("train", "ref.h5ad", "--labels", "cell_type", "--strategy", "markers", "--n-features", 12, "-o", "m")
     expected = deepscore.find_common_features("ref.h5ad", [], 12, "markers", labels="cell_type")
@@ -220,6 +247,9 @@ def test_activity_counts_fragments_of_the_cells_in_a_file(multiome, folder):
         (("annotate", "model.deepscore", "query.h5ad", "-o", "o.h5ad", "--report", "none/r.html"), "path_not_writable"),
         (("check", "ref.h5ad", "--labels", "none"), "column_not_found"),
         (("check", "ref.h5ad", "--labels", "cell_type", "--folds", "1"), "bad_argument"),
+        (("annotate", "model.deepscore", "query.h5ad", "-o", "out.h5ad", "--values", "log"), "bad_argument"),
+        (("bridge", "model.deepscore", "query.h5ad", "-o", "m", "--values", "log"), "bad_argument"),
+        (("train", "ref.h5ad", "--labels", "cell_type", "--layer", "raw", "-o", "m"), "layer_not_found"),
         (("train", "ref.h5ad", "--labels", "none", "--n-features", "20", "-o", "m"), "column_not_found"),
         (("train", "ref.h5ad", "--labels", "cell_type", "--n-features", "0", "-o", "m"), "bad_argument"),
         (("train", "ref.h5ad", "--labels", "cell_type", "-o", "./ref.h5ad"), "path_not_writable"),

@@ -488,6 +488,124 @@ def test_three_data_sets_are_no_multiome(query):
         assert caught.value.code == "unknown_data"
 
 
+# ------------------------------------------------------------------------------------------- .raw, scaled values
+
+
+def scaled(data, raw=None, **layers):
+    """Return z-scores of the first genes, as at the end of a usual analysis; `raw` and `layers` as given."""
+    out = data[:, :50].copy()
+    dense = data.X.toarray()[:, :50]
+    out.X = (dense - dense.mean(axis=0)) / np.maximum(dense.std(axis=0), 1e-3)
+    out.layers.update(layers)
+    out.raw = raw
+    return out
+
+
+def placed(data, path):
+    """Write a data set where the path has an ending."""
+    if not path.suffix:
+        return data
+    getattr(data, f"write_{path.suffix[1:]}")(path)
+    return path
+
+
+@pytest.mark.parametrize("ending", ["", ".h5ad", ".zarr"])
+@pytest.mark.filterwarnings("ignore:Writing zarr v2:UserWarning")
+def test_raw_is_a_layer_with_its_own_features(query, tmp_path, ending):
+    source = open_source(placed(scaled(query, raw=query), tmp_path / f"x{ending}"), "raw", values="counts")
+    assert source.blocks.feature_names.tolist() == query.var_names.tolist()
+    assert (source.blocks.source, source.blocks.values) == (".raw", "counts")
+    np.testing.assert_array_equal(source.blocks.to_csr().toarray(), query.X.toarray())
+
+
+def test_the_features_of_raw_have_types_of_their_own(query):
+    whole = query.copy()
+    whole.var["feature_types"] = "Gene Expression"
+    data = scaled(query, raw=whole)
+    assert set(open_source(data, "raw").blocks.feature_types) == {"Gene Expression"}
+    part = open_source(data[20:30], "raw").blocks
+    np.testing.assert_array_equal(part.to_csr().toarray(), query.X.toarray()[20:30])
+
+
+def test_a_layer_called_raw_comes_before_raw(query):
+    data = scaled(query, raw=query)
+    data.layers["raw"] = 2 * query.X[:, :50]
+    blocks = open_source(data, "raw").blocks
+    assert blocks.source == "layer 'raw'"
+    np.testing.assert_array_equal(blocks.to_csr().toarray(), 2 * query.X.toarray()[:, :50])
+
+
+def test_a_data_set_without_raw_says_what_there_is(query):
+    query.layers["counts"] = query.X.copy()
+    for layer, there in (("raw", "there are: 'counts'."), ("nothing", "there are: 'counts', 'raw'.")):
+        with pytest.raises(InputError, match=there) as caught:
+            open_source(query, layer)
+        assert caught.value.code == "layer_not_found"
+        query.raw = query
+
+
+@pytest.mark.parametrize("ending", ["", ".h5ad"])
+def test_counts_or_raw_are_read_in_place_of_scaled_values(query, tmp_path, ending):
+    counts = query.X[:, :50].copy()
+    for data, name in ((scaled(query, raw=query), "raw"), (scaled(query, raw=query, counts=counts), "counts")):
+        with pytest.warns(UserWarning, match=rf"X is scaled .*layer='{name}'") as told:
+            found = open_source(placed(data, tmp_path / f"{name}{ending}")).blocks
+        assert len(told) == 1
+        assert found.source == (".raw" if name == "raw" else "layer 'counts'")
+        np.testing.assert_array_equal(found.to_csr().toarray(), (query.X if name == "raw" else counts).toarray())
+
+
+def test_values_that_are_not_scaled_are_read_as_they_are(query):
+    query.raw = query
+    query.X = sp.csr_matrix(np.log1p(query.X.toarray()))
+    query.layers["counts"] = 2 * query.X
+    assert open_source(query).blocks.source == "X"
+
+
+def test_scaled_values_that_are_asked_for_are_refused_with_what_to_name(query):
+    logarithms = np.log1p(query.X[:, :50])
+    data = scaled(query, raw=query, counts=query.X[:, :50].copy())
+    data.layers["scaled"] = data.X.copy()
+    for layer, wanted, expected in (
+        ("scaled", data, "layer='counts' or layer='raw'"),
+        (None, scaled(query, logarithms=logarithms), "layer='logarithms'"),
+        ("scaled", scaled(query, scaled=data.X, logarithms=logarithms), "layer='logarithms'"),
+    ):
+        with pytest.raises(InputError, match=expected) as caught:
+            open_source(wanted, layer)
+        assert caught.value.code == "scaled_data"
+
+
+def test_scaled_values_without_others_are_refused_by_who_reads_them(trained, query):
+    data = scaled(query, raw=scaled(query), counts=scaled(query).X)
+    assert open_source(data).blocks.source == "X"
+    with pytest.raises(InputError) as caught:
+        trained.annotate(data)
+    assert caught.value.code == "scaled_data"
+
+
+def test_a_model_is_trained_on_raw_and_annotates_by_it(reference, query):
+    whole = deepscore.DeepScore((16,), epochs=3).set_reference(reference, "cell_type").train(progress=False)
+    by_raw = deepscore.DeepScore((16,), epochs=3)
+    by_raw.set_reference(scaled(reference, raw=reference), "cell_type", layer="raw").train(progress=False)
+    assert by_raw.manifest["content_sha256"] == whole.manifest["content_sha256"]
+    calls = by_raw.annotate(scaled(query, raw=query), layer="raw").obs["deepscore"]
+    assert calls.tolist() == whole.annotate(query).obs["deepscore"].tolist()
+
+
+def test_the_caller_says_what_values_are(query):
+    assert open_source(query, values="lognorm").blocks.values == "lognorm"
+    assert open_source(query).blocks.values is None
+    mdata = in_mudata(query)
+    assert open_source(mdata, modality="rna", values="counts").blocks.values == "counts"
+    rna, atac = open_halves(mdata, values="lognorm")
+    assert (rna.blocks.values, atac.blocks.values) == ("lognorm", None)
+    for wrong in ("log", 1, ["counts"], ""):
+        with pytest.raises(ConfigError, match="values must be one of counts, lognorm") as caught:
+            open_source(query, values=wrong)
+        assert caught.value.code == "bad_argument"
+
+
 # ------------------------------------------------------------------------------------------------- write_h5ad
 
 

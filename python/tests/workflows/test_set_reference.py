@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from deepscore.errors import ConfigError
@@ -29,6 +32,17 @@ def test_words_for_a_missing_label_are_left_out_and_told():
         found = set_reference(blocks, words, quick(), ReferenceRequest())
     assert found.to_bytes() == expected.to_bytes()
     assert "Unassigned" in set_reference(blocks, words, quick(), ReferenceRequest(missing=())).labels
+
+
+def test_values_that_can_be_either_are_told_once(rng):
+    matrix = np.minimum(rng.lognormal(-1, 1, (60, 30)), 12)
+    labels = np.array(["A", "B"] * 30, dtype=object)
+    with pytest.warns(UserWarning, match="taken as counts") as told:
+        found = set_reference(blocks_of(matrix), labels, quick(), ReferenceRequest())
+    assert len(told) == 1
+    said = set_reference(replace(blocks_of(matrix), values="counts"), labels, quick(), ReferenceRequest())
+    other = set_reference(replace(blocks_of(matrix), values="lognorm"), labels, quick(), ReferenceRequest())
+    assert found.to_bytes() == said.to_bytes() != other.to_bytes()
 
 
 @pytest.mark.parametrize("value", [-0.1, 0.95, "half", None])

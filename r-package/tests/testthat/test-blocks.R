@@ -353,3 +353,10 @@ test_that("an assay that was split cell by cell is read in its own order", {
   expect_equal(lengths(blocks$lacking), c(counts.b = 0L, counts.a = 0L, counts.c = 0L))
   expect_identical(ncol(read_all(as_blocks(object, "counts.a"))), 50L)
 })
+
+test_that("what the values are goes to the engine with the data set, or an error says what may", {
+  expect_identical(read_as(as_blocks(counts_small()), "counts")$values, "counts")
+  expect_null(read_as(as_blocks(counts_small()), NULL)$values)
+  expect_code("bad_argument", read_as(as_blocks(counts_small()), NA))
+  expect_code("bad_argument", read_as(as_blocks(counts_small()), counts_small()))
+})

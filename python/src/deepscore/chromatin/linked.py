@@ -49,7 +49,8 @@ def linked_genes(rna: CellBlocks, activity: CellBlocks) -> tuple[list[str], Doub
     if not shared.size:
         raise no_shared_features(rna.feature_names, activity)
     rows = rna.spread(MOST_CELLS)
-    rna, activity = rna.take(rows), activity.take(rows).select(positions[shared])
+    rna = RNA.recognised(rna.take(rows))
+    activity = RNA.recognised(activity.take(rows)).select(positions[shared])
     pools = _pools(rna, shared)
     expression, opened = _pooled(rna.select(shared), pools), _pooled(activity, pools)
     correlation = _correlation(expression, opened)

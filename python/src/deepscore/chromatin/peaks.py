@@ -242,7 +242,7 @@ def of_counts(data: CellBlocks) -> CellBlocks:
         check_values(block, data.source)
         return block
 
-    return replace(data, read=read)
+    return replace(data, read=read, values="counts")
 
 
 def matched_counts(block: sp.csr_matrix, match: PeakMatch) -> sp.csr_matrix:

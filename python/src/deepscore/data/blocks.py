@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,10 @@ from tqdm import tqdm
 from ..errors import InputError
 from ..support.notices import logger
 
-__all__ = ["VALUES_PER_BLOCK", "CellBlocks", "Names", "Parts", "rows_per_block", "watched"]
+__all__ = ["VALUES_PER_BLOCK", "CellBlocks", "Form", "Names", "Parts", "rows_per_block", "watched"]
 
 Names = npt.NDArray[np.object_]  # one Python string per row or column
+Form = Literal["counts", "lognorm"]
 
 # A block holds about this many stored values (float32 and int32: 16 MB), so that one is always cheap to hold.
 VALUES_PER_BLOCK = 2_000_000
@@ -92,6 +93,8 @@ class CellBlocks:
         None where a feature has no name of its own. See :mod:`~deepscore.data.spellings`.
     names_given
         Whether the caller said which names to use, so that no others are tried.
+    values
+        What the values are, counts or log-normalised, where the caller has said so or it was recognised before.
 
     Raises
     ------
@@ -108,6 +111,7 @@ class CellBlocks:
     parts: Parts | None = None
     other_names: Mapping[str, Names] = field(default_factory=dict)
     names_given: bool = False
+    values: Form | None = None
 
     def __post_init__(self) -> None:
         if not self.n_cells or not self.n_features:

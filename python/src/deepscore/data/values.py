@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from ..errors import InputError
-from ..support.notices import logger
-from .blocks import CellBlocks
+from ..errors import ConfigError, InputError
+from ..support.checks import choice
+from ..support.notices import logger, warn
+from .blocks import CellBlocks, Form
+from .evidence import LINEAR, NATURAL, READINGS, has_long_tail, lattice, near_whole, one_total, repeated
 
 __all__ = [
     "IN_SEURAT",
     "TOTAL",
     "Floats",
     "Values",
+    "check_form",
     "check_values",
     "detect",
     "feature_share",
@@ -28,8 +31,12 @@ __all__ = [
 TOTAL = 10_000.0
 # Median totals below this are no counts of molecules (proportions, say): such cells are brought to 10,000.
 LEAST_TOTAL = 100.0
-# Natural logarithms of what logarithms are taken to: the field has e, Bioconductor 2.
-BASES = {"": 1.0, "log2-": float(np.log(2)), "log10-": float(np.log(10))}
+# The largest value that can be a logarithm (to the base 2, of a million); and one that is none, whatever is said.
+MOST_LOGARITHM, NO_LOGARITHM = 20, 60
+# What they are called, by the natural logarithm of their base.
+LOGARITHMS = dict(zip(READINGS[1:], ("log-", "log2-", "log10-"), strict=True))
+# So many cells are looked at, and of those that are not counts about so many values are compared.
+CELLS_LOOKED_AT, VALUES_COMPARED = 2_000, 200_000
 # How another assay is chosen, where the one in use holds other values, or other features, than those that are wanted.
 IN_SEURAT = 'modality= chooses it, or DefaultAssay(x) <- "RNA" (or another)'
 Floats = npt.NDArray[np.float32]
@@ -51,7 +58,7 @@ class Values:
         Where the totals of the cells say little, the part of them that the features of the model are taken to have.
     """
 
-    form: Literal["counts", "lognorm"]
+    form: Form
     factor: float = 1.0
     base: float = 1.0
     in_features: float | None = None
@@ -81,7 +88,7 @@ def check_values(block: sp.csr_matrix, source: str) -> Floats:
             raise InputError(
                 "scaled_data",
                 f"{source} looks scaled (z-scores): {negative:.0%} of its values are negative. Give raw counts or "
-                "log-normalised values: a layer (layer='counts'), adata.raw.to_adata(), or in Seurat the counts slot "
+                "log-normalised values: a layer (layer='counts', layer='raw'), or in Seurat the counts slot "
                 f"or another assay: {IN_SEURAT}.",
             )
         raise InputError(
@@ -92,11 +99,19 @@ def check_values(block: sp.csr_matrix, source: str) -> Floats:
     return totals
 
 
-def detect(blocks: CellBlocks, counts_of: str | None = None) -> Values:
-    """Recognise counts and log-normalised values from cells at the start, the middle and the end.
+def check_form(name: str, value: Any) -> Form | None:
+    """Return what the caller says that values are, or None; refuse any other word with ``bad_argument``."""
+    return None if value is None else choice(name, value, get_args(Form))  # type: ignore[return-value]
 
-    Values that are not whole numbers and never above 20 (log2 of a million) are taken as logarithms: to the base that
-    gives all cells one total, or most of a cell's values as multiples of its smallest one, as counts are; else natural.
+
+def detect(blocks: CellBlocks, counts_of: str | None = None) -> Values:
+    """Recognise counts and log-normalised values from up to 2,000 cells, a hundred here and there; or do as was said.
+
+    Whole numbers, and what is above 20 (log2 of a million), are counts. Else the cells tell: logarithms are those that,
+    taken as such, give all cells one total, or many values of a cell that are multiples of its least one, as counts
+    are. Counts do so as they are, or are near to whole numbers, or recur in other cells at the same feature. Where
+    nothing tells, values that are spread as evenly as logarithms are taken as natural ones. The others may be either:
+    they are taken as counts, with a warning.
 
     Parameters
     ----------
@@ -107,48 +122,80 @@ def detect(blocks: CellBlocks, counts_of: str | None = None) -> Values:
     ------
     InputError
         As :func:`check_values`; ``scaled_data`` for what should be counts and is not.
+    ConfigError
+        ``bad_argument`` where the caller says that values are logarithms, and they cannot be.
+
+    Warns
+    -----
+    UserWarning
+        Where values may be fractional counts as well as logarithms.
     """
-    excerpt = blocks.excerpt()
+    excerpt = _looked_at(blocks)
     check_values(excerpt, blocks.source)
-    values = excerpt.data
-    if not (values % 1).any():
-        found, words = Values("counts"), "counts"
-    elif counts_of is not None:
-        raise InputError(
-            "scaled_data",
-            f"{blocks.source} holds {counts_of} that are not whole numbers (TF-IDF already?). Give the counts per "
-            f"feature; in Seurat perhaps of another assay: {IN_SEURAT}.",
-        )
-    elif values.max() > 20:
-        found, words = Values("counts"), "non-integer counts"
-    else:
-        totals, multiples = zip(*(_of_base(excerpt, base) for base in BASES.values()), strict=True)
-        best = int(np.argmax(multiples)) if max(multiples) > 0.5 else 0
-        best = next((i for i, total in enumerate(totals) if total), best)
-        total, (word, base) = totals[best], list(BASES.items())[best]
-        found = Values("lognorm", TOTAL / total if total else 1.0, base)
-        words = f"{word or 'log-'}normalised values" + (f" ({total:.0f} per cell)" if total else "")
+    values, told = excerpt.data, blocks.values
+    found, words = Values("counts"), "counts"
+    if told == "lognorm":
+        _require_logarithms(values, blocks.source, counts_of)
+        found, words = _logarithms(excerpt)
+    elif (values % 1).any():
+        words = "non-integer counts"
+        if told is None and counts_of is not None:
+            raise InputError(
+                "scaled_data",
+                f"{blocks.source} holds {counts_of} that are not whole numbers (TF-IDF already?). Give the counts per "
+                f"feature; in Seurat perhaps of another assay: {IN_SEURAT}. If these are counts, say values='counts'.",
+            )
+        if told is None and values.max() <= MOST_LOGARITHM and _are_logarithms(excerpt, blocks.source):
+            found, words = _logarithms(excerpt)
     logger.info("%s: %s, %d cells x %d features", blocks.source, words, blocks.n_cells, blocks.n_features)
     return found
 
 
-def _of_base(excerpt: sp.csr_matrix, base: float) -> tuple[float, float]:
-    """Return the total of all cells (0 where they differ) and the share of values that are multiples of the smallest.
+def _looked_at(blocks: CellBlocks) -> sp.csr_matrix:
+    """Return cells of all of a data set: those without values are left out, and stored zeros."""
+    excerpt = sp.csr_matrix(blocks.take(blocks.spread(CELLS_LOOKED_AT)).to_csr())
+    excerpt.eliminate_zeros()
+    return excerpt[np.diff(excerpt.indptr) > 0]
 
-    Both of what the values are logarithms of, if they are logarithms to this base.
-    """
-    linear = excerpt.astype(np.float64)
-    linear.data = np.expm1(linear.data * base)
-    linear.eliminate_zeros()
-    totals = np.asarray(linear.sum(axis=1)).ravel()
-    totals = totals[totals > 0]
-    same = totals.size > 1 and totals.std() < 0.01 * totals.mean()
-    n = np.diff(linear.indptr)
-    smallest = np.minimum.reduceat(linear.data, linear.indptr[:-1][n > 0]) if linear.nnz else np.empty(0)
-    times = linear.data / np.repeat(smallest, n[n > 0])
-    times = times[(times > 1.5) & (times < 20)]
-    multiples = float((np.abs(times - np.rint(times)) < 0.01).mean()) if times.size else 0.0
-    return float(totals.mean()) if same else 0.0, multiples
+
+def _compared(excerpt: sp.csr_matrix) -> sp.csr_matrix:
+    """Return every cell of an excerpt, or every second, third, ..., in the precision of comparisons."""
+    return excerpt[:: max(-(-excerpt.nnz // VALUES_COMPARED), 1)].astype(np.float64)
+
+
+def _require_logarithms(values: Floats, source: str, counts_of: str | None) -> None:
+    """Refuse to take values for logarithms that cannot be."""
+    most = float(values.max(initial=0))
+    why = f"{source} holds {counts_of}" if counts_of is not None else f"{source} goes up to {most:g}"
+    if counts_of is not None or most > NO_LOGARITHM:
+        raise ConfigError("bad_argument", f"values='lognorm' was given, but {why}: these are counts. Leave it out.")
+
+
+def _are_logarithms(excerpt: sp.csr_matrix, source: str) -> bool:
+    cells = _compared(excerpt)
+    total = one_total(cells)
+    reading = lattice(cells) if total is None else total[0]
+    if reading is not None:
+        return reading != LINEAR
+    if near_whole(cells) or repeated(cells):
+        return False
+    if not has_long_tail(cells):
+        return True
+    warn(
+        f"The values of {source} can be counts with fractions, or logarithms of normalised counts: they are taken as "
+        "counts. Say what they are: values='counts' or values='lognorm' (on the command line --values)."
+    )
+    return False
+
+
+def _logarithms(excerpt: sp.csr_matrix) -> tuple[Values, str]:
+    """Tell the base of logarithms, and what they were normalised to; natural ones where nothing tells."""
+    cells = _compared(excerpt)
+    base, of = (one_total(cells) if cells.nnz else None) or (LINEAR, 0.0)
+    if base == LINEAR:
+        base, of = (lattice(cells) if cells.nnz else None) or NATURAL, 0.0
+    words = f"{LOGARITHMS[base]}normalised values" + (f" ({of:.0f} per cell)" if of else "")
+    return Values("lognorm", TOTAL / of if of else 1.0, base), words
 
 
 def feature_share(blocks: CellBlocks, columns: npt.NDArray[np.intp], values: Values) -> float:

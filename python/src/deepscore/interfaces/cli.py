@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.formatwarning = lambda message, *where: f"warning: {message}"
     try:
         _require_outputs(arguments)
-        with _stopped_by_signals():
+        with _stopped_by_signals(), _told_once():
             arguments.run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever reads the output, such as head, has enough
@@ -58,6 +58,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(printable(f"deepscore: {error} [{getattr(error, 'code', 'os_error')}]"), file=sys.stderr)
         return 1
     return 0
+
+
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """Print a warning once, though several steps of a command may give it."""
+    told: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        known = record.getMessage() in told
+        told.add(record.getMessage())
+        return not known
+
+    warned = logging.getLogger("py.warnings")
+    warned.addFilter(is_new)
+    try:
+        yield
+    finally:
+        warned.removeFilter(is_new)
 
 
 @contextmanager
@@ -163,6 +181,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_missing(bridge)
     bridge.add_argument("--modality", default="peaks", help="peaks or activity (default: peaks)")
     bridge.add_argument("--annotation", metavar="GENES", help="GTF, GFF3 or BED file, for activity")
+    bridge.add_argument("--values", help="what the values of the multiome's RNA are: counts or lognorm")
     bridge.add_argument("--feature-names", metavar="COL", help="column of var that names the RNA's genes, or index")
     bridge.add_argument("--batch", metavar="COL", help="column of obs with the batches of the multiome")
     bridge.add_argument("--threshold", type=float, default=0.5, help="lowest score to learn from (default: 0.5)")
@@ -213,7 +232,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_matrix(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--layer", help="layer to read in place of X")
+    command.add_argument("--layer", help="layer to read in place of X; raw is .raw")
+    command.add_argument("--values", help="what the values are: counts or lognorm (default: recognised)")
     command.add_argument("--feature-names", metavar="COL", help="column of var that names the features, or index")
     command.add_argument("--modality", help="modality of an .h5mu file, or of a matrix of genes and peaks")
 
@@ -235,7 +255,7 @@ def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
 def _check(arguments: argparse.Namespace) -> None:
     from .python import check_reference, find_common_features
 
-    names = ("layer", "feature_names", "query_feature_names", "modality")
+    names = ("layer", "values", "feature_names", "query_feature_names", "modality")
     options = _given(arguments, "query", "batch", "folds", "seed", "missing", *names)
     if arguments.query is not None:
         kind, n_features = _by_default(arguments)
@@ -265,12 +285,12 @@ def _train(arguments: argparse.Namespace) -> None:
         _by_default(arguments)[1] if arguments.n_features is None else arguments.n_features,
         arguments.strategy,
         labels=None if arguments.strategy == "variable" else arguments.labels,
-        **_given(arguments, "layer", "feature_names", "query_feature_names", "modality", "missing"),
+        **_given(arguments, "layer", "values", "feature_names", "query_feature_names", "modality", "missing"),
     )
     model = DeepScore(common_features=features, seed=arguments.seed).set_reference(
         arguments.reference,
         arguments.labels,
-        **_given(arguments, "layer", "feature_names", "batch", "modality", "missing"),
+        **_given(arguments, "layer", "values", "feature_names", "batch", "modality", "missing"),
     )
     model.train().save(arguments.output)
     _say(f"{model!r} -> {arguments.output}")
@@ -279,7 +299,8 @@ def _train(arguments: argparse.Namespace) -> None:
 def _bridge(arguments: argparse.Namespace) -> None:
     from .python_chromatin import train_bridge
 
-    options = _given(arguments, "labels", "annotation", "feature_names", "batch", "threshold", "seed", "missing")
+    given = ("labels", "annotation", "values", "feature_names", "batch", "threshold", "seed", "missing")
+    options = _given(arguments, *given)
     model = train_bridge(arguments.rna_model, arguments.multiome, arguments.modality, **options)
     model.save(arguments.output)
     _say(f"{model!r} -> {arguments.output}")
@@ -298,7 +319,7 @@ def _activity(arguments: argparse.Namespace) -> None:
             raise InputError(
                 "unknown_data", f"{arguments.cells} must hold one barcode in a line and no header; not so {odd[:80]!r}."
             )
-    options = _given(arguments, "upstream", "weighting", "layer", "feature_names", "modality", "names")
+    options = _given(arguments, "upstream", "weighting", "layer", "values", "feature_names", "modality", "names")
     found = gene_activity(arguments.x, arguments.annotation, cells=cells, **options)
     write_result(found, None, None, arguments.output)
     _say(f"{found.n_obs} cells x {found.n_vars} genes -> {arguments.output}")
@@ -315,7 +336,7 @@ def _annotate(arguments: argparse.Namespace) -> None:
     ds = load(arguments.model)
     given = _given(arguments, "threshold", "modality", "probabilities", "min_overlap")
     request = AnnotateRequest(refine=not arguments.no_refine, **given)
-    options = _given(arguments, "layer", "feature_names", "batch", "groups", "peaks", "peaks_model")
+    options = _given(arguments, "layer", "values", "feature_names", "batch", "groups", "peaks", "peaks_model")
     source, found, origin = called(ds.model, arguments.query, request, **options)
     annotated, table = add_annotation(source, found, origin), table_of(found, source.blocks.cell_names)
     write_result(annotated, source.key, arguments.query, arguments.output, table)
@@ -334,8 +355,8 @@ def _embed(arguments: argparse.Namespace) -> None:
     from .readers import open_source
     from .writers import add_embedding, write_result
 
-    names = arguments.feature_names
-    source = open_source(arguments.query, arguments.layer, arguments.modality, feature_names=names)
+    options = _given(arguments, "values", "feature_names")
+    source = open_source(arguments.query, arguments.layer, arguments.modality, **options)
     found = embed(load(arguments.model).model, source.blocks, EmbedRequest(modality=source.modality))
     table = pd.DataFrame(found, pd.Index(source.blocks.cell_names, name="cell"))
     table.columns = [f"LSI_{i + 1}" for i in range(table.shape[1])]

@@ -40,6 +40,8 @@ def find_common_features(
     labels: Any = None,
     layer: str | None = None,
     query_layer: str | None = None,
+    values: str | None = None,
+    query_values: str | None = None,
     feature_names: str | None = None,
     query_feature_names: str | None = None,
     modality: str | None = None,
@@ -65,8 +67,9 @@ def find_common_features(
     labels
         For the marker strategies: column of ``reference.obs``, or one label per cell.
     layer, query_layer
-        Layer to read in place of X, in the reference and in the queries. Counts and log-normalised values are
-        recognised.
+        Layer to read in place of X, in the reference and in the queries: see :meth:`DeepScore.set_reference`.
+    values, query_values
+        What the values of the reference and of the queries are: see :meth:`DeepScore.set_reference`.
     feature_names, query_feature_names
         Column of ``var`` that names the features, in the reference and in the queries, or ``"index"`` for
         ``var_names``. Without it ``var_names`` are tried, and where few of them match, the columns of ``var`` that
@@ -97,9 +100,9 @@ def find_common_features(
     -----
     UserWarning
         Where fewer features exist than were asked for; it says how many and why. Where cells have no label, or labels
-        differ in their spelling only, and the strategy looks at them.
-        Where features are found by another
+        differ in their spelling only, and the strategy looks at them. Where features are found by another
         column of ``var`` than was named, or a few peaks or genes are left out beside many of the other kind.
+        Where values can be counts as well as logarithms.
 
     Notes
     -----
@@ -110,12 +113,15 @@ def find_common_features(
     .. [1] Stuart et al., Comprehensive integration of single-cell data, Cell 2019.
     .. [2] Satija et al., Spatial reconstruction of single-cell gene expression data, Nature Biotechnology 2015.
     """
-    opened = open_source(reference, layer, modality, feature_names=feature_names)
+    opened = open_source(reference, layer, modality, values=values, feature_names=feature_names)
     request = choosing.FeaturesRequest(
         n_features=n_features, strategy=strategy, modality=opened.modality, test=test, missing=missing
     )
     queries = list(query) if isinstance(query, (list, tuple)) else [query]
-    blocks = [open_source(one, query_layer, modality, feature_names=query_feature_names).blocks for one in queries]
+    blocks = [
+        open_source(one, query_layer, modality, values=query_values, feature_names=query_feature_names).blocks
+        for one in queries
+    ]
     known = None if labels is None else labels_of(opened, labels)
     return choosing.find_common_features(opened.blocks, blocks, request, known)
 
@@ -128,6 +134,8 @@ def check_reference(
     common_features: Sequence[str] | None = None,
     layer: str | None = None,
     query_layer: str | None = None,
+    values: str | None = None,
+    query_values: str | None = None,
     feature_names: str | None = None,
     query_feature_names: str | None = None,
     batch: Any = None,
@@ -153,8 +161,8 @@ def check_reference(
     common_features
         Names of the features to use. Without them the 2,000 most variable features of the reference are taken; of
         peaks, the 10,000 that most cells have.
-    layer, query_layer
-        Layer to read in place of X, in the reference and in the query.
+    layer, query_layer, values, query_values
+        As for :func:`find_common_features`.
     feature_names, query_feature_names
         As for :func:`find_common_features`.
     batch
@@ -198,15 +206,16 @@ def check_reference(
     inverse document frequency. Features that were chosen as markers, by the labels of all cells, make the figures a
     little too good.
     """
-    for name, value in {"query_layer": query_layer, "query_feature_names": query_feature_names}.items():
+    of_query = {"query_layer": query_layer, "query_values": query_values, "query_feature_names": query_feature_names}
+    for name, value in of_query.items():
         if query is None and value is not None:
             raise ConfigError("bad_argument", f"{name} is about a query: give query=.")
-    opened = open_source(reference, layer, modality, feature_names=feature_names)
+    opened = open_source(reference, layer, modality, values=values, feature_names=feature_names)
     request = checking.CheckRequest(
         common_features=common_features, modality=opened.modality, folds=folds, seed=seed, missing=missing
     )
     if query is not None:
-        query = open_source(query, query_layer, modality, feature_names=query_feature_names).blocks
+        query = open_source(query, query_layer, modality, values=query_values, feature_names=query_feature_names).blocks
     return checking.check_reference(
         opened.blocks,
         labels_of(opened, labels),
@@ -311,6 +320,7 @@ class DeepScore:
         labels: Any,
         *,
         layer: str | None = None,
+        values: str | None = None,
         feature_names: str | None = None,
         batch: Any = None,
         modality: str | None = None,
@@ -322,13 +332,17 @@ class DeepScore:
         Parameters
         ----------
         reference
-            AnnData (in memory or backed), MuData with `modality`, or a path; cells x features; raw
-            counts or log-normalised values (natural logarithms, or to the base 2 or 10).
+            AnnData (in memory or backed), MuData with `modality`, or a path; cells x features; raw counts, also with
+            fractions, or log-normalised values (natural logarithms, or to the base 2 or 10).
         labels
             Column of ``obs``, or one label per cell (a Series is aligned by cell name). Blanks at their ends are cut.
             Cells whose label is missing are left out and counted in a warning.
         layer
-            Layer to read in place of X.
+            Layer to read in place of X. ``"raw"`` is ``.raw``, with its own features, unless a layer has that name.
+            Where X is scaled (z-scores), the layer "counts" or ``.raw`` is read without being named, with a warning.
+        values
+            What the values are, ``"counts"`` or ``"lognorm"``. Not given, they are recognised; a warning says where
+            they could be either, and are taken as counts.
         feature_names
             Column of ``var`` that names the features, or ``"index"``: see :func:`find_common_features`. The model keeps
             the other columns of names, too, and finds features by any of them.
@@ -354,14 +368,16 @@ class DeepScore:
             ``labels_length``, ``n_labels_mismatch``, ``one_label``, ``no_labels``, ``reserved_label`` (a label
             "Unclassified" that does not count as missing), ``column_not_found``, ``empty_data`` (no counts),
             ``layer_not_found``, ``features_not_found``, or any other that says what is wrong with the data.
+        deepscore.errors.ConfigError
+            ``bad_argument``.
 
         Warns
         -----
         UserWarning
             Where cells have no label, with the words for it and their numbers; where labels differ in their spelling
-            only (case, blanks, ``_`` and ``-``).
+            only (case, blanks, ``_`` and ``-``); where values can be counts as well as logarithms, or X is scaled.
         """
-        opened = open_source(reference, layer, modality, feature_names=feature_names)
+        opened = open_source(reference, layer, modality, values=values, feature_names=feature_names)
         request = ReferenceRequest(modality=opened.modality, test_prop=test_prop, missing=missing)
         self._reference = set_reference(
             opened.blocks,
@@ -437,6 +453,7 @@ class DeepScore:
         batch: Any = None,
         *,
         layer: str | None = None,
+        values: str | None = None,
         feature_names: str | None = None,
         modality: str | None = None,
         probabilities: bool = False,
@@ -458,8 +475,8 @@ class DeepScore:
         batch
             Column of ``obs``, or one value per cell: batches that are standardised each by itself, shrunk towards the
             reference where they are small. Without it the query is one batch.
-        layer
-            Layer to read in place of X.
+        layer, values
+            Layer to read in place of X, and what its values are: see :meth:`set_reference`.
         feature_names
             Column of ``var`` that names the features, or ``"index"``. Without it the names are looked for as
             :func:`find_common_features` does.
@@ -513,7 +530,7 @@ class DeepScore:
             threshold=threshold, modality=modality, probabilities=probabilities, min_overlap=min_overlap, refine=refine
         )
         return add_annotation(
-            *called(self.model, query, request, layer, feature_names, batch, groups, peaks, peaks_model)
+            *called(self.model, query, request, layer, values, feature_names, batch, groups, peaks, peaks_model)
         )
 
     def embed(
@@ -521,6 +538,7 @@ class DeepScore:
         query: Any,
         *,
         layer: str | None = None,
+        values: str | None = None,
         feature_names: str | None = None,
         modality: str | None = None,
         min_overlap: float = 0.1,
@@ -534,7 +552,7 @@ class DeepScore:
         ----------
         query
             As for :meth:`annotate`; a query with another set of peaks is counted in the model's by overlap.
-        layer, feature_names, modality, min_overlap
+        layer, values, feature_names, modality, min_overlap
             As for :meth:`annotate`.
 
         Returns
@@ -552,7 +570,7 @@ class DeepScore:
         ----------
         .. [1] Stuart et al., Single-cell chromatin state analysis with Signac, Nature Methods 2021.
         """
-        source = open_source(query, layer, modality, feature_names=feature_names)
+        source = open_source(query, layer, modality, values=values, feature_names=feature_names)
         request = embedding.EmbedRequest(modality=source.modality, min_overlap=min_overlap)
         return add_embedding(source, embedding.embed(self.model, source.blocks, request))
 
@@ -633,6 +651,7 @@ def called(
     query: Any,
     request: annotating.AnnotateRequest,
     layer: str | None = None,
+    values: str | None = None,
     feature_names: str | None = None,
     batch: Any = None,
     groups: Any = None,
@@ -645,7 +664,7 @@ def called(
     -------
     The query, its calls, and where these come from.
     """
-    source = open_source(query, layer, request.modality, feature_names=feature_names)
+    source = open_source(query, layer, request.modality, values=values, feature_names=feature_names)
     found = annotating.annotate(
         model,
         source.blocks,

@@ -98,6 +98,7 @@ def match_peaks(
     *,
     fragments: str | os.PathLike[str] | None = None,
     layer: str | None = None,
+    values: str | None = None,
     feature_names: str | None = None,
     modality: str | None = None,
     min_overlap: float = 0.1,
@@ -119,8 +120,9 @@ def match_peaks(
         :class:`DeepScore`, for its peaks.
     fragments
         The query's fragments file (10x); barcodes are the query's cell names. See :func:`count_fragments`.
-    layer, feature_names, modality
-        Layer to read in place of X, column of ``var`` that names the query's peaks, and modality of a MuData.
+    layer, values, feature_names, modality
+        Layer to read in place of X, what its values are (``"counts"`` also takes counts with fractions), column of
+        ``var`` that names the query's peaks, and modality of a MuData.
     min_overlap
         Least share of `peaks` that the query's own peaks must cover.
     counting
@@ -138,7 +140,7 @@ def match_peaks(
         ``modality_mismatch``; with `fragments`, as :func:`count_fragments`.
     """
     request = peaks_of_sets.MatchRequest(min_overlap=min_overlap, counting=counting)
-    source, wanted = open_source(query, layer, modality, feature_names=feature_names), peaks_of(peaks)
+    source, wanted = open_source(query, layer, modality, values=values, feature_names=feature_names), peaks_of(peaks)
     counts, covered = peaks_of_sets.match_peaks(source.blocks, wanted, request, fragments)
     return as_anndata(counts, wanted, source.obs, pd.DataFrame({"covered": covered}))
 
@@ -203,6 +205,7 @@ def gene_activity(
     weighting: str = "none",
     biotypes: Sequence[str] | None = None,
     layer: str | None = None,
+    values: str | None = None,
     feature_names: str | None = None,
     modality: str | None = None,
     counting: str = "fragments",
@@ -231,8 +234,9 @@ def gene_activity(
         ``exp(-distance / 5,000)`` up to 100,000 bases away (after ArchR); values are whole hundredths.
     biotypes
         Keep only genes of these biotypes, such as ``["protein_coding"]`` (GTF and GFF3).
-    layer, feature_names, modality
-        Layer to read in place of X, column of ``var`` that names the peaks, and modality of a MuData.
+    layer, values, feature_names, modality
+        Layer to read in place of X, what its values are (``"counts"`` also takes counts with fractions), column of
+        ``var`` that names the peaks, and modality of a MuData.
     counting
         With fragments: ``"fragments"`` or ``"insertions"``.
     names
@@ -260,15 +264,16 @@ def gene_activity(
     )
     genes = read_annotation(annotation, biotypes=request.biotypes, names=request.names)
     if is_file(x):
-        if any(value is not None for value in (layer, feature_names, modality)):
+        if any(value is not None for value in (layer, values, feature_names, modality)):
             raise ConfigError(
-                "bad_argument", "layer=, feature_names= and modality= are of a data set; x is a fragments file."
+                "bad_argument",
+                "layer=, values=, feature_names= and modality= are of a data set; x is a fragments file.",
             )
         require_file(Path(x))
         obs = _cells(cells)
         counts, found = activity.gene_activity(x, genes, request, list(obs.index))
     else:
-        source = open_source(x, layer, modality, feature_names=feature_names)
+        source = open_source(x, layer, modality, values=values, feature_names=feature_names)
         obs = source.obs
         counts, found = activity.gene_activity(source.blocks, genes, request, cells)
     ids = gene_ids(genes, found)
@@ -282,6 +287,7 @@ def find_linked_genes(
     annotation: Any = None,
     upstream: int = 2000,
     layer: str | None = None,
+    values: str | None = None,
     feature_names: str | None = None,
 ) -> list[str]:
     """Choose the genes whose activity follows their expression, from any multiome at hand.
@@ -299,8 +305,8 @@ def find_linked_genes(
         How many genes to return; all whose correlation is above 0 where it is not given.
     annotation, upstream
         As for :func:`gene_activity`; needed where the ATAC half holds peaks and not genes.
-    layer
-        Layer of the RNA to read in place of X.
+    layer, values
+        Layer of the RNA to read in place of X, and what its values are: see :meth:`DeepScore.set_reference`.
     feature_names
         Column of the RNA's ``var`` that names the genes, or ``"index"``: see :func:`find_common_features`.
 
@@ -315,7 +321,7 @@ def find_linked_genes(
         ``different_cells``, ``no_annotation``, ``no_shared_features``, and what :func:`gene_activity` raises.
     """
     request = activity.LinkedGenesRequest(n_features=n_features, upstream=upstream)
-    rna, atac = open_halves(multiome, layer, feature_names)
+    rna, atac = open_halves(multiome, layer, values, feature_names)
     return activity.find_linked_genes(rna.blocks, atac.blocks, request, _genes(annotation))
 
 
@@ -331,6 +337,7 @@ def train_bridge(
     threshold: float = 0.5,
     batch: Any = None,
     layer: str | None = None,
+    values: str | None = None,
     feature_names: str | None = None,
     seed: int = 0,
     progress: bool = True,
@@ -361,8 +368,9 @@ def train_bridge(
         Cells of the multiome whose score is below it are not learnt from.
     batch
         Column of the RNA's ``obs``, or one value per cell: batches of the multiome.
-    layer
-        Layer of the multiome's RNA to read in place of X.
+    layer, values
+        Layer of the multiome's RNA to read in place of X, and what its values are: see
+        :meth:`DeepScore.set_reference`.
     feature_names
         Column of ``var`` that names the genes of the multiome's RNA, or ``"index"``: see :func:`find_common_features`.
     seed, progress
@@ -396,7 +404,7 @@ def train_bridge(
         progress=progress,
         missing=missing,
     )
-    rna, atac = open_halves(multiome, layer, feature_names)
+    rna, atac = open_halves(multiome, layer, values, feature_names)
     batches, genes = values_of(rna, batch, "batch"), _genes(annotation)
     if is_file(rna_model):
         rna_model = load(rna_model)

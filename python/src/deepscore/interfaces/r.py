@@ -23,6 +23,7 @@ from ..data.labels import as_texts, positions_of
 from ..data.modality import MODALITIES, Modality, kind_of_names, named_part, part_of, select_modality
 from ..data.names import is_peak
 from ..data.spellings import choose_names, feature_types_of
+from ..data.values import check_form
 from ..errors import DeepScoreError, InputError
 from ..model import file as modelfile
 from ..model.config import NetworkConfig
@@ -160,6 +161,7 @@ def blocks(
     lacking: Mapping[str, Sequence[str]] | None = None,
     columns: Mapping[str, Sequence[str | None]] | None = None,
     feature_names: str | None = None,
+    values: str | None = None,
 ) -> CellBlocks:
     """Make a data set of an R matrix that is read block by block.
 
@@ -185,14 +187,17 @@ def blocks(
         What the table of features has of text.
     feature_names
         Which of these columns names the features, or "index".
+    values
+        What the values are, "counts" or "lognorm", where the user says so.
     """
     optional_name("feature_names", feature_names)
+    known = check_form("values", values)
 
     def read_rows(start: int, stop: int) -> sp.csr_matrix:
         part = read(start, stop)
         indptr, indices = (np.frombuffer(part[name], np.int32) for name in ("p", "i"))
-        values = np.frombuffer(part["x"], np.float32)
-        return sp.csr_matrix((values, indices, indptr), shape=(stop - start, len(features)))
+        x = np.frombuffer(part["x"], np.float32)
+        return sp.csr_matrix((x, indices, indptr), shape=(stop - start, len(features)))
 
     rows = rows_per_block(len(cells), nnz, VALUES_PER_READ)
     kind = named_part(assay) if assay else None
@@ -200,7 +205,7 @@ def blocks(
     types = np.full(len(features), kind.feature_types[0], dtype=object) if kind else feature_types_of(columns or {})
     given = feature_names is not None
     parts = None if not lacking else Parts.of(strings(features), part_of_cell or (), lacking)
-    data = CellBlocks(names, strings(cells), read_rows, rows, source, types, parts, others, given)
+    data = CellBlocks(names, strings(cells), read_rows, rows, source, types, parts, others, given, known)
     data = data if named is None else data.select(np.flatnonzero(named))
     return data if modality is None else select_modality(data, modality)[0]
 

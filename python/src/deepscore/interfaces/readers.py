@@ -20,12 +20,17 @@ from ..data.blocks import CellBlocks, Names, rows_per_block
 from ..data.labels import as_texts, positions_of
 from ..data.modality import MODALITIES, PEAKS, RNA, named_part, part_of, select_modality
 from ..data.spellings import choose_names, feature_types_of
+from ..data.values import check_form, check_values
 from ..errors import DeepScoreError, InputError
 from ..support.checks import optional_name
+from ..support.notices import warn
 from .damage import require_whole
 from .stores import open_path
 
 __all__ = ["Source", "labels_of", "open_halves", "open_source", "values_of"]
+
+# The layer that stands for .raw, and the one that holds counts by custom: what scaled values give way to.
+RAW, COUNTS = "raw", "counts"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +51,12 @@ class Source:
 
 
 def open_source(
-    data: Any, layer: str | None = None, modality: str | None = None, *, feature_names: str | None = None
+    data: Any,
+    layer: str | None = None,
+    modality: str | None = None,
+    *,
+    values: str | None = None,
+    feature_names: str | None = None,
 ) -> Source:
     """Open AnnData (in memory or backed), MuData, or a path (see :func:`~deepscore.interfaces.stores.open_path`).
 
@@ -55,26 +65,33 @@ def open_source(
     data
         The data set.
     layer
-        Layer to read in place of X.
+        Layer to read in place of X; "raw" is ``.raw``, unless a layer has that name. Not given, the layer "counts" or
+        ``.raw`` is read where X is scaled (z-scores), and a warning says so.
     modality
         Modality of a MuData: its key, or "rna", "peaks" or "protein".
+    values
+        What the values are, "counts" or "lognorm", where the caller says so.
     feature_names
         Column of ``var`` that names the features, or "index".
 
     Raises
     ------
     InputError
-        ``unknown_data``, ``file_not_found``, ``layer_not_found``, ``column_not_found``, ``modality_required`` or what
-        :class:`~deepscore.data.blocks.CellBlocks` raises.
+        ``unknown_data``, ``file_not_found``, ``layer_not_found``, ``column_not_found``, ``modality_required``,
+        ``scaled_data`` (where it can say what to read instead) or what :class:`~deepscore.data.blocks.CellBlocks`
+        raises.
+    ConfigError
+        ``bad_argument``.
     """
     optional_name("layer", layer)
     optional_name("modality", modality)
     optional_name("feature_names", feature_names)
+    known = check_form("values", values)
     if isinstance(data, (str, os.PathLike)):
         data = open_path(Path(data))
     if hasattr(data, "mod") and isinstance(data.mod, Mapping):
         key = _modality_key(data.mod, modality)
-        source = open_source(data.mod[key], layer, feature_names=feature_names)
+        source = open_source(data.mod[key], layer, values=values, feature_names=feature_names)
         kind = MODALITIES.get(modality or "") or named_part(key)
         return Source(source.blocks, source.obs, data, kind.name if kind else None, key)
     if not isinstance(data, ad.AnnData):
@@ -83,13 +100,56 @@ def open_source(
             f"A {type(data).__name__} is not a data set that deepscore reads. Give an AnnData, a MuData with "
             "modality=, or a path, such as that of an .h5ad (for a bare matrix: anndata.AnnData(X, obs, var)).",
         )
+    return Source(replace(_unscaled(data, layer, feature_names), values=known), data.obs, data, modality)
+
+
+def _unscaled(data: ad.AnnData, layer: str | None, feature_names: str | None) -> CellBlocks:
+    """Open a layer; where it is scaled, another one that is not, or say which to name."""
+    blocks = _open_layer(data, layer, feature_names)
+    held = _layers(data)
+    others = [name for name in dict.fromkeys((COUNTS, RAW, *held)) if name in held and name != layer]
+    if not others or _fault(blocks) != "scaled_data":
+        return blocks
+    usable = [name for name in others if _fault_of_layer(data, name, feature_names) is None]
+    if layer is None and usable and usable[0] in (COUNTS, RAW):
+        found = _open_layer(data, usable[0], feature_names)
+        warn(f"X is scaled (z-scores): {found.source} is read in its place. Say so with layer={usable[0]!r} (--layer).")
+        return found
+    if usable:
+        raise InputError(
+            "scaled_data",
+            f"{blocks.source} is scaled (z-scores). Read other values of the data set in its place: "
+            f"{' or '.join(f'layer={name!r}' for name in usable)} (--layer).",
+        )
+    return blocks
+
+
+def _open_layer(data: ad.AnnData, layer: str | None, feature_names: str | None) -> CellBlocks:
     with _reading("The data set"):
         matrix, name = _values(data, layer)
+    var = data.raw.var if name == ".raw" else data.var
+    shape = (data.n_obs, len(var))
     with _reading(name):
-        if matrix.shape != data.shape or np.dtype(matrix.dtype).kind not in "biufO":
-            raise TypeError(f"it is {matrix.dtype} of shape {matrix.shape}, not {data.shape} real numbers")
+        if matrix.shape != shape or np.dtype(matrix.dtype).kind not in "biufO":
+            raise TypeError(f"it is {matrix.dtype} of shape {matrix.shape}, not {shape} real numbers")
         reader = _reader(matrix, name)
-    return Source(_blocks(data.var, _names(data.obs_names), reader, name, feature_names), data.obs, data, modality)
+    return _blocks(var, _names(data.obs_names), reader, name, feature_names)
+
+
+def _fault(blocks: CellBlocks) -> str | None:
+    """Return the code of what is wrong with values, from some cells."""
+    try:
+        check_values(blocks.excerpt().astype(np.float32), blocks.source)
+    except InputError as error:
+        return error.code
+    return None
+
+
+def _fault_of_layer(data: ad.AnnData, layer: str, feature_names: str | None) -> str | None:
+    try:
+        return _fault(_open_layer(data, layer, feature_names))
+    except InputError as error:
+        return error.code
 
 
 def _blocks(
@@ -130,13 +190,16 @@ def _reading(what: str) -> Iterator[None]:
         ) from error
 
 
-def open_halves(multiome: Any, layer: str | None = None, feature_names: str | None = None) -> tuple[Source, Source]:
-    """Open the RNA and the ATAC of a multiome: a MuData, or a pair of data sets."""
+def open_halves(
+    multiome: Any, layer: str | None = None, values: str | None = None, feature_names: str | None = None
+) -> tuple[Source, Source]:
+    """Open the RNA (as the options say) and the ATAC of a multiome: a MuData, or a pair of data sets."""
     if isinstance(multiome, (tuple, list)):
         if len(multiome) != 2:
             raise InputError("unknown_data", f"A multiome is two data sets, RNA and ATAC, not {len(multiome)}.")
-        return open_source(multiome[0], layer, feature_names=feature_names), open_source(multiome[1])
-    rna = open_source(multiome, layer, RNA.name, feature_names=feature_names)
+        rna = open_source(multiome[0], layer, values=values, feature_names=feature_names)
+        return rna, open_source(multiome[1])
+    rna = open_source(multiome, layer, RNA.name, values=values, feature_names=feature_names)
     halves = rna, open_source(multiome, None, PEAKS.name)
     if halves[0].key is not None:
         return halves
@@ -170,11 +233,18 @@ def _values(data: ad.AnnData, layer: str | None) -> tuple[Any, str]:
     if layer is None:
         x = _x_of(data)
         if x is None:
-            raise InputError("layer_not_found", f"X is empty. Give layer=; there are: {_listed(data.layers)}.")
+            raise InputError("layer_not_found", f"X is empty. Give layer=; there are: {_listed(_layers(data))}.")
         return x, "X"
+    if layer not in _layers(data):
+        raise InputError("layer_not_found", f"There is no layer {layer!r}; there are: {_listed(_layers(data))}.")
     if layer not in data.layers:
-        raise InputError("layer_not_found", f"There is no layer {layer!r}; there are: {_listed(data.layers)}.")
+        return data.raw.X, ".raw"
     return data.layers[layer], f"layer {layer!r}"
+
+
+def _layers(data: ad.AnnData) -> list[str]:
+    """Return the names of the layers, .raw among them; a layer that is itself called "raw" comes first."""
+    return [*data.layers, *([RAW] if data.raw is not None and RAW not in data.layers else [])]
 
 
 def _listed(names: Any) -> str:

@@ -187,11 +187,12 @@ def prepare(
         positions = reference_positions(np.array(features, dtype=object), data)
     categories = check_labels(data, labels, config.n_labels)
     batches = batches_of(data, batch)
+    values = kind.detect(data)
     if features is None:
+        data = replace(data, values=values.form)  # it is not told a second time
         features = tuple(common_features(data, [], min(kind.n_features, data.n_features), "variable", kind))
         positions = reference_positions(np.array(features, dtype=object), data)
     require_names(features, "feature")
-    values = kind.detect(data)
     normalization = recipe or kind.recipe.learn(data, positions, values)
     in_features = None
     if normalization.compares_totals:  # rounded: whatever the order of the columns

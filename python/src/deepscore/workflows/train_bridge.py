@@ -128,7 +128,7 @@ def train_rna_model(reference: CellBlocks, labels: Names, rna: CellBlocks, reque
     """Train a model of RNA on the variable features that a reference shares with the RNA of a multiome."""
     from ..training.fit import fit
 
-    reference = select_modality(reference, RNA.name)[0]
+    reference, rna = RNA.recognised(select_modality(reference, RNA.name)[0]), RNA.recognised(rna)
     n_features = min(RNA.n_features, shared_positions(reference, [rna]).shape[1])
     features = common_features(reference, [rna], n_features, "variable", RNA)
     network = NetworkConfig(common_features=tuple(features), seed=request.seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..blocks import CellBlocks
@@ -68,3 +68,7 @@ class Modality:
     def detect(self, blocks: CellBlocks) -> Values:
         """Recognise what the values of a data set are; see :func:`deepscore.data.values.detect`."""
         return detect(blocks, self.features if self.only_counts else None)
+
+    def recognised(self, blocks: CellBlocks) -> CellBlocks:
+        """Return a data set of which it is known what its values are, so that nobody is told of it again."""
+        return replace(blocks, values=self.detect(blocks).form)
