@@ -1,14 +1,21 @@
-"""Reading beside computing, and BLAS kept to one thread."""
+"""Reading beside computing, and BLAS and torch kept to one thread."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
-from threadpoolctl import threadpool_info
+import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from deepscore.errors import InputError
-from deepscore.support.threads import one_blas_thread, overlapped
+from deepscore.support.threads import one_blas_thread, one_torch_thread, overlapped
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 50])
@@ -61,15 +68,130 @@ def test_overlapped_hands_on_errors(bad):
         list(overlapped(lambda i: 1 / i, items()))
 
 
-def test_blas_has_one_thread_until_the_last_user_is_done():
-    def threads():
-        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+def blas_threads() -> list[int]:
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
-    before = threads()
+
+@pytest.fixture
+def two_blas_threads() -> Iterator[list[int]]:
+    """Let BLAS have two threads, as on a machine with two cores."""
+    with threadpool_limits(2, user_api="blas"):
+        assert set(blas_threads()) == {2}
+        yield blas_threads()
+
+
+def test_blas_has_one_thread_until_the_last_user_is_done(two_blas_threads):
     first, second = one_blas_thread(), one_blas_thread()
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
-    assert threads() == [1] * len(before)
+    assert set(blas_threads()) == {1}
     second.__exit__(None, None, None)
-    assert threads() == before
+    assert blas_threads() == two_blas_threads
+
+
+def test_any_thread_may_limit_blas_and_any_other_lift_the_limit(two_blas_threads):
+    with one_blas_thread():  # this thread has done it first, which must not keep others from it
+        pass
+    first, second = one_blas_thread(), one_blas_thread()
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        one.submit(first.__enter__).result()
+        assert set(blas_threads()) == {1}
+        other.submit(second.__enter__).result()
+        one.submit(first.__exit__, None, None, None).result()
+        assert set(blas_threads()) == {1}
+        other.submit(second.__exit__, None, None, None).result()
+    assert blas_threads() == two_blas_threads
+
+
+@pytest.fixture
+def three_torch_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("three_torch_threads")
+@pytest.mark.parametrize("error", [None, ZeroDivisionError])
+def test_torch_has_one_thread_here_and_its_own_number_elsewhere(error):
+    def in_a_new_thread() -> int:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(torch.get_num_threads).result()
+
+    with ThreadPoolExecutor(1) as old:
+        assert old.submit(torch.get_num_threads).result() == 3
+        try:
+            with one_torch_thread():
+                with one_torch_thread():
+                    assert torch.get_num_threads() == 1
+                assert torch.get_num_threads() == 1
+                assert in_a_new_thread() == 3
+                if error is not None:
+                    raise error
+        except ZeroDivisionError:
+            assert error is not None
+        assert [torch.get_num_threads(), in_a_new_thread(), old.submit(torch.get_num_threads).result()] == [3, 3, 3]
+
+
+@pytest.mark.usefixtures("three_torch_threads")
+def test_each_of_several_threads_gets_its_own_number_of_torch_back():
+    def number(own: int) -> tuple[int, int, int]:
+        torch.get_num_threads()  # the first time, a thread takes over what another has set last
+        ready.wait(10)
+        torch.set_num_threads(own)
+        for _ in range(20):
+            with one_torch_thread():
+                inside = torch.get_num_threads()
+        return own, inside, torch.get_num_threads()
+
+    ready = threading.Barrier(4)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(number, range(2, 6))) == [(own, 1, own) for own in range(2, 6)]
+    assert torch.get_num_threads() == 3
+
+
+# A process of its own, since BLAS and OpenMP begin with the number of threads that the environment names.
+SCRIPT = """
+import threading, time, torch
+import anndata as ad, deepscore, synthetic
+
+def used(function):
+    before = time.process_time(), time.thread_time()
+    function()
+    return time.process_time() - before[0], time.thread_time() - before[1]
+
+torch.set_num_threads(2)
+matrix, codes = synthetic.study(1, [150] * 4, n_features=1500)
+data = ad.AnnData(matrix)
+data.var_names = [f"g{i}" for i in range(1500)]
+data.obs["label"] = synthetic.type_names(codes)
+ds = deepscore.DeepScore(common_features=list(data.var_names), epochs=4, batch_size=300).set_reference(data, "label")
+ds.train(progress=False)
+print(*used(lambda: ds.train(progress=False)))
+
+def in_a_row():
+    for _ in range(4):
+        ds.annotate(data.copy())
+
+def at_once():
+    threads = [threading.Thread(target=ds.annotate, args=(data.copy(),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+ds.annotate(data.copy())
+print(used(in_a_row)[0], used(at_once)[0])
+"""
+
+
+def test_threads_do_not_wait_busily_for_each_other():
+    variables = ("OMP_", "GOMP_", "OPENBLAS_", "MKL_", "PYTHONPATH")
+    free = {name: value for name, value in os.environ.items() if not name.startswith(variables)}
+    path = os.pathsep.join([*sys.path, str(Path(__file__).parents[1])])
+    environment = free | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "2"}
+    found = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True)
+    (process, thread), (in_a_row, at_once) = (map(float, line.split()) for line in found.stdout.splitlines())
+    assert process < 1.3 * thread  # of training: no other thread has worked or waited beside this one
+    assert at_once < 1.5 * in_a_row

@@ -18,6 +18,7 @@ from ..data.normalize import Normalization
 from ..data.spellings import Spellings, spellings_of
 from ..data.standardise import Scale, scaled
 from ..data.values import Floats
+from ..support.threads import one_torch_thread
 from .profiles import Profiles
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class Model:
             weight = torch.cat([first, torch.from_numpy(self.linear[0])], dim=1)
             bias = torch.cat([bias, torch.from_numpy(self.linear[1])])
         activation = activation_function(str(self.network["activation"]))
-        with torch.no_grad():
+        with one_torch_thread(), torch.no_grad():
             offset: Tensor = bias - (centre / deviation) @ weight
             if scale.batches is None:  # one deviation for all cells: the weights are divided in place of the values
                 x = sparse_rows(SparseMatrix.from_scipy(block), weight / deviation[0][:, None])

@@ -1,4 +1,4 @@
-"""What runs beside what: reading beside computing, and BLAS beside nothing."""
+"""What runs beside what: reading beside computing, BLAS and torch beside nothing of their own."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import LibController, ThreadpoolController
 
-__all__ = ["one_blas_thread", "overlapped"]
+__all__ = ["one_blas_thread", "one_torch_thread", "overlapped"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,28 +33,74 @@ def overlapped(function: Callable[[Item], Result], items: Iterable[Item], ahead:
 
 
 class _OneBlasThread:
-    """While anything is trained or annotated, BLAS has one thread: its others wait busily for small products.
+    """While anything is computed, BLAS has one thread: its others wait busily for small products.
 
     The limit is the process's, so that the last of several calls at once lifts it, and not the first. Torch brings a
-    BLAS of its own, which stays as it is.
+    BLAS of its own: :func:`one_torch_thread`.
     """
 
     def __init__(self) -> None:
-        self.lock, self.users = threading.Lock(), 0
+        self._lock, self._users = threading.Lock(), 0
+        self._before: dict[str, tuple[LibController, int]] = {}
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        with self.lock:
-            if not self.users:
-                self.limits = threadpool_limits(1, user_api="blas")
-            self.users += 1
+        with self._lock:
+            self._users += 1
+            for library in ThreadpoolController().select(user_api="blas").lib_controllers:
+                if library.filepath not in self._before:  # it may have been loaded since the first call began
+                    self._before[library.filepath] = library, library.get_num_threads()
+                    _set_blas_threads(library, 1)
         try:
             yield
         finally:
-            with self.lock:
-                self.users -= 1
-                if not self.users:
-                    self.limits.restore_original_limits()
+            with self._lock:
+                self._users -= 1
+                while not self._users and self._before:
+                    _set_blas_threads(*self._before.popitem()[1])
+
+
+def _set_blas_threads(library: LibController, number: int) -> None:
+    """Set the number, whichever thread has set it before.
+
+    From 3.8 on, threadpoolctl ignores all threads but the first that has set one, until it gives up control. Here the
+    first of several calls sets it, and the last sets it back.
+    """
+    release = getattr(library, "clear_controlling_thread", lambda *, force: None)
+    release(force=True)
+    library.set_num_threads(number)
+    release(force=True)
 
 
 one_blas_thread = _OneBlasThread()
+_torch_lock = threading.Lock()
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Let torch compute in the calling thread alone: those of OpenMP would wait for each other busily.
+
+    Beside other programs each step then takes as long as the slowest of its threads has to wait for a core, while the
+    rest keep theirs busy. The number is that of the calling thread; other threads of the process keep theirs.
+    """
+    before = _set_torch_threads(1)
+    try:
+        yield
+    finally:
+        _set_torch_threads(before)
+
+
+def _set_torch_threads(number: int) -> int:
+    """Set the number of the calling thread; return what it was."""
+    import torch
+
+    with _torch_lock:
+        before: int = torch.get_num_threads()
+        if before != number:
+            # torch gives the number to threads that begin to use it later, too: a new thread knows theirs, and sets it
+            # back
+            with ThreadPoolExecutor(1) as new:
+                later = new.submit(torch.get_num_threads).result()
+                torch.set_num_threads(number)
+                new.submit(torch.set_num_threads, later).result()
+    return before

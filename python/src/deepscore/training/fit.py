@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +19,7 @@ from ..model.config import NetworkConfig
 from ..model.linear import fit_linear
 from ..model.model import Model
 from ..model.profiles import profiles_of
-from ..support.threads import one_blas_thread
+from ..support.threads import one_blas_thread, one_torch_thread
 from .config import TrainConfig
 from .course import Course
 from .held_out import held_out_facts, stratified_split
@@ -66,12 +65,11 @@ def fit(
         kept, chosen = stratified_split(reference.codes[learn], settings.watched_prop, rng, settings)
         learn, watched = learn[kept], learn[chosen]
     course = Course(reference, network, train, learn, watched, rng, settings)
-    with _one_at_a_time:
-        with torch.random.fork_rng(devices=[]), _threads(1 if course.batch_size <= settings.one_thread_batch else None):
+    with _one_at_a_time, one_torch_thread():
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(network.seed)
             module, history, best = course.run(on_epoch)
-        with _threads(1):
-            model, logits = _with_linear_path(course.model(module), course, learn, held_out, settings)
+        model, logits = _with_linear_path(course.model(module), course, learn, held_out, settings)
     codes = reference.codes[held_out]
     counts = np.bincount(reference.codes, minlength=len(reference.labels)).tolist()
     facts = {
@@ -99,16 +97,6 @@ def fit(
         return model
     lsi = _lsi(reference, network.seed, settings) if reference.kind.neighbours == "lsi" else None
     return replace(model, profiles=profiles_of(reference.matrix, reference.codes), lsi=lsi)
-
-
-@contextmanager
-def _threads(number: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(number or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _lsi(reference: Reference, seed: int, settings: TrainingSettings) -> LSI | None:

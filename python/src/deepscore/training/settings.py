@@ -20,9 +20,6 @@ class TrainingSettings:
         The linear path's temperature where no held-out cell tells: its strong penalty makes it cautious.
     lsi_cells
         Cells: the components of peaks are those of at most so many, dealt out evenly over the labels.
-    one_thread_batch
-        Cells: steps of so few, and the linear path, are for one thread; several wait for each other longer than they
-        work.
     watched_prop
         Share of the cells of each label that early stopping watches: as many as are held out by default (`test_prop`).
     fewest_to_split
@@ -42,7 +39,6 @@ class TrainingSettings:
     hidden_weight: float = 0.25
     linear_temperature: float = 0.37
     lsi_cells: int = 10_000
-    one_thread_batch: int = 256
     watched_prop: float = 0.1
     fewest_to_split: int = 4
     steps_per_epoch: int = 16

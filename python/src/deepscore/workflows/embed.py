@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..model.model import Model
 from ..query.align import align
 from ..support.checks import keep, number
+from ..support.threads import one_blas_thread
 
 __all__ = ["EmbedRequest", "embed"]
 
@@ -42,4 +43,5 @@ def embed(model: Model, query: CellBlocks, request: EmbedRequest) -> Doubles:
     )
     assert isinstance(recipe, TfIdf)
     blocks = watched(aligned.normalised(), aligned.blocks.n_cells, "embed")
-    return np.concatenate([model.lsi.embed(signac_tfidf(block, recipe)) for _, block in blocks])
+    with one_blas_thread():
+        return np.concatenate([model.lsi.embed(signac_tfidf(block, recipe)) for _, block in blocks])

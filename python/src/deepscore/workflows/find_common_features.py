@@ -12,6 +12,7 @@ from ..data.modality import select_modality
 from ..features.markers import MarkerTest
 from ..features.select import Strategy, common_features
 from ..support.checks import choice, keep, texts, whole
+from ..support.threads import one_blas_thread
 
 __all__ = ["FeaturesRequest", "find_common_features"]
 
@@ -40,7 +41,8 @@ def find_common_features(
     reference = reference.measured_by_all()
     queries = [select_modality(query, kind.name)[0].measured_by_all() for query in queries]
     known = None if labels is None else read_labels(labels, request.missing)
-    found = common_features(reference, queries, request.n_features, request.strategy, kind, known, request.test)
+    with one_blas_thread():
+        found = common_features(reference, queries, request.n_features, request.strategy, kind, known, request.test)
     if labels is not None and known is not None and request.strategy != "variable":  # which needs no labels
         tell_labels(labels, known)
     return found

@@ -9,6 +9,7 @@ from ..data.blocks import CellBlocks, Names
 from ..data.labels import read_labels, tell_labels
 from ..model.config import NetworkConfig
 from ..support.checks import keep, number, texts
+from ..support.threads import one_blas_thread
 from ..training.reference import Reference, prepare
 
 __all__ = ["ReferenceRequest", "set_reference"]
@@ -31,6 +32,7 @@ def set_reference(
 ) -> Reference:
     """Return the prepared reference; see :meth:`deepscore.DeepScore.set_reference`."""
     known = read_labels(labels, request.missing)
-    reference = prepare(data, known, network, batch=batch, modality=request.modality, test_prop=request.test_prop)
+    with one_blas_thread():
+        reference = prepare(data, known, network, batch=batch, modality=request.modality, test_prop=request.test_prop)
     tell_labels(labels, known)
     return reference
