@@ -31,6 +31,7 @@
 #'   `refine = FALSE` they are not used.
 #' @param peaks_model A trained model of peaks with the same labels, such as [train_bridge()] makes
 #'   it, or the path of its file: it calls `peaks` in place of that regression.
+#' @param progress As for [find_common_features()].
 #' @param assay The assay of a Seurat object, or the alternative experiment of a
 #'   SingleCellExperiment, to read. `NULL`: see [deepscore-package]. Cells of the query that it
 #'   lacks get no call: `NA`.
@@ -80,7 +81,9 @@
 #' @export
 annotate <- function(ds, query, threshold = 0.5, batch = NULL, layer = NULL, values = NULL,
                      feature_names = NULL, modality = NULL, probabilities = FALSE,
-                     min_overlap = 0.1, refine = TRUE, groups = NULL, peaks = NULL, peaks_model = NULL, assay = NULL, ...) {
+                     min_overlap = 0.1, refine = TRUE, groups = NULL, peaks = NULL,
+                     peaks_model = NULL, progress = getOption("deepscore.progress", TRUE),
+                     assay = NULL, ...) {
   UseMethod("annotate")
 }
 
@@ -92,8 +95,9 @@ body(annotate.default) <- quote(abort_foreign("annotate", ds, "ggplot2"))
 annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer = NULL,
                                values = NULL, feature_names = NULL, modality = NULL,
                                probabilities = FALSE, min_overlap = 0.1, refine = TRUE,
-                               groups = NULL, peaks = NULL,
-                               peaks_model = NULL, assay = NULL, ...) {
+                               groups = NULL, peaks = NULL, peaks_model = NULL,
+                               progress = getOption("deepscore.progress", TRUE), assay = NULL,
+                               ...) {
   no_more_arguments()
   blocks <- named_by(query_blocks(ds, query, layer, modality, assay), feature_names)
   blocks <- read_as(blocks, values)
@@ -103,7 +107,8 @@ annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer =
     cell_values(groups, query, "groups", blocks$cells),
     given(c("threshold", "modality", "probabilities", "min_overlap", "refine")),
     if (is_string(peaks)) part_blocks(query, peaks) else if (!is.null(peaks)) peaks_blocks(peaks),
-    if (!is.null(peaks_model)) model_bytes(trained_model(peaks_model))
+    if (!is.null(peaks_model)) model_bytes(trained_model(peaks_model)),
+    progress = progress
   )
   add_calls(query, as_calls(answer, blocks$cells), unlist(answer$optional))
 }

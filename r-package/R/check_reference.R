@@ -23,6 +23,7 @@
 #'   each fold has cells of every label; of a label with fewer cells than folds, as many folds as
 #'   it has cells.
 #' @param seed Seed of the folds and of the networks.
+#' @param progress As for [find_common_features()].
 #' @param assay,query_assay The assays of `reference` and of `query` to read: see [set_reference()].
 #'
 #' @details Each cell is called by itself (`refine = FALSE`). No network has seen a cell that it
@@ -54,7 +55,8 @@ check_reference <- function(reference, labels, query = NULL, common_features = N
                             query_layer = NULL, values = NULL, query_values = NULL,
                             feature_names = NULL, query_feature_names = NULL,
                             batch = NULL, modality = NULL, folds = 5, seed = 0, missing = NULL,
-                            assay = NULL, query_assay = NULL) {
+                            progress = getOption("deepscore.progress", TRUE), assay = NULL,
+                            query_assay = NULL) {
   for (name in c("query_layer", "query_values", "query_feature_names")) {
     if (is.null(query) && !is.null(get(name))) {
       abort("ConfigError", "bad_argument", "`", name, "` is about a query: give `query`.")
@@ -72,7 +74,8 @@ check_reference <- function(reference, labels, query = NULL, common_features = N
       )[[1]]
     },
     cell_values(batch, reference, "batch", learnt$cells),
-    given(c("common_features", "modality", "folds", "seed", "missing"))
+    given(c("common_features", "modality", "folds", "seed", "missing")),
+    progress = progress
   )
   structure(
     list(

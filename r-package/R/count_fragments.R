@@ -11,7 +11,7 @@
 #' @param counting `"fragments"`: a fragment counts once in every peak with which it shares a base,
 #'   as in Signac's FeatureMatrix. `"insertions"`: each of its two ends counts where it lies, as in
 #'   Cell Ranger ATAC and ArchR.
-#' @param progress Show a bar?
+#' @param progress As for [find_common_features()].
 #'
 #' @return A peaks x cells dgCMatrix of counts. A warning tells of cells that do not occur in the
 #'   file, with the likely reason, and of fragments without length, which are not counted.
@@ -24,11 +24,12 @@
 #' count_fragments(path, c("chr1:100-200", "chr1:250-300"), c("cell-1", "cell-2"))
 #' @export
 count_fragments <- function(fragments, peaks, cells = NULL, counting = "fragments",
-                            progress = TRUE) {
+                            progress = getOption("deepscore.progress", TRUE)) {
   cells <- as_cell_names(cells)
   answer <- call_engine(
     "count_fragments", one_path(fragments, "fragments"), as_peaks(peaks), strings(cells),
-    given(c("counting", "progress"))
+    given("counting"),
+    progress = progress
   )
   as_counts(answer, cells)
 }

@@ -117,13 +117,14 @@ series <- function(version) sub("^(\\d+\\.\\d+).*$", "\\1", version)
 
 # Call one function of the bridge with plain values and return its value. Errors name the `verb`
 # without its arguments, which may be whole data sets.
-call_engine <- function(name, ..., verb = name) {
+call_engine <- function(name, ..., verb = name, progress = getOption("deepscore.progress", TRUE)) {
   call <- call(verb)
   arguments <- list(...) # what is wrong with the data is said before Python is started
+  progress <- plain_value(progress, "progress")
   bridge <- engine()
   ask <- function(name, ...) {
     answer <- tryCatch(
-      bridge_function(bridge, name)(...),
+      bridge_function(bridge, name)(..., progress = progress),
       error = function(e) abort("EngineError", "engine_failed", conditionMessage(e), call = call)
     )
     answer_value(answer, call)

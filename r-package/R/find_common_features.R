@@ -26,6 +26,8 @@
 #'   Seurat assay where that is one of antibodies (`ADT`), else from the feature names.
 #' @param test Test for markers: `"t-test"` (Welch) or `"wilcoxon"` (rank sum).
 #' @param missing Words that stand for a missing label: see [set_reference()].
+#' @param progress Show bars, of what takes more than two seconds? They are for a terminal or a
+#'   notebook, not for the log of a script. The option `deepscore.progress` is the default.
 #' @param assay,query_assay The assays of `reference` and of `query` to read: see [set_reference()].
 #'
 #' @details Genes are ranked by the standardised variance of Stuart et al. (2019) on counts, and by
@@ -47,6 +49,7 @@ find_common_features <- function(reference, query, n_features = 2000, strategy =
                                  values = NULL, query_values = NULL, feature_names = NULL,
                                  query_feature_names = NULL,
                                  modality = NULL, test = "t-test", missing = NULL,
+                                 progress = getOption("deepscore.progress", TRUE),
                                  assay = NULL, query_assay = NULL) {
   queries <- if (is.list(query) && !is.object(query) && !is_kinds(query)) query else list(query)
   first <- named_by(blocks_of(reference, layer, modality, assay), feature_names)
@@ -58,7 +61,8 @@ find_common_features <- function(reference, query, n_features = 2000, strategy =
   features <- call_engine(
     "find_common_features", first, several(queries),
     cell_values(labels, reference, "labels", first$cells),
-    given(c("n_features", "strategy", "modality", "test", "missing"))
+    given(c("n_features", "strategy", "modality", "test", "missing")),
+    progress = progress
   )
   as.character(features)
 }

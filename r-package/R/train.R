@@ -10,7 +10,8 @@
 #'   epoch. `NULL`: none.
 #' @param gif Path of an animated GIF with a frame per epoch: an embedding of `query`, coloured by
 #'   the labels it would get. `NULL`: none.
-#' @param progress Show a bar with loss and accuracy?
+#' @param progress Show a bar with loss and accuracy? It is for a terminal or a notebook, not for
+#'   the log of a script. The option `deepscore.progress` is the default.
 #' @param query Data set that the GIF shows. `NULL`: cells of the reference.
 #' @param assay The assay of the query to read: see [annotate()].
 #' @param ... Not used.
@@ -28,8 +29,8 @@
 #' ds
 #' @export
 train <- function(ds, early_stopping = FALSE, patience = 5, lr_schedule = "cosine",
-                  tensorboard = NULL, gif = NULL, progress = TRUE, query = NULL,
-                  assay = NULL, ...) {
+                  tensorboard = NULL, gif = NULL, progress = getOption("deepscore.progress", TRUE),
+                  query = NULL, assay = NULL, ...) {
   UseMethod("train")
 }
 
@@ -39,7 +40,8 @@ body(train.default) <- quote(abort_foreign("train", ds, "caret"))
 
 #' @export
 train.DeepScore <- function(ds, early_stopping = FALSE, patience = 5, lr_schedule = "cosine",
-                            tensorboard = NULL, gif = NULL, progress = TRUE, query = NULL,
+                            tensorboard = NULL, gif = NULL,
+                            progress = getOption("deepscore.progress", TRUE), query = NULL,
                             assay = NULL, ...) {
   no_more_arguments()
   if (!is.raw(ds$prepared)) {
@@ -53,10 +55,11 @@ train.DeepScore <- function(ds, early_stopping = FALSE, patience = 5, lr_schedul
   if (!is.null(gif)) gif <- one_path(gif, "gif")
   model <- call_engine(
     "train", config_of(ds), ds$prepared,
-    given(c("early_stopping", "patience", "lr_schedule", "tensorboard", "gif", "progress")),
+    given(c("early_stopping", "patience", "lr_schedule", "tensorboard", "gif")),
     if (!is.null(query)) {
       queries_of(ds$prepared, list(query), NULL, NULL, NULL, NULL, assay, "train")[[1]]
-    }
+    },
+    progress = progress
   )
   new_deepscore(ds$config, model = as_raw(model))
 }

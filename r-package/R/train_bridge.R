@@ -56,7 +56,8 @@
 train_bridge <- function(rna_model, multiome, modality = "peaks", labels = NULL, annotation = NULL,
                          upstream = 2000, common_features = NULL, threshold = 0.5, batch = NULL,
                          layer = NULL, values = NULL, feature_names = NULL, seed = 0,
-                         progress = TRUE, missing = NULL, rna_assay = NULL, atac_assay = NULL) {
+                         progress = getOption("deepscore.progress", TRUE), missing = NULL,
+                         rna_assay = NULL, atac_assay = NULL) {
   if (is_string(rna_model)) rna_model <- load_model(rna_model)
   is_model <- inherits(rna_model, "DeepScore")
   if (missing(labels) && !is_model) labels <- labels_of(rna_model)
@@ -67,7 +68,8 @@ train_bridge <- function(rna_model, multiome, modality = "peaks", labels = NULL,
     if (!is_model) cell_values(labels, rna_model, "labels", first$cells),
     read_as(halves$rna, values), halves$atac, as_annotation(annotation),
     cell_values(batch, halves$cells, "batch", halves$rna$cells),
-    given(c("modality", "upstream", "common_features", "threshold", "seed", "progress", "missing"))
+    given(c("modality", "upstream", "common_features", "threshold", "seed", "missing")),
+    progress = progress
   )
   trained_deepscore(as_raw(model))
 }

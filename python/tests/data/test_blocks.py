@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import tracemalloc
 
 import numpy as np
@@ -202,6 +203,7 @@ def test_different_cells_are_refused(names, told):
 def test_long_reads_show_how_far_they_are(monkeypatch, capsys):
     data, now = blocks_of(np.eye(300), rows=100), iter(range(0, 10_000, 2))
     monkeypatch.setattr("tqdm.std.time", lambda: float(next(now)))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert [start for start, _ in watched(data, data.n_cells, "read")] == [0, 100, 200]
     assert "read: 100%" in capsys.readouterr().err
     monkeypatch.setattr("tqdm.std.time", lambda: 0.0)

@@ -64,6 +64,36 @@ def test_train_annotate_inspect(folder, capsys):
     assert sorted(path.name for path in folder.iterdir()) == ["m", "out.h5ad", "query.h5ad", "ref.h5ad", "report.html"]
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_quiet_commands_write_and_say_nothing(with_model, capsys, monkeypatch, first):
+    monkeypatch.setattr("deepscore.support.progress.DELAY", 0)
+    monkeypatch.setattr(type(sys.stderr), "isatty", lambda stream: True)
+    for command in (
+        ("train", "ref.h5ad", "--labels", "cell_type", "--n-features", 20, "-o", "m"),
+        ("annotate", "model.deepscore", "query.h5ad", "-o", "out.h5ad"),
+    ):
+        assert run(*command) == 0
+        told = capsys.readouterr()
+        assert command[-1] in told.out
+        assert "100%" in told.err
+        assert run(*(["-q", *command] if first else [*command, "--quiet"])) == 0
+        assert capsys.readouterr() == ("", "")
+    assert run("-q", "inspect", "m") == 0  # what was asked for is not left out
+    assert json.loads(capsys.readouterr().out) == deepscore.inspect_model("m")
+
+
+def test_a_log_holds_no_bars(with_model):
+    script = "import deepscore.support.progress as p, deepscore.__main__ as m; p.DELAY = 0; raise SystemExit(m.main())"
+    for arguments in (
+        ["train", "ref.h5ad", "--labels", "cell_type", "--n-features", "20", "-o", "m"],
+        ["annotate", "model.deepscore", "query.h5ad", "-o", "out.h5ad"],
+    ):
+        found = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+        assert arguments[-1] in found.stdout
+        assert "%|" not in found.stderr
+        assert "\r" not in found.stderr
+
+
 def test_check_prints_what_python_finds(folder, capsys):
     assert run("check", "ref.h5ad", "--labels", "cell_type", "--query", "query.h5ad", "--batch", "batch") == 0
     expected = deepscore.check_reference("ref.h5ad", "cell_type", "query.h5ad", batch="batch")

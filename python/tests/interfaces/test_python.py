@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 
 import anndata as ad
 import mudata
@@ -213,6 +214,23 @@ def test_a_proportion_that_is_none_is_refused(reference, value):
 def test_arguments_of_annotate_are_checked(trained, query, name, value):
     with pytest.raises(ConfigError, match=name):
         trained.annotate(query, **{name: value})
+
+
+@pytest.mark.parametrize("shown", [True, False])
+@pytest.mark.filterwarnings("ignore:Only")
+def test_bars_are_shown_unless_progress_is_false(trained, reference, query, shown, capsys, monkeypatch):
+    def bars(verb, *arguments, **options):
+        verb(*arguments, **options, progress=shown)
+        return capsys.readouterr().err
+
+    monkeypatch.setattr("deepscore.support.progress.DELAY", 0)
+    monkeypatch.setattr(type(sys.stderr), "isatty", lambda stream: True)
+    assert ("annotate: 100%" in bars(trained.annotate, query)) == shown
+    assert ("variable features: 100%" in bars(deepscore.find_common_features, reference, query, 20)) == shown
+    told = bars(deepscore.check_reference, reference, "cell_type", folds=2)
+    assert ("check: 100%" in told) == shown
+    assert "train" not in told  # one bar is enough
+    assert shown or not told
 
 
 def test_no_labels_is_an_error_of_its_own(reference):

@@ -311,6 +311,15 @@ def test_an_argument_that_is_not_there_is_refused(verb, model, reference):
     assert error(answer)["code"] == "bad_argument"
 
 
+@pytest.mark.parametrize("shown", [True, False])
+def test_r_says_whether_bars_are_shown(model, query, shown, capsys, monkeypatch):
+    monkeypatch.setattr("deepscore.support.progress.DELAY", 0)
+    monkeypatch.setattr(type(sys.stderr), "isatty", lambda stream: True)
+    value(rbridge.annotate(model, handle(query), None, None, {}, progress=shown))
+    assert ("annotate: 100%" in capsys.readouterr().err) == shown
+    assert error(rbridge.modality_of_names(["CD3E"], progress="often"))["code"] == "bad_argument"
+
+
 def test_configurations_are_checked_without_data():
     assert rbridge.check_config(CONFIG) == {"value": None, "notes": []}
     assert rbridge.check_config({"hidden_nodes": 64.0, "common_features": ["a", "b"]})["value"] is None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -128,7 +129,8 @@ def test_rare_labels_weigh_more_by_the_root_of_their_rarity(prepared, monkeypatc
 
 
 @pytest.mark.parametrize("progress", [True, False])
-def test_the_progress_bar_shows_loss_and_accuracy(prepared, capsys, progress):
+def test_the_progress_bar_shows_loss_and_accuracy(prepared, capsys, monkeypatch, progress):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     model = fit(prepared, quick(), silent(progress=progress))
     told = capsys.readouterr()
     last = model.training["history"][-1]

@@ -24,12 +24,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
-from tqdm import tqdm
 
 from ..errors import InputError, excerpt
 from ..support.checks import choice, flag, path_like
 from ..support.files import require_file
 from ..support.notices import warn
+from ..support.progress import progress_bar, progress_shown
 from .barcodes import likely_reason
 from .intervals import overlaps, require_common_chromosomes
 
@@ -169,7 +169,8 @@ def _blocks(path: Path, progress: bool) -> Iterator[_Block]:
     total = path.stat().st_size
     with (
         path.open("rb") as raw,
-        tqdm(total=total, desc="fragments", unit="B", unit_scale=True, delay=2, disable=not progress) as bar,
+        progress_shown(progress),
+        progress_bar(total, "fragments", "B", unit_scale=True) as bar,
     ):
         stream = _decompressed(path, raw)
         following = _read(stream, path).removeprefix(codecs.BOM_UTF8)

@@ -14,10 +14,10 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from tqdm import tqdm
 
 from ..errors import InputError
 from ..support.notices import logger
+from ..support.progress import progress_bar
 
 __all__ = ["VALUES_PER_BLOCK", "CellBlocks", "Form", "Names", "Parts", "rows_per_block", "watched"]
 
@@ -240,7 +240,7 @@ def watched(
     blocks: Iterable[tuple[int, sp.csr_matrix]], n_cells: int, what: str
 ) -> Iterator[tuple[int, sp.csr_matrix]]:
     """Yield blocks of cells, with a bar where they take more than two seconds."""
-    with tqdm(total=n_cells, desc=what, unit="cell", delay=2) as bar:
+    with progress_bar(n_cells, what, "cell") as bar:
         for start, block in blocks:
             yield start, block
             bar.update(block.shape[0])

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DeepScoreError, InputError, printable
 from ..support.files import opened, replacing, require_writable
+from ..support.progress import progress_shown
 from ..version import CREATED_WITH
 
 if TYPE_CHECKING:
@@ -39,12 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     _require_streams()
     arguments = _parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    logging.getLogger("deepscore").setLevel(logging.INFO)
+    logging.getLogger("deepscore").setLevel(logging.WARNING if arguments.quiet else logging.INFO)
     logging.captureWarnings(capture=True)
     warnings.formatwarning = lambda message, *where: f"warning: {message}"
     try:
         _require_outputs(arguments)
-        with _stopped_by_signals(), _told_once():
+        with _stopped_by_signals(), _told_once(), progress_shown(not arguments.quiet):
             arguments.run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever reads the output, such as head, has enough
@@ -228,6 +229,10 @@ def _parser() -> argparse.ArgumentParser:
     inspect = verbs.add_parser("inspect", help="print the manifest of a model file as JSON")
     inspect.add_argument("model", metavar="MODEL")
     inspect.set_defaults(run=_inspect)
+    quiet: dict[str, Any] = {"action": "store_true", "help": "print warnings and errors only, and what was asked for"}
+    parser.add_argument("-q", "--quiet", **quiet)
+    for command in verbs.choices.values():  # behind the command, too
+        command.add_argument("-q", "--quiet", default=argparse.SUPPRESS, **quiet)
     return parser
 
 
@@ -250,6 +255,12 @@ def _add_missing(command: argparse.ArgumentParser) -> None:
 
 def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
     return {name: getattr(arguments, name) for name in names}
+
+
+def _conclude(arguments: argparse.Namespace, text: str) -> None:
+    """Say what was written."""
+    if not arguments.quiet:
+        _say(text)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -293,7 +304,7 @@ def _train(arguments: argparse.Namespace) -> None:
         **_given(arguments, "layer", "values", "feature_names", "batch", "modality", "missing"),
     )
     model.train().save(arguments.output)
-    _say(f"{model!r} -> {arguments.output}")
+    _conclude(arguments, f"{model!r} -> {arguments.output}")
 
 
 def _bridge(arguments: argparse.Namespace) -> None:
@@ -303,7 +314,7 @@ def _bridge(arguments: argparse.Namespace) -> None:
     options = _given(arguments, *given)
     model = train_bridge(arguments.rna_model, arguments.multiome, arguments.modality, **options)
     model.save(arguments.output)
-    _say(f"{model!r} -> {arguments.output}")
+    _conclude(arguments, f"{model!r} -> {arguments.output}")
 
 
 def _activity(arguments: argparse.Namespace) -> None:
@@ -322,7 +333,7 @@ def _activity(arguments: argparse.Namespace) -> None:
     options = _given(arguments, "upstream", "weighting", "layer", "values", "feature_names", "modality", "names")
     found = gene_activity(arguments.x, arguments.annotation, cells=cells, **options)
     write_result(found, None, None, arguments.output)
-    _say(f"{found.n_obs} cells x {found.n_vars} genes -> {arguments.output}")
+    _conclude(arguments, f"{found.n_obs} cells x {found.n_vars} genes -> {arguments.output}")
 
 
 def _annotate(arguments: argparse.Namespace) -> None:
@@ -344,7 +355,10 @@ def _annotate(arguments: argparse.Namespace) -> None:
         page = annotation_report(found, ds.manifest, Path(arguments.query).name)
         with replacing(arguments.report) as temporary:
             temporary.write_text(page, encoding="utf-8")
-    _say(f"{len(found.calls)} cells, {(found.calls == UNCLASSIFIED).sum()} {UNCLASSIFIED} -> {arguments.output}")
+    _conclude(
+        arguments,
+        f"{len(found.calls)} cells, {(found.calls == UNCLASSIFIED).sum()} {UNCLASSIFIED} -> {arguments.output}",
+    )
 
 
 def _embed(arguments: argparse.Namespace) -> None:
@@ -361,7 +375,7 @@ def _embed(arguments: argparse.Namespace) -> None:
     table = pd.DataFrame(found, pd.Index(source.blocks.cell_names, name="cell"))
     table.columns = [f"LSI_{i + 1}" for i in range(table.shape[1])]
     write_result(add_embedding(source, found), source.key, arguments.query, arguments.output, table)
-    _say(f"{len(found)} cells x {found.shape[1]} components -> {arguments.output}")
+    _conclude(arguments, f"{len(found)} cells x {found.shape[1]} components -> {arguments.output}")
 
 
 def _inspect(arguments: argparse.Namespace) -> None:

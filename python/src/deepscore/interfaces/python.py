@@ -16,6 +16,7 @@ from ..model.config import NetworkConfig, recorded
 from ..model.model import Model
 from ..output.provenance import provenance
 from ..query.annotation import Annotation
+from ..support.progress import progress_shown
 from ..training.config import TrainConfig
 from ..training.reference import Reference
 from ..workflows import annotate as annotating
@@ -47,6 +48,7 @@ def find_common_features(
     modality: str | None = None,
     test: MarkerTest = "t-test",
     missing: Sequence[str] | None = None,
+    progress: bool = True,
 ) -> list[str]:
     """Choose features that a reference and its queries share.
 
@@ -82,6 +84,9 @@ def find_common_features(
         Test for markers: ``"t-test"`` (Welch) or ``"wilcoxon"`` (rank sum), both from scipy.
     missing
         Words that stand for a missing label: see :meth:`DeepScore.set_reference`.
+    progress
+        Show bars: of what takes more than two seconds, in a terminal or a notebook. The variable ``TQDM_DISABLE``
+        switches all bars off.
 
     Returns
     -------
@@ -123,7 +128,8 @@ def find_common_features(
         for one in queries
     ]
     known = None if labels is None else labels_of(opened, labels)
-    return choosing.find_common_features(opened.blocks, blocks, request, known)
+    with progress_shown(progress):
+        return choosing.find_common_features(opened.blocks, blocks, request, known)
 
 
 def check_reference(
@@ -143,6 +149,7 @@ def check_reference(
     folds: int = 5,
     seed: int = 0,
     missing: Sequence[str] | None = None,
+    progress: bool = True,
 ) -> ReferenceCheck:
     """Tell which labels can be trusted with a reference.
 
@@ -178,6 +185,8 @@ def check_reference(
         Seed of the folds and of the networks.
     missing
         Words that stand for a missing label: see :meth:`DeepScore.set_reference`.
+    progress
+        As for :func:`find_common_features`.
 
     Returns
     -------
@@ -216,13 +225,14 @@ def check_reference(
     )
     if query is not None:
         query = open_source(query, query_layer, modality, values=query_values, feature_names=query_feature_names).blocks
-    return checking.check_reference(
-        opened.blocks,
-        labels_of(opened, labels),
-        request,
-        query=query,
-        batch=values_of(opened, batch, "batch"),
-    )
+    with progress_shown(progress):
+        return checking.check_reference(
+            opened.blocks,
+            labels_of(opened, labels),
+            request,
+            query=query,
+            batch=values_of(opened, batch, "batch"),
+        )
 
 
 class DeepScore:
@@ -417,7 +427,7 @@ class DeepScore:
         gif
             Path of an animated GIF, a frame per epoch: an embedding of `query`, coloured by the labels it would get.
         progress
-            Show a bar with loss and accuracy.
+            Show a bar with loss and accuracy, in a terminal or a notebook; see :func:`find_common_features`.
         query
             Data set that the GIF shows (up to 2,000 of its cells); without it, cells of the reference.
 
@@ -462,6 +472,7 @@ class DeepScore:
         groups: Any = None,
         peaks: Any = None,
         peaks_model: Any = None,
+        progress: bool = True,
     ) -> Any:
         """Annotate a query.
 
@@ -503,6 +514,8 @@ class DeepScore:
         peaks_model
             A trained model of peaks with the same labels, such as :func:`deepscore.train_bridge` makes it, or the path
             of its file: it calls `peaks` in place of that regression.
+        progress
+            As for :func:`find_common_features`.
 
         Returns
         -------
@@ -529,9 +542,11 @@ class DeepScore:
         request = annotating.AnnotateRequest(
             threshold=threshold, modality=modality, probabilities=probabilities, min_overlap=min_overlap, refine=refine
         )
-        return add_annotation(
-            *called(self.model, query, request, layer, values, feature_names, batch, groups, peaks, peaks_model)
-        )
+        with progress_shown(progress):
+            annotated = called(
+                self.model, query, request, layer, values, feature_names, batch, groups, peaks, peaks_model
+            )
+        return add_annotation(*annotated)
 
     def embed(
         self,

@@ -18,6 +18,7 @@ from ..data.modality import PEAKS, RNA
 from ..data.names import is_peak
 from ..errors import ConfigError, InputError
 from ..support.files import require_file
+from ..support.progress import progress_shown
 from ..workflows import gene_activity as activity
 from ..workflows import peaks as peaks_of_sets
 from ..workflows import train_bridge as bridge
@@ -408,12 +409,13 @@ def train_bridge(
     batches, genes = values_of(rna, batch, "batch"), _genes(annotation)
     if is_file(rna_model):
         rna_model = load(rna_model)
-    if isinstance(rna_model, DeepScore):
-        first = rna_model.model
-    else:
-        reference = open_source(rna_model, modality=RNA.name)
-        first = bridge.train_rna_model(reference.blocks, labels_of(reference, labels), rna.blocks, request)
-    return deepscore_of(bridge.train_bridge(first, rna.blocks, atac.blocks, request, genes=genes, batch=batches))
+    with progress_shown(progress):
+        if isinstance(rna_model, DeepScore):
+            first = rna_model.model
+        else:
+            reference = open_source(rna_model, modality=RNA.name)
+            first = bridge.train_rna_model(reference.blocks, labels_of(reference, labels), rna.blocks, request)
+        return deepscore_of(bridge.train_bridge(first, rna.blocks, atac.blocks, request, genes=genes, batch=batches))
 
 
 def _genes(annotation: Any) -> pd.DataFrame | None:

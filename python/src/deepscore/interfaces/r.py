@@ -31,6 +31,7 @@ from ..output import plots
 from ..output.columns import OPTIONAL, columns_of
 from ..support.checks import made, optional_name
 from ..support.notices import logger, warn
+from ..support.progress import progress_shown
 from ..training.config import TrainConfig
 from ..training.reference import Reference
 from ..version import __version__
@@ -64,10 +65,10 @@ class _Notes(logging.Handler):
 
 
 def answering(function: Callable[..., Any]) -> Callable[..., Answer]:
-    """Return errors and notes as plain values."""
+    """Return errors and notes as plain values; `progress` says whether bars are shown."""
 
     @functools.wraps(function)
-    def answer(*args: Any, **kwargs: Any) -> Answer:
+    def answer(*args: Any, progress: bool = True, **kwargs: Any) -> Answer:
         handler = _Notes()
         level = logger.level
         logger.addHandler(handler)
@@ -77,7 +78,8 @@ def answering(function: Callable[..., Any]) -> Callable[..., Answer]:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", UserWarning)
                 try:
-                    result["value"] = function(*args, **kwargs)
+                    with progress_shown(progress):
+                        result["value"] = function(*args, **kwargs)
                 except DeepScoreError as error:
                     kind = type(error).__name__
                     result["error"] = {"class": kind, "code": error.code, "message": str(error)}

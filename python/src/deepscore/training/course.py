@@ -12,7 +12,6 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from tqdm import tqdm
 
 from ..data.linalg import Codes
 from ..data.standardise import SumsByCode, scaled
@@ -20,6 +19,7 @@ from ..errors import ConfigError
 from ..model.config import NetworkConfig
 from ..model.model import Model
 from ..model.network import Network, SparseMatrix, device_of
+from ..support.progress import progress_bar, progress_shown
 from ..version import CREATED_WITH
 from .board import board
 from .config import TrainConfig
@@ -69,7 +69,8 @@ class Course:
         centres = torch.from_numpy(self.scale.centre / self.scale.deviation).to(self.device)
         matrix = scaled(self.reference.matrix, self.scale)
         with (
-            tqdm(total=self.epochs, desc="train", unit="epoch", disable=not self.train.progress) as bar,
+            progress_shown(self.train.progress),
+            progress_bar(self.epochs, "train", "epoch", delay=0) as bar,
             board(self.train.tensorboard) as write,
         ):
             for epoch in range(1, self.epochs + 1):

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from tqdm import tqdm
 
 from ..data.blocks import CellBlocks, Names
 from ..data.labels import require_length
@@ -25,6 +24,7 @@ from ..query.sample import Sample
 from ..query.settings import SETTINGS, Settings
 from ..query.view import View, learn_view, view_by_scale
 from ..support.checks import flag, keep, number
+from ..support.progress import progress_bar
 from ..support.threads import one_blas_thread, overlapped
 
 __all__ = ["AnnotateRequest", "annotate"]
@@ -164,7 +164,7 @@ def _stream(
         answers.put(first, block, *view.predict(block, batches[first : first + block.shape[0]], first, peaks))
         return block.shape[0]
 
-    with tqdm(total=len(batches), desc="annotate", unit="cell", delay=2) as bar:
+    with progress_bar(len(batches), "annotate", "cell") as bar:
         for n_cells in overlapped(call, _with_peaks(blocks, read_again)):
             bar.update(n_cells)
 

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
-from tqdm import tqdm
 
 from ..data.blocks import CellBlocks, Names
 from ..data.labels import UNCLASSIFIED, read_labels, tell_labels
@@ -21,6 +20,8 @@ from ..model.config import NetworkConfig
 from ..query.align import find_features
 from ..query.settings import SETTINGS
 from ..support.checks import keep, texts, whole
+from ..support.progress import progress_bar
+from ..support.threads import one_blas_thread
 from ..training.config import TrainConfig
 from ..training.reference import Reference, prepare
 from ..training.settings import SETTINGS as TRAINING
@@ -100,7 +101,8 @@ def check_reference(
     """Check a reference; see :func:`deepscore.check_reference`."""
     n_folds, config = request.folds, request.network()
     given, labels = labels, read_labels(labels, request.missing)
-    reference = prepare(data, labels, config, batch=batch, modality=request.modality, test_prop=0.0)
+    with one_blas_thread():
+        reference = prepare(data, labels, config, batch=batch, modality=request.modality, test_prop=0.0)
     tell_labels(given, labels)
     present = None if query is None else _features_of(query, reference)
     batches, names = np.zeros(len(reference.codes), np.intp), np.array([None])
@@ -172,7 +174,8 @@ def _count_calls(
 
     n = len(reference.labels)
     counts = np.zeros((n, n + 1), np.intp)
-    for left_out in tqdm(np.unique(fold), desc="check", unit="fold", delay=2):
+    folds = np.unique(fold)
+    for left_out in progress_bar(len(folds), "check", "fold", iterable=folds):
         test = np.flatnonzero(fold == left_out)
         learn = reference.subset(np.flatnonzero(fold != left_out))
         if len(np.unique(learn.codes)) < 2:

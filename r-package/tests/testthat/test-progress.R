@@ -1,0 +1,17 @@
+test_that("the option is the default of progress, and an argument comes first", {
+  skip_if_no_engine()
+  halves <- multiome_small()
+  ds <- rna_model()
+  before <- options(deepscore.progress = "often")
+  on.exit(options(before))
+  expect_code("bad_argument", annotate(ds, halves$rna))
+  expect_code("bad_argument", find_common_features(halves$rna, halves$rna, 10))
+  types <- types_of(colnames(halves$rna))
+  expect_code("bad_argument", check_reference(halves$rna, types, folds = 2))
+  # verbs without the argument keep to the option, too
+  expect_code("bad_argument", set_reference(DeepScore(), halves$rna, types))
+  quietly(expect_s3_class(annotate(ds, halves$rna, progress = FALSE), "data.frame"))
+  options(deepscore.progress = FALSE)
+  quietly(expect_s3_class(annotate(ds, halves$rna), "data.frame"))
+  expect_code("bad_argument", annotate(ds, halves$rna, progress = NA))
+})
