@@ -90,6 +90,8 @@ def test_a_peak_is_read_or_is_none(name, peak):
         ("chrX;5", True),
         ("1:10:20", True),
         ("hg38_chrM/5", True),
+        ('"chr1:10-20"', True),
+        ("1/10/20", True),
         ("CHRM1", False),
         ("CHRNA7", False),
         ("TRNA-1-2", False),

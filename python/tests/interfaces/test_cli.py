@@ -94,6 +94,19 @@ def test_a_log_holds_no_bars(with_model):
         assert "\r" not in found.stderr
 
 
+def test_names_of_features_may_stand_in_a_column(folder):
+    query = ad.read_h5ad("query.h5ad")
+    expected = query.var_names.tolist()
+    query.var["symbol"], query.var_names = expected, [f"ENSG{i:011d}" for i in range(query.n_vars)]
+    query.write_h5ad("ids.h5ad")
+    train = ("train", "ref.h5ad", "--labels", "cell_type", "--n-features", 40, "-o", "m", "--query", "ids.h5ad")
+    assert run(*train, "--query-feature-names", "none") == 1
+    assert run(*train, "--query-feature-names", "symbol") == 0
+    assert run("annotate", "m", "ids.h5ad", "--feature-names", "symbol", "-o", "out.h5ad") == 0
+    assert run("train", "ids.h5ad", "--labels", "cell_type", "--feature-names", "symbol", "-o", "n") == 0
+    assert set(deepscore.load("n").manifest["features"]) == set(expected)
+
+
 def test_check_prints_what_python_finds(folder, capsys):
     assert run("check", "ref.h5ad", "--labels", "cell_type", "--query", "query.h5ad", "--batch", "batch") == 0
     expected = deepscore.check_reference("ref.h5ad", "cell_type", "query.h5ad", batch="batch")

@@ -53,6 +53,44 @@ def test_the_main_job(reference, query, tmp_path):
     assert ds.manifest["features"] == genes
 
 
+@pytest.mark.parametrize("named", [None, "symbol", "index"])
+def test_a_model_finds_its_features_by_ids_and_by_symbols(named, query, tmp_path):
+    reference = dataset(1)
+    ids = [f"ENSG{i:011d}" for i in range(reference.n_vars)]
+    reference.var["symbol"] = pd.Categorical(reference.var_names)
+    reference.var_names = ids
+    quick().set_reference(reference, "cell_type", feature_names=named).train().save(tmp_path / "model")
+    ds = deepscore.load(tmp_path / "model")
+    features = ds.manifest["features"]
+    assert set(features) == set(query.var_names if named == "symbol" else ids)
+    assert list(ds.manifest["training"]["other_names"]) == ["index" if named == "symbol" else "symbol"]
+    by_symbol = ds.annotate(query.copy()).obs
+    query.var_names = ids
+    query = query[:, ::-1].copy()
+    pd.testing.assert_frame_equal(ds.annotate(query).obs, by_symbol)
+    query.var["here"], query.var_names = query.var_names, [f"x{i}" for i in range(query.n_vars)]
+    with pytest.warns(UserWarning, match="column 'here'"):
+        pd.testing.assert_frame_equal(ds.annotate(query.copy()).obs, by_symbol)
+    pd.testing.assert_frame_equal(ds.annotate(query.copy(), feature_names="here").obs, by_symbol)
+
+
+def test_numbered_features_are_refused_or_taken_at_their_word(query):
+    reference = dataset(1)
+    for data in (reference, query):
+        data.var_names = [str(i) for i in range(data.n_vars)]
+    with pytest.raises(InputError) as caught:
+        deepscore.find_common_features(reference, query, n_features=40)
+    assert caught.value.code == "numbered_features"
+    genes = deepscore.find_common_features(reference, query, n_features=40, query_feature_names="index")
+    with pytest.warns(UserWarning, match="numbered"):
+        ds = quick(common_features=genes).set_reference(reference, "cell_type").train()
+    with pytest.raises(InputError) as caught:
+        ds.annotate(query)
+    assert caught.value.code == "numbered_features"
+    found = ds.annotate(query, feature_names="index").obs
+    assert (found["deepscore"].astype(str) == found["cell_type"].astype(str)).mean() > 0.9
+
+
 def test_every_argument_has_a_default(reference, query):
     found = deepscore.DeepScore().set_reference(reference, reference.obs["cell_type"]).train().annotate(query)
     assert (found.obs["deepscore"].astype(str) == found.obs["cell_type"].astype(str)).mean() > 0.9

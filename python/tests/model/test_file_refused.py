@@ -134,6 +134,8 @@ INVALID = {
     "temperature is text": put("calibration", "temperature", "1"),
     "threshold above one": put("thresholds", "default", 1.5),
     "no training facts": put("training", {}),
+    "other names are numbers": put("training", "other_names", {"ids": [1] * 12}),
+    "other names are one": put("training", "other_names", "ids"),
     "agreement above one": put("training", "held_out", {"n_cells": 9, "accuracy": 0.5, "agreement": 1.5}),
     "agreement alone": put("training", "held_out", {"n_cells": 9, "agreement": 0.5}),
     "one row of self-check": put("self_check", "rows", []),
@@ -260,10 +262,24 @@ def with_recipe_of_peaks(manifest):
     manifest["normalization"]["method"] = "tfidf"
 
 
+def with_few_other_names(manifest):
+    manifest["training"]["other_names"] = {"gene_ids": ["ENSG00000000003"]}
+
+
 @pytest.mark.parametrize(
     ("change", "tensor"),
-    [(named_unclassified, None), (of_peaks, None), (with_recipe_of_peaks, "feature_idf")],
-    ids=["a label that is the word for none", "peaks by the recipe of genes", "genes by the recipe of peaks"],
+    [
+        (named_unclassified, None),
+        (of_peaks, None),
+        (with_recipe_of_peaks, "feature_idf"),
+        (with_few_other_names, None),
+    ],
+    ids=[
+        "a label that is the word for none",
+        "peaks by the recipe of genes",
+        "genes by the recipe of peaks",
+        "other names of some features",
+    ],
 )
 def test_parts_that_no_model_has_together_are_refused(change, tensor):
     def add(tensors):

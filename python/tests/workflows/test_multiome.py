@@ -20,6 +20,14 @@ def test_a_multiome_has_the_order_of_its_rna():
     np.testing.assert_array_equal(found.atac.to_csr().toarray(), atac.X.toarray())
 
 
+def test_numbered_cells_of_both_halves_are_warned_of():
+    rna, atac = multiome(2, 30)
+    numbers = np.array([str(i) for i in range(30)], dtype=object)
+    features = [half.var_names.to_numpy(object) for half in (rna, atac)]
+    with pytest.warns(UserWarning, match="cells of both halves are numbered"):
+        Multiome.of(blocks_of(rna.X, features[0], numbers), blocks_of(atac.X, features[1], numbers), "peaks")
+
+
 def test_the_activity_of_peaks_needs_an_annotation():
     rna, atac = (blocks_of(half.X, half.var_names.to_numpy(object)) for half in multiome(2, 30))
     with pytest.raises(InputError) as caught:

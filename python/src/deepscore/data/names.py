@@ -15,7 +15,7 @@ from .blocks import Names
 __all__ = ["as_peak", "canonical", "is_numbered", "is_peak", "is_place", "match_names", "parts_of"]
 
 # What Cell Ranger puts before the names of a reference of several genomes: GRCh38_TP53, mm10___Trp53.
-_GENOME = r"(?:(?:GRC[A-Z]\d+|hg\d+|mm\d+|rn\d+|human|mouse)(?:\.p\d+)?[_-]+)?"
+_GENOME = r"(?:(?:GRC[A-Z]\d+|hg\d+|mm\d+|rn\d+|human|mouse)(?:\.p\d+)?[:_-]+)?"
 # No chromosome is longer than 12 digits can say.
 _NUMBER = r"(\d{1,12}|\d{1,3}(?:,\d{3}){1,3})"
 _STRAND_OR_MORE = r"(?:[:_\s]?[+*-]|\([+*-]\)|\.{1,2}|:\.|\t.*)?"
@@ -25,7 +25,9 @@ _PEAK = re.compile(
 # What every peak has; looking for it first is quick.
 _TWO_NUMBERS = re.compile(r"\d[-_.\s]+\d", re.ASCII)
 _CHROMOSOME = r"(?:\d{1,2}[AB]?|[WXYZM]|MT|Un\w*|[IVX]+)"
-_PLACE = re.compile(rf"{_GENOME}(?:chr{_CHROMOSOME}[^0-9A-Z].*|{_CHROMOSOME}:)\d.*", re.ASCII | re.IGNORECASE)
+_PLACE = re.compile(
+    rf"[\"']?{_GENOME}(?:chr{_CHROMOSOME}[^0-9A-Z].*|{_CHROMOSOME}[:;|/\t])\d.*", re.ASCII | re.IGNORECASE
+)
 # Stable id; version; mapping version of a lift-over; the copy on Y of a pseudoautosomal gene.
 _ENSEMBL_ID = r"ENS[A-Z]*\d{6,}(?:\.\d+)?(?:[_-]\d+)?"
 _ENSEMBL = re.compile(r"(ENS[A-Z]*\d{6,})(?:\.\d+)?(?:[_-]\d+)?([_-]PAR[_-]Y)?", re.ASCII | re.IGNORECASE)

@@ -189,8 +189,8 @@ def find_features(
         )
     try:
         query = select_modality(query, kind.name)[0]
-    except InputError:
-        if modality is not None:
+    except InputError as error:
+        if modality is not None or error.code == "invalid_peaks":
             raise  # else the search by name says that there are none
     positions = find_names(wanted, query)
     another_set = kind.overlapping and (positions >= 0).mean() < settings.good_overlap
