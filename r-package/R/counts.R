@@ -39,7 +39,8 @@ add_counts.Seurat <- function(x, counts, assay, about = list(), like = NULL) {
   rownames(counts) <- gsub("[_|]", "-", rownames(counts)) # which Seurat does not have in features
   added <- SeuratObject::CreateAssayObject(counts = counts)
   for (name in names(Filter(Negate(is.null), about))) {
-    added <- SeuratObject::AddMetaData(added, stats::setNames(about[[name]], rownames(counts)), name)
+    values <- stats::setNames(about[[name]], rownames(counts))
+    added <- SeuratObject::AddMetaData(added, values, name)
   }
   x[[assay]] <- as_chromatin_assay(added, like)
   SeuratObject::DefaultAssay(x) <- assay

@@ -60,4 +60,4 @@ strings <- function(x) {
 is_string <- function(x) is.character(x) && length(x) == 1
 
 # What a verb has chosen or left out, as the engine tells such things.
-tell <- function(...) rlang::inform(paste0(...), class = "deepscore_message")
+tell <- function(...) rlang::inform(printable(paste0(...)), class = "deepscore_message")

@@ -22,6 +22,7 @@ from deepscore.chromatin.attributes import is_given, read_attributes
         ('note "a "b" c"; gene "A"', [("note", 'a "b" c'), ("gene", "A")]),
         ('tag "x"; gene ""; tag "y"', [("tag", "x"), ("gene", ""), ("tag", "y")]),
         ('gene_id "E1', [("gene_id", "E1")]),
+        ("gene_id 'E1'; note '; gene_name 5'", [("gene_id", "E1"), ("gene_name", "5'")]),
         ('"gene_id ""E1""; note ""a; b"";"', [("gene_id", "E1"), ("note", "a; b")]),
         ("ID=gene:E1;Name=A%3BB; note=x%20y ;", [("ID", "gene:E1"), ("Name", "A;B"), ("note", "x y")]),
         ('ID=E1;note="a; Name=B";Name=A=1', [("ID", "E1"), ("note", "a; Name=B"), ("Name", "A=1")]),

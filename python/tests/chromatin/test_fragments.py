@@ -210,6 +210,7 @@ def refused(code, path, intervals=PEAKS, cells=CELLS, match=None):
         (3, b"\t2\t19\tAAA-1\t1"),
         (3, b"chr1\t2\t19\tAAA-1\t1\t+"),
         (3, b"chr1 2 19 AAA-1 1"),
+        (3, b"chr1\t2\t19\tAAA-1\0\t1"),
         (3, b"\t"),
         (3, b"chrom\tstart\tend\tbarcode\tcount"),
         (3, b"chr1\t2\t19\t\xff\t1"),

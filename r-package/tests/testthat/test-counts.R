@@ -24,7 +24,8 @@ test_that("counts become an assay, the default one, and nothing else changes", {
   before <- multiome_seurat()
   counts <- before[["ATAC"]]@counts[1:5, ]
   rownames(counts)[1] <- "chr1_random-1-9"
-  after <- add_counts(before, counts, "matched", c(TRUE, FALSE, TRUE, TRUE, TRUE))
+  about <- list(covered = c(TRUE, FALSE, TRUE, TRUE, TRUE), gene_ids = NULL)
+  after <- add_counts(before, counts, "matched", about)
   expect_identical(SeuratObject::DefaultAssay(after), "matched")
   expect_identical(rownames(after[["matched"]])[1], "chr1-random-1-9")
   expect_identical(after[["matched"]][[]]$covered, c(TRUE, FALSE, TRUE, TRUE, TRUE))

@@ -49,7 +49,8 @@ def read_attributes(text: str, keys: Container[str]) -> dict[str, str]:
 def _bare(value: str) -> str:
     """Leave out the quotes around a value."""
     value = value.strip()
-    return value[1:-1].strip() if value[:1] == value[-1:] == '"' and len(value) > 1 else value.strip('"')
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1].strip() if quoted else value.strip('"')
 
 
 def is_given(value: Any) -> bool:

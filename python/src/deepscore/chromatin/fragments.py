@@ -41,7 +41,7 @@ COUNTING = ("fragments", "insertions")
 KINDS: dict[str, Any] = {"chrom": "category", "start": np.int64, "end": np.int64, "barcode": "category"}
 # Every bgzip file ends with this empty block (SAM/BAM format specification, section 4.1.2).
 BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-_LINE = re.compile(rb"[^\t]+\t(\d{1,12})\t(\d{1,12})\t[^\t\x80-\xff]+(\t.*)?")
+_LINE = re.compile(rb"[^\t\0]+\t(\d{1,12})\t(\d{1,12})\t[^\t\0\x80-\xff]+(\t[^\0]*)?")
 # Lines that hold no fragment: comments, and empty ones.
 _PASSED_OVER = re.compile(rb"(?:^(?:#.*|[ \r]*)\n)+", re.MULTILINE)
 _ALL_BUT_MARKS = bytes(set(range(256)) - set(b"\t\n"))
@@ -179,7 +179,7 @@ def _blocks(path: Path, progress: bool) -> Iterator[_Block]:
             bar.update(raw.tell() - bar.n)
             whole, newline, rest = (rest + text).rpartition(b"\n")
             if rest.strip(b" \r") and not following:
-                raise _truncated(path, f"its last line is cut short ('{excerpt(rest)}')")
+                raise _truncated(path, f"its last line is cut short, or lacks its end ('{excerpt(rest)}')")
             whole += newline
             rows = _fragments_in(whole)
             if rows:
@@ -227,7 +227,7 @@ def _truncated(path: Path, why: str) -> InputError:
 def _parse(block: _Block, path: Path) -> pd.DataFrame:
     """Read the first four columns of a block; chrom and barcode become categories."""
     marks, of_a_line = _marks(block.rows), b"\t" * (block.n_columns - 1) + b"\n"
-    if block.n_columns < len(KINDS) or marks != of_a_line * (len(marks) // block.n_columns):
+    if block.n_columns < len(KINDS) or b"\0" in block.rows or marks != of_a_line * (len(marks) // block.n_columns):
         raise _bad_line(block, path)
     try:
         fragments = pd.read_csv(
