@@ -82,15 +82,15 @@ print.DeepScore <- function(x, ...) {
 #' @param object A `DeepScore` object.
 #' @param ... Not used.
 #' @return An object of class `summary.DeepScore`: a list of the manifest and of a data frame with
-#'   the number of reference cells per label.
+#'   a row per label: its `cells` in the reference, how many of them were `held_out` from training,
+#'   and their `recall` (`NA` where there were none, or in an older file).
 #' @export
 summary.DeepScore <- function(object, ...) {
-  counts <- unlist(object$manifest$training$cells_per_label)
   structure(
     list(
       object = object,
       manifest = object$manifest,
-      labels = data.frame(label = names(counts), cells = as.integer(counts))
+      labels = label_figures(object$manifest$training)
     ),
     class = "summary.DeepScore"
   )
@@ -104,8 +104,6 @@ print.summary.DeepScore <- function(x, ...) {
   print_field("cells", training$n_cells)
   print_field("unlabelled", training$n_unlabelled)
   print_field("seed", training$seed)
-  cat("  cells per label:\n")
-  print(x$labels, row.names = FALSE)
   invisible(x)
 }
 

@@ -197,7 +197,23 @@ print.deepscore_manifest <- function(x, ...) {
   print_field("held-out cells", held_out$n_cells)
   print_field("accuracy", round_or_null(held_out$accuracy))
   print_field("macro-F1", round_or_null(held_out$macro_f1))
+  print(format(label_figures(x$training), digits = 2), row.names = FALSE)
   invisible(x)
+}
+
+# What the training facts say of each label: cells of the reference, how many of them were held out
+# and the share of these that was called right. `NA` where there were none, and in older files.
+label_figures <- function(training) {
+  cells <- unlist(training$cells_per_label)
+  none <- if (identical(as.numeric(training$held_out$n_cells), 0)) list(n_cells = 0)
+  figure <- function(name) {
+    one <- function(label) (training$held_out$labels[[label]] %||% none)[[name]] %||% NA
+    vapply(names(cells), function(label) as.numeric(one(label)), 0, USE.NAMES = FALSE)
+  }
+  data.frame(
+    label = as.character(names(cells)), cells = as.integer(cells),
+    held_out = as.integer(figure("n_cells")), recall = figure("recall")
+  )
 }
 
 round_or_null <- function(x) if (is.numeric(x)) round(x, 3)

@@ -287,8 +287,27 @@ def test_what_an_object_says_of_itself(reference):
     ds.set_reference(reference, "cell_type")
     assert repr(ds) == "<DeepScore: not trained, with a reference>"
     ds.train(progress=False)
-    assert re.fullmatch(r"<DeepScore: 3 labels, 2 features, held-out accuracy \d\.\d{3}>", repr(ds))
+    head, *table = repr(ds).split("\n")
+    assert re.fullmatch(r"<DeepScore: 3 labels, 2 features, held-out accuracy \d\.\d{3}>", head)
+    assert [line.split()[-3:] for line in table] == [["cells", "held_out", "recall"]] + [
+        ["80", "8", f"{ds.manifest['training']['held_out']['labels'][label]['recall']:.2f}"] for label in sorted(LABELS)
+    ]
     assert ds.common_features == ("GENE001", "GENE002")
+
+
+def test_nothing_is_certified_that_was_not_tested(reference):
+    labels = np.repeat(["T cell", "NK", "B cell"], [235, 3, 2])
+    with pytest.warns(
+        UserWarning, match=r"'B cell' \(2\), 'NK' \(3\)\. None of the cells of 'B cell', 'NK' is held out"
+    ):
+        ds = quick(epochs=1).set_reference(reference, labels).train(progress=False)
+    assert repr(ds).split("\n")[0] == "<DeepScore: 3 labels, 80 features>"
+    labels[:100] = "B cell"
+    with pytest.warns(UserWarning, match=r"'NK' \(3\)"):
+        ds.set_reference(reference, labels)
+    with pytest.warns(UserWarning, match="Poorly recognised among the held-out cells"):  # the labels mean nothing
+        ds.train(progress=False)
+    assert re.match(r"<DeepScore: 3 labels, 80 features, held-out accuracy \d\.\d{3} of 2 of them>\n", repr(ds))
 
 
 def test_common_features_are_known_before_training(reference):

@@ -138,6 +138,8 @@ INVALID = {
     "other names are one": put("training", "other_names", "ids"),
     "agreement above one": put("training", "held_out", {"n_cells": 9, "accuracy": 0.5, "agreement": 1.5}),
     "agreement alone": put("training", "held_out", {"n_cells": 9, "agreement": 0.5}),
+    "recall above one": put("training", "held_out", {"n_cells": 9, "labels": {"B": {"n_cells": 9, "recall": 1.5}}}),
+    "recall of no cells": put("training", "held_out", {"n_cells": 9, "labels": {"B": {"recall": 0.5}}}),
     "one row of self-check": put("self_check", "rows", []),
     "no digest": put("content_sha256", ""),
 }

@@ -50,7 +50,7 @@ def page_of(**changes):
 
 
 def test_each_call_has_a_row_the_most_frequent_first():
-    _, *rows = page_of().rows
+    rows = page_of().rows[1:4]
     assert [row[:2] for row in rows] == [["T cell", "5"], ["B cell", "3"], ["Unclassified", "1"]]
     assert "55.6%" in rows[0][2]
     assert rows[0][3:] == [f"{np.median(FOUND.scores[:5]):.2f}", f"{np.quantile(FOUND.scores[:5], 0.1):.2f}"]
@@ -92,6 +92,9 @@ def test_held_out_figures_are_told(trained):
     text = annotation_report(FOUND, trained.manifest, "q")
     held_out = trained.manifest["training"]["held_out"]
     assert f"24 held-out reference cells: accuracy {held_out['accuracy']:.3f}" in text
+    for label, told in held_out["labels"].items():
+        row = f'<tr><td>{label}</td><td class="number">80</td><td class="number">8</td><td class="number">'
+        assert f"{row}{told['recall']:.2f}</td></tr>" in text
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,7 @@ def test_what_a_model_does_not_say_of_itself_is_left_out(held_out, words):
 def test_a_page_without_cells_and_one_without_scores():
     nobody = {name: getattr(FOUND, name)[:0] for name in ("calls", "scores", "raw", "reasons")}
     assert "0 cells, 0.0% Unclassified" in " ".join(page_of(**nobody).texts)
-    _, *rows = page_of(scores=np.full(9, np.nan)).rows
+    rows = page_of(scores=np.full(9, np.nan)).rows[1:4]
     assert [row[3:] for row in rows] == [["none", "none"]] * 3
 
 
@@ -126,3 +129,13 @@ def test_control_characters_of_labels_are_escaped():
     page = annotation_report(replace(FOUND, calls=odd), MANIFEST, "query\x1b.h5ad")
     assert r"T\x1b[2J\x9b" in page
     assert not {"\x1b", "\x9b"} & set(page)
+
+
+def test_held_out_cells_of_one_label_have_no_accuracy():
+    told = {"n_cells": 9, "labels": {"nan": {"n_cells": 9, "recall": 1.0}, "T": {"n_cells": 0}}}
+    training = {"n_cells": 93, "cells_per_label": {"nan": 90, "T": 3}, "held_out": told}
+    text = annotation_report(FOUND, MANIFEST | {"training": training}, "q")
+    assert "9 held-out reference cells.</p>" in text
+    number = '<td class="number">'
+    assert f"<td>nan</td>{number}90</td>{number}9</td>{number}1.00</td>" in text
+    assert f"<td>T</td>{number}3</td>{number}0</td>{number}</td>" in text

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, f1_score, recall_score
 
-from deepscore.training.held_out import held_out_facts, stratified_split
+from deepscore.training.held_out import held_out_facts, stratified_split, tell_few, tell_held_out
 from deepscore.training.settings import SETTINGS
 
 
@@ -37,9 +38,69 @@ def test_the_split_follows_its_generator():
 
 def test_the_figures_of_held_out_cells_are_those_of_scikit_learn(rng):
     logits, codes = rng.normal(0, 2, (60, 4)).astype(np.float32), np.arange(60) % 4
-    found = held_out_facts(logits, codes)
+    found = held_out_facts(logits, codes, tuple("ABCD"))
     assert found["n_cells"] == 60
     assert found["accuracy"] == pytest.approx(accuracy_score(codes, logits.argmax(axis=1)))
     assert found["macro_f1"] == pytest.approx(f1_score(codes, logits.argmax(axis=1), average="macro"))
     assert 0 <= found["calibration_error"] <= 1
-    assert held_out_facts(logits[:0], codes[:0]) == {"n_cells": 0}
+    recalls = recall_score(codes, logits.argmax(axis=1), average=None)
+    assert found["labels"] == {
+        label: {"n_cells": 15, "recall": pytest.approx(recall)} for label, recall in zip("ABCD", recalls, strict=True)
+    }
+    assert held_out_facts(logits[:0], codes[:0], tuple("ABCD")) == {"n_cells": 0}
+
+
+def test_one_label_has_a_recall_and_no_accuracy(rng):
+    logits = np.eye(3, dtype=np.float32)[[1, 1, 1, 0]]
+    found = held_out_facts(logits, np.full(4, 1), tuple("ABC"))
+    assert found == {
+        "n_cells": 4,
+        "labels": {"A": {"n_cells": 0}, "B": {"n_cells": 4, "recall": 0.75}, "C": {"n_cells": 0}},
+    }
+
+
+def told_by(tell, *arguments):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        tell(*arguments)
+    return "".join(str(warning.message) for warning in caught)
+
+
+def test_labels_of_few_cells_are_told():
+    codes = np.repeat([0, 1, 2, 3], [10, 9, 4, 3])
+    assert told_by(tell_few, tuple("ABCD"), codes, 0.1) == (
+        "These labels have fewer than 10 cells and cannot be trusted: 'B' (9), 'C' (4), 'D' (3). None of the cells of "
+        "'D' is held out: how well they are recognised is not known."
+    )
+    assert "held out" not in told_by(tell_few, tuple("ABCD"), codes, 0)  # as it was asked for
+    assert "held out" not in told_by(tell_few, tuple("ABC"), codes[:23], 0.1)
+    assert told_by(tell_few, tuple("AB"), np.repeat([0, 1], 10), 0.1) == ""
+
+
+@pytest.mark.parametrize(
+    ("right", "told"),
+    [
+        ((50, 14, 7, 2), ""),
+        ((50, 13, 7, 0), "Poorly recognised among the held-out cells: 'B' (65% of 20)."),
+        (
+            (25, 9, 0, 5),
+            "Of 85 held-out cells 46% are called right, which is poor. Poorly recognised among the held-out cells: "
+            "'C' (0% of 10), 'B' (45% of 20), 'A' (50% of 50).",
+        ),
+    ],
+)
+def test_poor_figures_are_told(right, told):
+    sizes = np.array([50, 20, 10, 5])
+    codes = np.repeat(np.arange(4), sizes)
+    calls = np.concatenate(
+        [np.where(np.arange(n) < hits, i, (i + 1) % 4) for i, (n, hits) in enumerate(zip(sizes, right, strict=True))]
+    )
+    found = told_by(tell_held_out, held_out_facts(np.eye(4, dtype=np.float32)[calls], codes, tuple("ABCD")))
+    assert found == (told and f"{told} check_reference() tells what they are taken for.")
+
+
+def test_few_held_out_cells_and_the_facts_of_older_files_tell_nothing():
+    logits = np.eye(2, dtype=np.float32)[np.ones(9, int)]
+    assert told_by(tell_held_out, held_out_facts(logits, np.arange(9) % 2, tuple("AB"))) == ""
+    assert told_by(tell_held_out, {"n_cells": 0}) == ""
+    assert told_by(tell_held_out, {"n_cells": 24, "accuracy": 0.9, "macro_f1": 0.8}) == ""

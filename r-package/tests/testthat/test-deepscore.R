@@ -6,10 +6,23 @@ test_that("a DeepScore object prints what it is", {
   expect_identical(withVisible(print_quietly(ds))$value, ds)
 })
 
+test_that("figures of each label are printed, and summarised", {
+  held_out <- list(n_cells = 5, labels = list("T\u00e9" = list(n_cells = 5, recall = 0.8), B = list(n_cells = 0)))
+  manifest <- example_manifest_v2()
+  manifest$training$held_out <- held_out
+  ds <- new_deepscore(model = model_bytes_of(manifest))
+  expect_identical(summary(ds)$labels$held_out, c(0L, 5L))
+  expect_identical(summary(ds)$labels$recall, c(NA, 0.8))
+  expect_output(print(ds), "held-out cells +5\n *label +cells +held_out +recall\n +B +40 +0 +NA\n.* 50 +5 +0.8")
+})
+
 test_that("the summary counts cells per label", {
   found <- summary(new_deepscore(model = model_bytes_of(example_manifest())))
-  expect_identical(found$labels, data.frame(label = c("B", "T\u00e9"), cells = c(40L, 50L)))
-  expect_output(print(found), "cells per label")
+  expected <- data.frame(
+    label = c("B", "T\u00e9"), cells = c(40L, 50L), held_out = NA_integer_, recall = NA_real_
+  )
+  expect_identical(found$labels, expected)
+  expect_output(print(found), "label +cells +held_out +recall")
   expect_output(print(summary(new_deepscore())), "no reference")
 })
 

@@ -6,7 +6,7 @@ test_that("training gives a new object with a model and without the reference", 
   expect_identical(ds$manifest$labels, c("0", "1", "2"))
   expect_equal(ds$manifest$network$hidden_nodes, c(32, 16))
   expect_output(print(ds), "trained")
-  expect_output(print(summary(ds)), "cells per label")
+  expect_output(print(summary(ds)), "label +cells +held_out +recall")
 })
 
 test_that("the same seed gives the same model, another one another", {

@@ -23,6 +23,7 @@ __all__ = [
     "batches_of",
     "check_labels",
     "evenly",
+    "listed",
     "positions_of",
     "read_labels",
     "require_length",
@@ -107,9 +108,9 @@ def tell_labels(texts: Names, labels: Names) -> None:
         told = f"{words.total()} of {len(labels)} cells have no label and are left out"
         without = words.pop(None, 0)
         if words:
-            listed = [f"{word!r} ({n})" for word, n in words.most_common()]
-            listed += [f"no text ({without})"] if without else []
-            told += f": {_some(listed)}. missing= says which words are no labels (an empty list: none of them)"
+            each = [f"{word!r} ({n})" for word, n in words.most_common()]
+            each += [f"no text ({without})"] if without else []
+            told += f": {listed(each)}. missing= says which words are no labels (an empty list: none of them)"
         warn(f"{told}.")
     counts = Counter(label for label in labels if label is not None)
     alike: dict[str, list[str]] = {}
@@ -118,7 +119,7 @@ def tell_labels(texts: Names, labels: Names) -> None:
     pairs = [" and ".join(f"{label!r} ({counts[label]})" for label in same) for same in alike.values() if len(same) > 1]
     if pairs:
         warn(
-            f"Some labels differ only in case, blanks, _ or -: {_some(pairs, '; ')}. They are learnt as different "
+            f"Some labels differ only in case, blanks, _ or -: {listed(pairs, '; ')}. They are learnt as different "
             "types. If they are one type, give it one spelling."
         )
 
@@ -133,9 +134,10 @@ def _spelling(label: str) -> str:
     return re.sub(rf"[\s_\-\u2010-\u2015\u2212{WIDTHLESS}]", "", signs)
 
 
-def _some(listed: list[str], separator: str = ", ") -> str:
-    more = len(listed) - LISTED
-    return separator.join(listed[:LISTED]) + (f"{separator}and {more} more" if more > 0 else "")
+def listed(items: Sequence[str], separator: str = ", ") -> str:
+    """Join the first items, and say how many more there are."""
+    more = len(items) - LISTED
+    return separator.join(items[:LISTED]) + (f"{separator}and {more} more" if more > 0 else "")
 
 
 def positions_of(cells: Names, names: Names, what: str) -> npt.NDArray[np.intp]:

@@ -304,7 +304,7 @@ def _train(arguments: argparse.Namespace) -> None:
         **_given(arguments, "layer", "values", "feature_names", "batch", "modality", "missing"),
     )
     model.train().save(arguments.output)
-    _conclude(arguments, f"{model!r} -> {arguments.output}")
+    _conclude(arguments, f"{model!r}\n-> {arguments.output}")
 
 
 def _bridge(arguments: argparse.Namespace) -> None:
@@ -314,7 +314,7 @@ def _bridge(arguments: argparse.Namespace) -> None:
     options = _given(arguments, *given)
     model = train_bridge(arguments.rna_model, arguments.multiome, arguments.modality, **options)
     model.save(arguments.output)
-    _conclude(arguments, f"{model!r} -> {arguments.output}")
+    _conclude(arguments, f"{model!r}\n-> {arguments.output}")
 
 
 def _activity(arguments: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ from ..model import file as modelfile
 from ..model.config import NetworkConfig, recorded
 from ..model.model import Model
 from ..output.provenance import provenance
+from ..output.figures import label_figures
 from ..query.annotation import Annotation
 from ..support.progress import progress_shown
 from ..training.config import TrainConfig
@@ -629,11 +630,15 @@ class DeepScore:
         return self._model
 
     def __repr__(self) -> str:
-        """Say what state the model is in."""
+        """Say what state the model is in; of a trained one also how well each label is recognised."""
         if self._model is not None:
-            accuracy = self._model.training["held_out"].get("accuracy")
+            table = label_figures(self._model.training)
+            accuracy, told = self._model.training["held_out"].get("accuracy"), (table["held_out"] > 0).sum()
             quality = f", held-out accuracy {accuracy:.3f}" if accuracy is not None else ""
-            return f"<DeepScore: {len(self._model.labels)} labels, {len(self._model.features)} features{quality}>"
+            if quality and 0 < told < len(table):
+                quality += f" of {told} of them"
+            head = f"<DeepScore: {len(self._model.labels)} labels, {len(self._model.features)} features{quality}>"
+            return f"{head}\n{table.to_string(index=False, na_rep='', float_format='{:.2f}'.format)}"
         return f"<DeepScore: not trained, {'with' if self._reference else 'without'} a reference>"
 
 

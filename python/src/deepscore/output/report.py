@@ -14,6 +14,7 @@ from ..errors import printable
 from ..query.annotation import Annotation
 from ..query.settings import SETTINGS
 from ..support.checks import is_number
+from .figures import label_figures
 
 __all__ = ["annotation_report"]
 
@@ -69,6 +70,7 @@ def annotation_report(annotation: Annotation, manifest: dict[str, Any], title: s
         f"<p>{_shown(manifest['created_with'])}, {escape(manifest['modality'])}, "
         f"{manifest['training']['n_cells']:,} reference cells, {len(manifest['labels'])} labels; "
         f"{_quality(manifest['training']['held_out'])}.</p>",
+        _labels_table(manifest["training"]),
         "</body></html>",
     ]
     return "\n".join(parts)
@@ -84,7 +86,26 @@ def _quality(held_out: Mapping[str, Any]) -> str:
     if not held_out["n_cells"]:
         return "no cell was held out"
     figures = [f"{name} {held_out[key]:.3f}" for key, name in FIGURES.items() if is_number(held_out.get(key))]
-    return f"{held_out['n_cells']:,} held-out reference cells: {', '.join(figures) or 'no figures'}"
+    if not figures and "labels" not in held_out:
+        figures = ["no figures"]
+    return f"{held_out['n_cells']:,} held-out reference cells{': ' if figures else ''}{', '.join(figures)}"
+
+
+def _labels_table(training: Mapping[str, Any]) -> str:
+    def number(value: float, text: str) -> str:
+        return f'<td class="number">{"" if np.isnan(value) else format(value, text)}</td>'
+
+    figures = label_figures(training)
+    columns = zip(figures["label"], figures["cells"], figures["held_out"], figures["recall"], strict=True)
+    rows = [
+        f"<tr><td>{_shown(label)}</td>{number(cells, ',')}{number(held_out, ',.0f')}{number(recall, '.2f')}</tr>"
+        for label, cells, held_out, recall in columns
+    ]
+    head = (
+        '<tr><th>Label</th><th class="number">Reference cells</th><th class="number">Held out</th>'
+        '<th class="number">Recall</th></tr>'
+    )
+    return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
 
 
 def _calls_table(annotation: Annotation) -> str:

@@ -78,7 +78,7 @@ def fit(
         "n_unlabelled": reference.n_unlabelled,
         "n_batches": len(course.scale.centre),
         "cells_per_label": dict(zip(reference.labels, counts, strict=True)),
-        "held_out": held_out_facts(logits, codes),
+        "held_out": held_out_facts(logits, codes, reference.labels),
         "epochs": course.epochs,
         "batch_size": course.batch_size,
         "best_epoch": best,

@@ -23,6 +23,7 @@ from ..support.checks import keep, texts, whole
 from ..support.progress import progress_bar
 from ..support.threads import one_blas_thread
 from ..training.config import TrainConfig
+from ..training.held_out import LEAST_CELLS, LEAST_RATE
 from ..training.reference import Reference, prepare
 from ..training.settings import SETTINGS as TRAINING
 
@@ -32,9 +33,6 @@ __all__ = ["CheckRequest", "ReferenceCheck", "check_reference"]
 # as many steps as usual, or more.
 BRIEF = replace(TRAINING, cells_seen=30_000)
 STEPS = 200
-# A label is trusted with at least this many cells, and at least this recall and precision.
-LEAST_CELLS = 10
-LEAST_RATE = 0.7
 # A pair of labels is confusable where at least this share of the cells of the one are taken for the other.
 CONFUSABLE = 0.1
 

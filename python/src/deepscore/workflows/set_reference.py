@@ -10,6 +10,7 @@ from ..data.labels import read_labels, tell_labels
 from ..model.config import NetworkConfig
 from ..support.checks import keep, number, texts
 from ..support.threads import one_blas_thread
+from ..training.held_out import tell_few
 from ..training.reference import Reference, prepare
 
 __all__ = ["ReferenceRequest", "set_reference"]
@@ -35,4 +36,5 @@ def set_reference(
     with one_blas_thread():
         reference = prepare(data, known, network, batch=batch, modality=request.modality, test_prop=request.test_prop)
     tell_labels(labels, known)
+    tell_few(reference.labels, reference.codes, reference.test_prop)
     return reference

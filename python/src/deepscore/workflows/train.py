@@ -7,6 +7,7 @@ from ..model.config import NetworkConfig
 from ..model.model import Model
 from ..output.film import filming
 from ..training.config import TrainConfig
+from ..training.held_out import tell_held_out
 from ..training.reference import Reference
 
 __all__ = ["train"]
@@ -23,4 +24,6 @@ def train(reference: Reference, network: NetworkConfig, request: TrainConfig, qu
     from ..training.fit import fit
 
     with filming(request.gif, reference, query, network.seed) as on_epoch:
-        return fit(reference, network, request, on_epoch)
+        model = fit(reference, network, request, on_epoch)
+    tell_held_out(model.training["held_out"])
+    return model

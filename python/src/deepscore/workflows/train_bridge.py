@@ -24,6 +24,7 @@ from ..query.annotation import Annotation
 from ..support.checks import choice, keep, number, texts, whole
 from ..support.notices import logger, warn
 from ..training.config import TrainConfig
+from ..training.held_out import tell_few, tell_held_out
 from ..training.reference import prepare
 from .annotate import AnnotateRequest, annotate
 from .multiome import HALVES, Half, Multiome
@@ -120,6 +121,7 @@ def train_bridge(
     kind = PEAKS if request.modality == "peaks" else RNA
     reference = prepare(halves.atac, labels, request.network(), modality=kind.name)
     model = fit(reference, request.network(), request.training())
+    tell_held_out(model.training["held_out"])
     facts = _provenance(rna_model, annotation, per_label, request.threshold) | {"modality": request.modality}
     return replace(model, training={**model.training, "bridge": facts})
 
@@ -135,7 +137,10 @@ def train_rna_model(reference: CellBlocks, labels: Names, rna: CellBlocks, reque
     known = read_labels(labels, request.missing)
     prepared = prepare(reference, known, network, modality=RNA.name)
     tell_labels(labels, known)
-    return fit(prepared, network, request.training())
+    tell_few(prepared.labels, prepared.codes, prepared.test_prop)
+    model = fit(prepared, network, request.training())
+    tell_held_out(model.training["held_out"])
+    return model
 
 
 def _warn_of_few(per_label: Mapping[str, int]) -> None:
