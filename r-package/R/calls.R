@@ -3,6 +3,7 @@
 # One row per cell, in the columns that the engine names; on request also the probability of every
 # label.
 as_calls <- function(answer, cells) {
+  cells <- make.unique(cells) # rows of a data frame have different names
   is_text <- function(x) is.list(x) || is.character(x)
   columns <- lapply(answer$columns, function(x) if (is_text(x)) as.character(x) else as_doubles(x))
   calls <- data.frame(columns, row.names = cells)

@@ -115,6 +115,14 @@ def test_values_are_found_by_the_names_of_their_cells():
     assert positions_of(cells, array("x", "y"), "labels").tolist() == [0, 1]  # too few, which is another error
 
 
+def test_cells_of_one_name_are_not_told_apart():
+    cells = array("a", "b", "b")
+    assert positions_of(cells, cells.copy(), "labels").tolist() == [0, 1, 2]
+    with pytest.raises(InputError, match="1 cell names occur more than once") as caught:
+        positions_of(cells, array("b", "a", "c"), "labels")
+    assert caught.value.code == "duplicate_cells"
+
+
 @pytest.mark.parametrize(
     ("names", "told"),
     [(("a", "b", "b"), "named twice, such as b"), (("a", None, "d"), "2 of 3 cells are not named, such as c")],

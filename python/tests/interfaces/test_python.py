@@ -295,6 +295,60 @@ def test_what_an_object_says_of_itself(reference):
     assert ds.common_features == ("GENE001", "GENE002")
 
 
+def with_copies(data, position, name):
+    """Give a gene the name of another one."""
+    names = data.var_names.to_numpy(object)
+    names[position] = name
+    return ad.AnnData(data.X, data.obs, pd.DataFrame(index=names))
+
+
+@pytest.mark.filterwarnings("ignore:Variable names are not unique")
+def test_a_gene_that_occurs_twice_is_left_out_of_the_choice(reference, query):
+    reference, twice = with_copies(reference, 3, "GENE001"), with_copies(query, 5, "GENE004")
+    with pytest.warns(UserWarning, match="occur more than once") as told:
+        genes = deepscore.find_common_features(reference, [twice, query], n_features=76)
+    assert set(genes) == set(query.var_names) - {"GENE001", "GENE003", "GENE004", "GENE005"}
+    assert [str(one.message).split(":")[0] for one in told] == [
+        "1 feature names occur more than once in the reference (GENE001)",
+        "1 feature names occur more than once in the query (GENE004)",
+    ]
+    with pytest.warns(UserWarning, match=r"in the reference \(GENE001\)"):
+        ds = quick(epochs=1).set_reference(reference, "cell_type").train(progress=False)
+    assert "GENE001" not in ds.common_features
+    assert len(ds.common_features) == 78
+    with pytest.raises(InputError, match="1 of the 2 features") as caught:
+        quick(common_features=["GENE001", "GENE002"]).set_reference(reference, "cell_type")
+    assert caught.value.code == "duplicate_features"
+
+
+@pytest.mark.filterwarnings("ignore:Variable names are not unique")
+def test_only_a_copy_that_the_model_needs_is_refused(reference, query):
+    kept = [name for name in reference.var_names if name not in ("GENE007", "GENE009")]
+    ds = quick(common_features=kept).set_reference(reference, "cell_type").train(progress=False)
+    plain = ds.annotate(query.copy()).obs
+    found = ds.annotate(with_copies(query, 9, "GENE007")).obs
+    pd.testing.assert_frame_equal(found, plain)
+    with pytest.raises(InputError, match=r"1 of the 78 features .*\(GENE008\)") as caught:
+        ds.annotate(with_copies(query, 9, "GENE008"))
+    assert caught.value.code == "duplicate_features"
+
+
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
+def test_cells_of_one_name_are_told_and_refused_where_names_decide(reference, query, trained):
+    plain = trained.annotate(query.copy()).obs
+    query.obs_names = [query.obs_names[1], *query.obs_names[1:]]
+    with pytest.warns(UserWarning, match="1 cell names occur more than once"):
+        found = trained.annotate(query, groups=query.obs["cell_type"]).obs  # in the order of the cells
+    np.testing.assert_array_equal(found["deepscore"], plain["deepscore"])
+    with pytest.warns(UserWarning, match="1 cell names"), pytest.raises(InputError) as caught:
+        trained.annotate(query, groups=query.obs["cell_type"][::-1])
+    assert caught.value.code == "labels_cells"
+    reference.obs_names = [reference.obs_names[1], *reference.obs_names[1:]]
+    with pytest.warns(UserWarning, match="1 cell names"):
+        ds = quick(epochs=1).set_reference(reference, "cell_type")
+    assert ds.train(progress=False).manifest["training"]["n_cells"] == 240
+
+
 def test_nothing_is_certified_that_was_not_tested(reference):
     labels = np.repeat(["T cell", "NK", "B cell"], [235, 3, 2])
     with pytest.warns(

@@ -294,8 +294,9 @@ def test_errors_are_values(model, query, reference):
     assert error(rbridge.check_config({"epoch": 1.0}))["code"] == "bad_argument"
     assert error(rbridge.check_model(b"no model"))["class"] == "ModelFileError"
     assert error(rbridge.annotate(model, handle(query), None, None, {"threshold": 2.0}))["code"] == "bad_argument"
-    copies = rbridge.blocks(["a", "a"], ["x"], 1.0, None, "matrix")
-    assert error(copies)["code"] == "duplicate_features"
+    told = rbridge.blocks(["a", "a"], ["x", "x"], 1.0, None, "matrix")["notes"]
+    assert [note["level"] for note in told] == ["warning"]
+    assert told[0]["text"].startswith("1 cell names occur more than once (x)")
 
 
 @pytest.mark.parametrize("verb", ["set_reference", "train", "annotate", "find_common_features"])

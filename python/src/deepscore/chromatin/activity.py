@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from ..data.blocks import CellBlocks, Names
+from ..data.blocks import CellBlocks, Names, require_unique
 from ..data.names import is_peak
 from ..errors import ConfigError, InputError
 from ..support.checks import choice, whole
@@ -168,6 +168,7 @@ def _feature_weights(data: CellBlocks, regions: pd.DataFrame, weighting: str) ->
     peaks = parse_peaks(data.feature_names[rows])
     require_common_chromosomes(peaks, regions, f"The peaks of {data.source}", "the annotation")
     found = region_weights(peaks, regions, weighting).tocoo()
+    require_unique(data.feature_names[rows[np.unique(found.row)]], "feature")  # copies would be added up
     return sp.csr_array((found.data, (rows[found.row], found.col)), shape=(data.n_features, len(regions)))
 
 

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from ..data.blocks import CellBlocks
 from ..data.linalg import Doubles, clusters_of, components, moments_by_code, own_standardised
-from ..data.mismatch import no_shared_features
+from ..data.mismatch import no_shared_features, tell_repeated_features
 from ..data.modality import RNA
 from ..data.normalize import LogNorm
 from ..data.spellings import find_names, spellings_of
@@ -45,9 +45,11 @@ def linked_genes(rna: CellBlocks, activity: CellBlocks) -> tuple[list[str], Doub
         ``no_shared_features``.
     """
     positions = find_names(spellings_of(rna.feature_names, rna.other_names), activity)
-    shared = np.flatnonzero(positions >= 0)
+    shared = np.flatnonzero((positions >= 0) & rna.single)
     if not shared.size:
         raise no_shared_features(rna.feature_names, activity)
+    tell_repeated_features(rna, "RNA", activity.feature_names)
+    tell_repeated_features(activity, "gene activity", rna.feature_names)
     rows = rna.spread(MOST_CELLS)
     rna = RNA.recognised(rna.take(rows))
     activity = RNA.recognised(activity.take(rows)).select(positions[shared])

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
 
-from ..data.blocks import CellBlocks, Names
+from ..data.blocks import CellBlocks, Names, require_unique
 from ..data.mismatch import MIN_OVERLAP
 from ..data.modality import PEAKS
 from ..data.names import is_peak
@@ -169,6 +169,7 @@ def match(available: Names, wanted: Names, min_overlap: float = MIN_OVERLAP) -> 
         ``bad_argument``.
     InputError
         ``invalid_peaks`` where a wanted name is no peak, ``modality_mismatch`` where no available one is,
+        ``duplicate_features`` where an available one that overlaps a wanted one is there twice,
         ``no_common_chromosomes``, ``genome_build``, or ``low_overlap``.
     """
     least = number("min_overlap", min_overlap, 0, 1)
@@ -182,6 +183,7 @@ def match(available: Names, wanted: Names, min_overlap: float = MIN_OVERLAP) -> 
     own = parse_peaks(available[rows])
     require_common_chromosomes(own, needed, "The data", "the wanted peaks")
     among_peaks = overlaps(own, needed).tocoo()
+    require_unique(available[rows[np.unique(among_peaks.row)]], "feature")  # copies would be added up
     overlap = sp.csr_array(
         (among_peaks.data, (rows[among_peaks.row], among_peaks.col)), shape=(len(available), len(wanted))
     )

@@ -6,20 +6,32 @@ memory, a store on disk, or an R object behind the bridge.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import scipy.sparse as sp
 
 from ..errors import InputError
-from ..support.notices import logger
+from ..support.notices import logger, warn
 from ..support.progress import progress_bar
 
-__all__ = ["VALUES_PER_BLOCK", "CellBlocks", "Form", "Names", "Parts", "rows_per_block", "watched"]
+__all__ = [
+    "VALUES_PER_BLOCK",
+    "CellBlocks",
+    "Form",
+    "Names",
+    "Parts",
+    "repeated_names",
+    "require_unique",
+    "rows_per_block",
+    "tell_repeated_cells",
+    "watched",
+]
 
 Names = npt.NDArray[np.object_]  # one Python string per row or column
 Form = Literal["counts", "lognorm"]
@@ -77,7 +89,7 @@ class CellBlocks:
     Parameters
     ----------
     feature_names, cell_names
-        Unique names, one for each column and row.
+        One for each column and row; those that occur more than once are found by position, never by name.
     read
         ``read(start, stop)`` returns the rows ``start:stop`` as a CSR matrix of any real type.
     rows
@@ -99,7 +111,7 @@ class CellBlocks:
     Raises
     ------
     InputError
-        ``empty_data``, ``duplicate_features`` or ``duplicate_cells``.
+        ``empty_data`` or ``invalid_text``.
     """
 
     feature_names: Names
@@ -120,8 +132,8 @@ class CellBlocks:
                 f"The data set is empty: {self.n_cells} cells x {self.n_features} features. "
                 "Check the filter that made it.",
             )
-        _require_unique(self.feature_names, "feature")
-        _require_unique(self.cell_names, "cell")
+        _require_text(self.feature_names, "feature")
+        _require_text(self.cell_names, "cell")
 
     @property
     def n_cells(self) -> int:
@@ -132,6 +144,11 @@ class CellBlocks:
     def n_features(self) -> int:
         """Number of features (columns)."""
         return len(self.feature_names)
+
+    @cached_property
+    def single(self) -> npt.NDArray[np.bool_]:
+        """Which features have a name that no other has."""
+        return ~pd.Index(self.feature_names).duplicated(keep=False)
 
     def __iter__(self) -> Iterator[tuple[int, sp.csr_matrix]]:
         """Yield ``(first row, CSR block of float32)`` over all cells, in order."""
@@ -211,10 +228,13 @@ class CellBlocks:
         Raises
         ------
         InputError
-            ``different_cells``, where `what` names the two data sets.
+            ``different_cells``, where `what` names the two data sets; ``duplicate_cells`` where a name that occurs more
+            than once would decide the order.
         """
         if np.array_equal(self.cell_names, cell_names):
             return self
+        require_unique(self.cell_names, "cell")
+        require_unique(cell_names, "cell")
         position = {name: i for i, name in enumerate(self.cell_names)}
         rows = np.array([position.get(name, -1) for name in cell_names], dtype=np.intp)
         if len(rows) != self.n_cells or (rows < 0).any():
@@ -252,18 +272,47 @@ def _with_room(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
     return larger
 
 
-def _require_unique(names: Names, what: str) -> None:
+def _require_text(names: Names, what: str) -> None:
     try:
         "".join(names).encode()
     except UnicodeEncodeError:
         raise InputError("invalid_text", f"Some {what} names hold halves of characters that are no text.") from None
-    if len(set(names)) == len(names):
-        return
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    shown = ", ".join(map(str, repeated[:5]))
-    fix = "adata.var_names_make_unique()" if what == "feature" else "adata.obs_names_make_unique()"
-    raise InputError(
-        f"duplicate_{what}s",
-        f"{len(repeated)} {what} names occur more than once ({shown}). Names must be unique: "
-        f"use {fix} or make.unique() in R, or drop the copies.",
-    )
+
+
+def repeated_names(names: Names) -> list[str]:
+    """Return the names that occur more than once, each of them once."""
+    index = pd.Index(names)
+    return index[index.duplicated()].unique().tolist()
+
+
+def require_unique(names: Names, what: str) -> None:
+    """Refuse names by which something is to be found where some occur more than once.
+
+    Parameters
+    ----------
+    what
+        ``"feature"`` or ``"cell"``.
+
+    Raises
+    ------
+    InputError
+        ``duplicate_features`` or ``duplicate_cells``.
+    """
+    repeated = repeated_names(names)
+    if repeated:
+        fix = "adata.var_names_make_unique()" if what == "feature" else "adata.obs_names_make_unique()"
+        raise InputError(
+            f"duplicate_{what}s",
+            f"{len(repeated)} {what} names occur more than once ({', '.join(repeated[:5])}), and are needed to find "
+            f"{what}s by name. Make them unique (use {fix}, or make.unique() in R), or drop the copies.",
+        )
+
+
+def tell_repeated_cells(data: CellBlocks) -> None:
+    """Warn of names that several cells have: these are told apart by their order only."""
+    repeated = repeated_names(data.cell_names)
+    if repeated:
+        warn(
+            f"{len(repeated)} cell names occur more than once ({', '.join(repeated[:5])}): results are in the order of "
+            "the cells. Make the names unique (adata.obs_names_make_unique(), or make.unique() in R)."
+        )

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..errors import InputError
 from ..support.notices import warn
-from .blocks import CellBlocks, Names
+from .blocks import CellBlocks, Names, require_unique
 
 __all__ = [
     "MISSING",
@@ -148,8 +148,8 @@ def positions_of(cells: Names, names: Names, what: str) -> npt.NDArray[np.intp]:
     cells
         Names of the cells.
     names
-        Names of the values, as many as there are cells; of any other number, which :func:`require_length` refuses, the
-        order is kept.
+        Names of the values, as many as there are cells; of any other number, which :func:`require_length` refuses, and
+        where they are the names of the cells one by one, the order is kept.
     what
         What the values are, for messages.
 
@@ -160,9 +160,10 @@ def positions_of(cells: Names, names: Names, what: str) -> npt.NDArray[np.intp]:
     Raises
     ------
     InputError
-        ``labels_cells`` where a name is there twice, or a cell is not named.
+        ``labels_cells`` where a name is there twice, or a cell is not named; ``duplicate_cells`` where several cells
+        have one name.
     """
-    if len(names) != len(cells):
+    if len(names) != len(cells) or np.array_equal(names, cells):
         return np.arange(len(names))
     index = pd.Index(names, dtype=object)
     if not index.is_unique:
@@ -170,6 +171,7 @@ def positions_of(cells: Names, names: Names, what: str) -> npt.NDArray[np.intp]:
     else:
         found: npt.NDArray[np.intp] = index.get_indexer(pd.Index(cells))
         if (found >= 0).all():
+            require_unique(cells, "cell")
             return found
         why = f"{(found < 0).sum()} of {len(cells)} cells are not named, such as {cells[found < 0][0]}"
     raise InputError(

@@ -1,17 +1,26 @@
-"""Why a data set has none of the features that were looked for."""
+"""Why a data set has none of the features that were looked for, or has one of them twice."""
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 from ..errors import InputError
-from .blocks import CellBlocks, Names
-from .names import is_numbered, is_peak, match_names
+from ..support.notices import warn
+from .blocks import CellBlocks, Names, repeated_names
+from .names import canonical, is_numbered, is_peak, match_names
 from .values import IN_SEURAT
 
-__all__ = ["MIN_OVERLAP", "no_shared_features"]
+__all__ = ["MIN_OVERLAP", "no_shared_features", "require_single", "tell_repeated_features"]
 
 # Share of the wanted features: a data set that has fewer is refused where nothing else is asked for. Those of another
 # organism or genome build meet by chance, and calls on so few features are guesses.
 MIN_OVERLAP = 0.1
+# The two ways out of names that several features have.
+MAKE_UNIQUE = (
+    "add up or drop the copies, or let the first of them have the name: adata.var_names_make_unique(), or "
+    "make.unique() in R"
+)
 
 
 def no_shared_features(wanted: Names, data: CellBlocks, cells: Names | None = None) -> InputError:
@@ -55,6 +64,51 @@ def no_shared_features(wanted: Names, data: CellBlocks, cells: Names | None = No
         f"None of the {len(wanted)} features (such as {wanted[0]!r}) was found among the {data.n_features} of the "
         f"other data set (such as {data.feature_names[0]!r}).{advice}",
     )
+
+
+def require_single(wanted: Names, positions: npt.NDArray[np.intp], data: CellBlocks) -> None:
+    """Refuse a data set that has a wanted feature more than once.
+
+    Parameters
+    ----------
+    wanted, positions
+        What was looked for, and where :func:`~deepscore.data.names.match_names` has found it.
+
+    Raises
+    ------
+    InputError
+        ``duplicate_features``.
+    """
+    if data.single.all():
+        return
+    copies = {canonical(name) for name in data.feature_names[~data.single]}
+    twice = [name for name in wanted[positions < 0] if canonical(name) in copies]
+    if twice:
+        raise InputError(
+            "duplicate_features",
+            f"{len(twice)} of the {len(wanted)} features that are needed occur more than once in the data set "
+            f"({', '.join(twice[:5])}): {MAKE_UNIQUE}. Or choose features without them (find_common_features).",
+        )
+
+
+def tell_repeated_features(data: CellBlocks, what: str, among: Names | None = None) -> None:
+    """Warn of features that are left out of a choice because several of a data set have the name.
+
+    Parameters
+    ----------
+    what
+        What the data set is.
+    among
+        Names of the features that there are to choose from; without it, those of the data set.
+    """
+    repeated = repeated_names(data.feature_names)
+    if repeated and among is not None:
+        repeated = sorted(set(repeated) & set(among))
+    if repeated:
+        warn(
+            f"{len(repeated)} feature names occur more than once in the {what} ({', '.join(repeated[:5])}): they are "
+            f"left out of the choice. To use them, {MAKE_UNIQUE}."
+        )
 
 
 def _among(features: Names, cells: Names) -> bool:

@@ -126,14 +126,16 @@ def _with_case(name: str) -> str:
 def match_names(wanted: Names, available: Names) -> npt.NDArray[np.intp]:
     """Find each wanted feature among the available ones.
 
-    An equal name wins. What is left is compared in its canonical spelling, at first with its case, and matched only
-    where exactly one name on either side has that spelling. None is the name of nothing.
+    An equal name wins, if no two of the available ones are equal. What is left is compared in its canonical spelling, at
+    first with its case, and matched only where exactly one name on either side has that spelling. None is the name of
+    nothing.
 
     Returns
     -------
     Position in `available` for each wanted name, -1 where there is none.
     """
-    position = {name: i for i, name in enumerate(available) if name is not None}
+    times = Counter(available)
+    position = {name: i for i, name in enumerate(available) if name is not None and times[name] == 1}
     found = np.array([position.get(name, -1) for name in wanted], dtype=np.intp)
     n_equal = int((found >= 0).sum())
     for spelling in (_with_case, canonical):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ..data.blocks import CellBlocks, Names
 from ..data.linalg import Doubles
-from ..data.mismatch import no_shared_features
+from ..data.mismatch import no_shared_features, tell_repeated_features
 from ..data.modality import Modality
 from ..data.names import canonical
 from ..data.spellings import find_names, spellings_of
@@ -74,8 +74,12 @@ def common_features(
 
 
 def shared_positions(reference: CellBlocks, queries: Sequence[CellBlocks]) -> npt.NDArray[np.intp]:
-    """Return the columns of the shared features in each data set: (1 + queries) x shared features."""
-    rows, wanted = [np.arange(reference.n_features)], spellings_of(reference.feature_names, reference.other_names)
+    """Return the columns of the shared features in each data set: (1 + queries) x shared features.
+
+    Features whose name occurs more than once in one of them are none.
+    """
+    rows = [np.where(reference.single, np.arange(reference.n_features), -1)]
+    wanted = spellings_of(reference.feature_names, reference.other_names)
     for query in queries:
         columns = find_names(wanted, query)
         if not (columns >= 0).any():
@@ -85,6 +89,9 @@ def shared_positions(reference: CellBlocks, queries: Sequence[CellBlocks]) -> np
     where = where[:, (where >= 0).all(axis=0)]
     if not where.shape[1]:
         raise InputError("no_shared_features", "No feature is shared by all data sets, though each query shares some.")
+    tell_repeated_features(reference, "reference")
+    for query in queries:
+        tell_repeated_features(query, "query", reference.feature_names)
     return where
 
 

@@ -284,7 +284,7 @@ def _by_default(arguments: argparse.Namespace) -> tuple[Modality, int]:
     names = arguments.feature_names
     source = open_source(arguments.reference, arguments.layer, arguments.modality, feature_names=names)
     blocks, kind = select_modality(source.blocks, source.modality)
-    return kind, min(kind.n_features, blocks.n_features)
+    return kind, min(kind.n_features, max(int(blocks.single.sum()), 1))
 
 
 def _train(arguments: argparse.Namespace) -> None:

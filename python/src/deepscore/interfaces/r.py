@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from ..data.blocks import CellBlocks, Names, Parts, rows_per_block
+from ..data.blocks import CellBlocks, Names, Parts, rows_per_block, tell_repeated_cells
 from ..data.labels import as_texts, positions_of
 from ..data.modality import MODALITIES, Modality, kind_of_names, named_part, part_of, select_modality
 from ..data.names import is_peak
@@ -208,6 +208,7 @@ def blocks(
     given = feature_names is not None
     parts = None if not lacking else Parts.of(strings(features), part_of_cell or (), lacking)
     data = CellBlocks(names, strings(cells), read_rows, rows, source, types, parts, others, given, known)
+    tell_repeated_cells(data)
     data = data if named is None else data.select(np.flatnonzero(named))
     return data if modality is None else select_modality(data, modality)[0]
 

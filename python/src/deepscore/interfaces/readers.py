@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from pandas.api.extensions import ExtensionDtype
 from pandas.api.types import is_list_like
 
-from ..data.blocks import CellBlocks, Names, rows_per_block
+from ..data.blocks import CellBlocks, Names, rows_per_block, tell_repeated_cells
 from ..data.labels import as_texts, positions_of
 from ..data.modality import MODALITIES, PEAKS, RNA, named_part, part_of, select_modality
 from ..data.spellings import choose_names, feature_types_of
@@ -164,6 +164,7 @@ def _blocks(
     names, others, named = choose_names(_names(var.index), columns, feature_names)
     types = feature_types_of(columns)
     blocks = CellBlocks(names, cells, *reader, source, types, other_names=others, names_given=given)
+    tell_repeated_cells(blocks)
     return blocks if named is None else blocks.select(np.flatnonzero(named))
 
 

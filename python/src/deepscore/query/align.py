@@ -13,7 +13,7 @@ from ..chromatin.peaks import carried_over
 from ..data.blocks import CellBlocks, Names
 from ..data.labels import batches_of
 from ..data.linalg import Codes
-from ..data.mismatch import MIN_OVERLAP, no_shared_features
+from ..data.mismatch import MIN_OVERLAP, no_shared_features, require_single
 from ..data.modality import Modality, check_modality, select_modality
 from ..data.names import is_peak
 from ..data.spellings import OWN, Spellings, find_names, spellings_of
@@ -193,6 +193,7 @@ def find_features(
         if modality is not None or error.code == "invalid_peaks":
             raise  # else the search by name says that there are none
     positions = find_names(wanted, query)
+    require_single(wanted[OWN], positions, query)
     another_set = kind.overlapping and (positions >= 0).mean() < settings.good_overlap
     if another_set and any(map(is_peak, query.feature_names)):
         query, positions = carried_over(query, wanted[OWN], min_overlap)

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 
 from ..data.blocks import CellBlocks, Names, watched
 from ..data.labels import batches_of, check_labels, require_names
-from ..data.mismatch import no_shared_features
+from ..data.mismatch import no_shared_features, require_single
 from ..data.modality import MODALITIES, RECIPES, Modality, select_modality
 from ..data.names import is_numbered, match_names
 from ..data.normalize import Normalization
@@ -190,7 +190,9 @@ def prepare(
     values = kind.detect(data)
     if features is None:
         data = replace(data, values=values.form)  # it is not told a second time
-        features = tuple(common_features(data, [], min(kind.n_features, data.n_features), "variable", kind))
+        features = tuple(
+            common_features(data, [], min(kind.n_features, max(int(data.single.sum()), 1)), "variable", kind)
+        )
         positions = reference_positions(np.array(features, dtype=object), data)
     require_names(features, "feature")
     normalization = recipe or kind.recipe.learn(data, positions, values)
@@ -231,6 +233,7 @@ def reference_positions(features: Names, data: CellBlocks) -> npt.NDArray[np.int
     positions = match_names(features, data.feature_names)
     if (positions < 0).any():
         positions = find_names({OWN: features}, data)
+    require_single(features, positions, data)
     missing = features[positions < 0]
     if len(missing) == len(features):
         raise no_shared_features(features, data)
