@@ -225,7 +225,7 @@ check_recovery <- function(call, ds, expect) {
   if (!is.null(expect$annotation)) {
     query <- suppressMessages(gene_activity(query, make_file(expect$annotation, withr::local_tempdir())))
   }
-  found <- suppressMessages(annotate(ds, query))
+  found <- listening(annotate(ds, query))$value
   testthat::expect_gt(mean(found$deepscore == data$cells[[expect$labels]]), expect$least)
 }
 

@@ -16,12 +16,12 @@ from scipy.special import expit
 from ..data.linalg import Codes, Doubles, clusters_of, moments_by_code
 from ..data.standardise import LEAST_DEVIATION
 from ..model.profiles import Profiles
-from ..support.notices import logger
+from ..support.notices import warn
 from .neighbours import Space
 from .sample import Sample
 from .settings import SETTINGS, NoveltySettings, Settings
 
-__all__ = ["chance_known"]
+__all__ = ["chance_known", "tell_too_small"]
 
 
 def chance_known(sample: Sample, space: Space, probabilities: Doubles, settings: Settings = SETTINGS) -> Doubles:
@@ -46,12 +46,7 @@ def chance_known(sample: Sample, space: Space, probabilities: Doubles, settings:
     profiles = sample.model.profiles
     assert profiles is not None
     if min(len(batches), present.sum()) < numbers.least:
-        logger.info(
-            "Unknown types are not looked for: that takes %d cells and %d of the model's %s",
-            numbers.least,
-            numbers.least,
-            sample.model.kind.features,
-        )
+        tell_too_small(sample, settings)
         return np.ones(len(batches))
     offset = space.axes.offset
     labels, means = _as_the_query(sample, probabilities, profiles)
@@ -68,6 +63,15 @@ def chance_known(sample: Sample, space: Space, probabilities: Doubles, settings:
     middle = numbers.base + numbers.slope * float(np.median(unexplained)) + numbers.small / len(batches)
     chance: Doubles = np.minimum(expit((middle - unexplained) / numbers.width) / numbers.certain, 1)
     return chance
+
+
+def tell_too_small(sample: Sample, settings: Settings = SETTINGS) -> None:
+    """Warn that a query shows too little structure of its own to look for unknown types."""
+    least, features = settings.novelty.least, sample.model.kind.features
+    warn(
+        f"Unknown types are not looked for: that takes {least} cells and {least} of the model's {features}. Their "
+        "cells get the nearest label."
+    )
 
 
 def _as_the_query(sample: Sample, probabilities: Doubles, profiles: Profiles) -> tuple[Doubles, Doubles]:

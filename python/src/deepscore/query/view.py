@@ -15,9 +15,9 @@ import scipy.sparse as sp
 from ..data.linalg import Codes, Doubles
 from ..data.standardise import Scale
 from ..model.model import Model
-from ..support.notices import logger
+from ..support.notices import warn
 from .neighbours import Neighbourhoods, Space
-from .novelty import chance_known
+from .novelty import chance_known, tell_too_small
 from .paired_peaks import PairedPeaks, PeakView, learn_peaks
 from .sample import Sample
 from .scales import choose_scale, own_scale
@@ -96,6 +96,10 @@ def learn_view(sample: Sample, paired: PairedPeaks | None = None, settings: Sett
         The raw peaks of the whole query, where they are given; those of the sample have been read.
     """
     kind, enough = sample.model.kind, len(sample.rows) >= settings.least_cells
+    looks_for_unknown = kind.shows_unknown_types and paired is None
+    if not looks_for_unknown and (paired is None or paired.model_calls is None):  # else the model's own view tells it
+        what = kind.features if paired is None else "raw peaks"
+        warn(f"Unknown types are not looked for where calls rest on {what}: their cells get the nearest label.")
     space = None
     if enough:
         space = Space.of(
@@ -108,15 +112,13 @@ def learn_view(sample: Sample, paired: PairedPeaks | None = None, settings: Sett
         )
     view = View(sample.model, sample.measured, choose_scale(sample, space, settings))
     if space is None:
+        if looks_for_unknown:
+            tell_too_small(sample, settings)
         return view
     probabilities = view.alone(sample.x, sample.batches)
-    if kind.shows_unknown_types and paired is None:
+    known = np.ones(len(sample.rows))
+    if looks_for_unknown:
         known = chance_known(sample, space, probabilities, settings)
-    else:
-        logger.info(
-            "Unknown types are not looked for where calls rest on %s", kind.features if paired is None else "raw peaks"
-        )
-        known = np.ones(len(sample.rows))
     neighbours = Neighbourhoods.of(space, probabilities, known, settings)
     if paired is None:
         return replace(view, neighbours=neighbours.at(sample))
