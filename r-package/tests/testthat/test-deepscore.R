@@ -7,13 +7,14 @@ test_that("a DeepScore object prints what it is", {
 })
 
 test_that("figures of each label are printed, and summarised", {
-  held_out <- list(n_cells = 5, labels = list("T\u00e9" = list(n_cells = 5, recall = 0.8), B = list(n_cells = 0)))
+  figures <- list("T\u00e9" = list(n_cells = 5, recall = 0.8), B = list(n_cells = 0))
   manifest <- example_manifest_v2()
-  manifest$training$held_out <- held_out
+  manifest$training$held_out <- list(n_cells = 5, labels = figures)
   ds <- new_deepscore(model = model_bytes_of(manifest))
   expect_identical(summary(ds)$labels$held_out, c(0L, 5L))
   expect_identical(summary(ds)$labels$recall, c(NA, 0.8))
-  expect_output(print(ds), "held-out cells +5\n *label +cells +held_out +recall\n +B +40 +0 +NA\n.* 50 +5 +0.8")
+  table <- "held-out cells +5\n *label +cells +held_out +recall\n +B +40 +0 +NA\n.* 50 +5 +0.8"
+  expect_output(print(ds), table)
 })
 
 test_that("the summary counts cells per label", {

@@ -51,10 +51,25 @@ test_that("words for a missing label are those that the caller names", {
     expect_match(found[[2]], "^7 of 80")
   }
   kept <- prepared(labels = labels, missing = character())
-  expect_null(kept[[2]])
+  expect_match(kept[[2]], "fewer than 10 cells and cannot be trusted: 'NA' (7)", fixed = TRUE)
   expect_false(identical(kept[[1]], missing[[1]]))
   expect_identical(prepared(labels = labels, missing = "NA"), prepared(labels = labels))
   expect_code("bad_argument", set(labels = labels, missing = NA))
+})
+
+test_that("names that occur twice are told, and neither stops the work", {
+  skip_if_no_engine()
+  counts <- counts_small()
+  rownames(counts)[2] <- rownames(counts)[1]
+  expect_warning(ds <- set(counts), "1 feature names occur more than once in the reference")
+  colnames(counts)[2] <- colnames(counts)[1]
+  rownames(counts)[2] <- "another"
+  expect_warning(ds <- set(counts), "1 cell names occur more than once")
+  ds <- quietly(train(ds, progress = FALSE))
+  expect_warning(found <- quietly(annotate(ds, counts)), "1 cell names occur more than once")
+  expect_identical(rownames(found), make.unique(colnames(counts)))
+  colnames(counts) <- paste0("c", seq_len(ncol(counts)))
+  expect_identical(found$deepscore, quietly(annotate(ds, counts))$deepscore)
 })
 
 test_that("labels that do not fit are refused, each for its reason", {
@@ -82,8 +97,10 @@ test_that("data that do not fit are refused, each for its reason", {
   expect_code("non_finite", set(change(NaN)))
   expect_code("non_finite", set(change(Inf)))
   expect_code("negative_values", set(change(-1)))
-  expect_code("duplicate_features", set(rename(1)))
-  expect_code("duplicate_cells", set(rename(2)))
+  needed <- DeepScore(common_features = rownames(counts)[1:2])
+  expect_code("duplicate_features", set(rename(1), ds = needed))
+  named <- stats::setNames(labels_small(), rev(colnames(counts)))
+  expect_warning(expect_code("duplicate_cells", set(rename(2), named)), "1 cell names occur")
   expect_code("scaled_data", set(layer = "scale.data"))
   expect_code("empty_data", set(counts[, 0], character()))
   expect_code("layer_not_found", set(layer = "spliced"))
