@@ -14,8 +14,8 @@ from ..features.select import Strategy
 from ..model import file as modelfile
 from ..model.config import NetworkConfig, recorded
 from ..model.model import Model
-from ..output.provenance import provenance
 from ..output.figures import label_figures
+from ..output.provenance import provenance
 from ..query.annotation import Annotation
 from ..support.progress import progress_shown
 from ..training.config import TrainConfig
