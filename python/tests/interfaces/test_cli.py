@@ -134,6 +134,7 @@ def test_check_uses_the_features_that_the_query_has(folder, capsys):
     ],
 )
 @pytest.mark.filterwarnings("ignore:.* of 120 cells have no label")
+@pytest.mark.filterwarnings("ignore:Of .* held-out cells")  # the labels mean nothing
 def test_words_for_a_missing_label_are_named(folder, options, labels):
     data = ad.read_h5ad("ref.h5ad")
     words = [word for word in ("A", "B", "NA", "doublet") if options or word != "doublet"]

@@ -264,6 +264,7 @@ def test_queries_of_any_size_are_annotated(of_study, n, batch):
     batch_of_cell = np.resize(np.array(["a", "b", "c"], object), n) if batch else None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "Unknown types are not looked for: that takes 100 cells")
         found = annotated(of_study, counts[:n], 0.0, batch_of_cell, probabilities=True)
     assert (found.calls == type_names(codes[:n])).mean() > 0.9
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
