@@ -253,6 +253,7 @@ def test_labels_with_few_cells_are_named(of_rna):
     few = (rna[kept].copy(), atac[kept].copy())
     with pytest.warns(UserWarning, match=rf"fewer than {FEW_CELLS} confident cells .*: B cell \(20\)\.$") as told:
         ds = deepscore.train_bridge(of_rna, few, progress=False)
+    told = [one for one in told if "Unknown types" not in str(one.message)]
     assert len(told) == 1
     assert told[0].filename == __file__  # the line of the caller
     assert ds.manifest["training"]["bridge"]["few_cells"] == ["B cell"]
