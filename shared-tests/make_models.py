@@ -5,6 +5,8 @@ version 1, written by an earlier deepscore, are left alone. What the others must
 itself it is worked out from the tensors; what uses the query as a whole is recorded, and changes with how that is done.
 """
 
+import warnings
+
 import numpy as np
 
 import deepscore
@@ -37,7 +39,9 @@ def worked_out(name, query, **args):
 def recorded(name, what, query, **args):
     """Make a case of what the model answers on the day it is archived."""
     ds = deepscore.load(HERE / "models" / f"{name}.deepscore")
-    found = ds.annotate(to_anndata(read_fixture(query)), probabilities=True, **args)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        found = ds.annotate(to_anndata(read_fixture(query)), probabilities=True, **args)
     cells, table = found.obs, found.obsm["deepscore_probabilities"]
     for values, least in ((cells["deepscore_score"], 0.5), (np.diff(np.sort(table, axis=1)[:, -2:], axis=1), 0)):
         assert (np.abs(values - least) > 2 * TOLERANCE).all(), f"{what}: a cell is too close to call"
@@ -46,6 +50,8 @@ def recorded(name, what, query, **args):
         columns |= {"groups": "_group", "group_shares": "_group_share"}
     expected = {key: cells[f"deepscore{column}"].tolist() for key, column in columns.items()}
     expected |= {"labels": list(table.columns), "probabilities": table.to_numpy().tolist(), "tolerance": TOLERANCE}
+    if told:
+        expected["warning"] = [str(one.message).split(":")[0] for one in told]
     return {
         "name": f"archived model {name}, {what}", "verb": "annotate", "model": f"models/{name}.deepscore",
         "query": query, "args": {"probabilities": True, **args}, "expect": rounded(expected),
@@ -54,7 +60,7 @@ def recorded(name, what, query, **args):
 
 def reversed_cells(case):
     """Make of a recorded case another one with the cells of the query the other way round: the same answers."""
-    per_cell = [key for key in case["expect"] if key not in ("labels", "tolerance")]
+    per_cell = [key for key in case["expect"] if key not in ("labels", "tolerance", "warning")]
     expected = case["expect"] | {key: case["expect"][key][::-1] for key in per_cell}
     query = {**case["query"], "mutate": [*case["query"].get("mutate", []), {"do": "reverse_cells"}]}
     return case | {"name": f"{case['name']}, its cells the other way round", "query": query, "expect": expected}
