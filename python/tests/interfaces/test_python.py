@@ -346,7 +346,7 @@ def test_cells_of_one_name_are_told_and_refused_where_names_decide(reference, qu
     np.testing.assert_array_equal(found["deepscore"], plain["deepscore"])
     with pytest.warns(UserWarning, match="1 cell names"), pytest.raises(InputError) as caught:
         trained.annotate(query, groups=query.obs["cell_type"][::-1])
-    assert caught.value.code == "labels_cells"
+    assert caught.value.code == "duplicate_cells"
     reference.obs_names = [reference.obs_names[1], *reference.obs_names[1:]]
     with pytest.warns(UserWarning, match="1 cell names"):
         ds = quick(epochs=1).set_reference(reference, "cell_type")

@@ -165,13 +165,13 @@ def positions_of(cells: Names, names: Names, what: str) -> npt.NDArray[np.intp]:
     """
     if len(names) != len(cells) or np.array_equal(names, cells):
         return np.arange(len(names))
+    require_unique(cells, "cell")
     index = pd.Index(names, dtype=object)
     if not index.is_unique:
         why = f"some cells are named twice, such as {index[index.duplicated()][0]}"
     else:
         found: npt.NDArray[np.intp] = index.get_indexer(pd.Index(cells))
         if (found >= 0).all():
-            require_unique(cells, "cell")
             return found
         why = f"{(found < 0).sum()} of {len(cells)} cells are not named, such as {cells[found < 0][0]}"
     raise InputError(
