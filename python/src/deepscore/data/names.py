@@ -126,9 +126,9 @@ def _with_case(name: str) -> str:
 def match_names(wanted: Names, available: Names) -> npt.NDArray[np.intp]:
     """Find each wanted feature among the available ones.
 
-    An equal name wins, if no two of the available ones are equal. What is left is compared in its canonical spelling, at
-    first with its case, and matched only where exactly one name on either side has that spelling. None is the name of
-    nothing.
+    An equal name wins where only one of the available ones is equal. What is left is compared in its canonical
+    spelling, at first with its case, and matched only where exactly one name on either side has that spelling. None is
+    the name of nothing.
 
     Returns
     -------

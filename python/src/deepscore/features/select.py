@@ -52,6 +52,9 @@ def common_features(
 ) -> list[str]:
     """Choose features that data sets of one kind share; see :func:`deepscore.find_common_features`."""
     where = shared_positions(reference, queries)
+    tell_repeated_features(reference, "reference")
+    for query in queries:
+        tell_repeated_features(query, "query", reference.feature_names)
     if strategy == "variable":
         order = _by_widening([reference, *queries], where, kind)
         why = "no more features are shared by all data sets"
@@ -89,9 +92,6 @@ def shared_positions(reference: CellBlocks, queries: Sequence[CellBlocks]) -> np
     where = where[:, (where >= 0).all(axis=0)]
     if not where.shape[1]:
         raise InputError("no_shared_features", "No feature is shared by all data sets, though each query shares some.")
-    tell_repeated_features(reference, "reference")
-    for query in queries:
-        tell_repeated_features(query, "query", reference.feature_names)
     return where
 
 
