@@ -62,6 +62,7 @@ def test_the_total_of_one_cell_is_told_by_a_power_of_ten(normalised):
     assert one_total(each(normalised, np.log1p)[:1])[0] == NATURAL
     assert one_total(each(1.07 * normalised, np.log1p)[:1]) is None
     assert one_total(each(1.07 * normalised, np.log1p)[:2])[0] == NATURAL
+    assert one_total(each(some(np.tile(normalised[:1].toarray(), (9, 1))), np.log1p))[0] == NATURAL  # equal cells
 
 
 @pytest.mark.parametrize("base", [NATURAL, OF_TWO, OF_TEN])

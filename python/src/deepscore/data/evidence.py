@@ -22,6 +22,8 @@ READINGS = (LINEAR, NATURAL, float(np.log(2)), float(np.log(10)))
 # Cells have one total where nine of ten are this close to the median; a few cells could be by chance.
 SAME_TOTAL, SAME_TOTAL_OF_FEW = 0.01, 0.001
 FEW_CELLS = 10
+# Cells whose totals are that close in every reading are equal, but for the precision of their values.
+EQUAL = 1e-6
 # How exact the multiples of a cell's least value are (relative), which share of the values must be multiples, chance
 # taken off, and how many of them: as single precision has them; then as they are after rounding and more calculations.
 EXACT = (1e-5, 0.2, 3)
@@ -48,16 +50,25 @@ LONG_TAIL = 1.5
 
 
 def one_total(cells: sp.csr_matrix) -> tuple[float, float] | None:
-    """Return the reading in which all cells have one total, and that total; None where there is none."""
+    """Return the reading in which all cells have one total, and that total; None where there is none.
+
+    Where cells are equal, or there is one, a total that is a power of ten tells.
+    """
     found = []
     for reading in READINGS:
         totals = np.add.reduceat(_read(cells.data, reading), cells.indptr[:-1])
-        # that of a single cell is told where it is a power of ten
-        usual = np.median(totals) if len(totals) > 1 else 10.0 ** np.rint(np.log10(totals[0]))
-        found.append((float(np.quantile(np.abs(totals / usual - 1), 0.9)), reading, float(totals.mean())))
+        off = float(np.quantile(np.abs(totals / np.median(totals) - 1), 0.9))
+        found.append((off, reading, float(totals.mean())))
+    if all(off < EQUAL for off, _, _ in found):
+        round_ones = [(reading, total) for _, reading, total in found if _off_power_of_ten(total) < SAME_TOTAL_OF_FEW]
+        return round_ones[0] if len(round_ones) == 1 else None
     off, reading, total = min(found)
     same = off < (SAME_TOTAL if cells.shape[0] >= FEW_CELLS else SAME_TOTAL_OF_FEW)
     return (reading, total) if same else None
+
+
+def _off_power_of_ten(total: float) -> float:
+    return float(abs(total / 10.0 ** np.rint(np.log10(total)) - 1))
 
 
 def lattice(cells: sp.csr_matrix) -> float | None:
