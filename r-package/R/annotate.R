@@ -38,7 +38,8 @@
 #' @param ... Not used.
 #'
 #' @return The query with new metadata columns (Seurat) or new `colData` columns
-#'   (SingleCellExperiment); for a bare matrix, a data frame with one row per cell. The columns:
+#'   (SingleCellExperiment); for a bare matrix or a path, a data frame with one row per cell. The
+#'   columns:
 #'   * `deepscore`: the label, or `"Unclassified"`.
 #'   * `deepscore_score`: calibrated probability that the best label is right, 0 to 1.
 #'   * `deepscore_raw`: the network's best label, before the cell's neighbours were asked and
@@ -53,8 +54,9 @@
 #'     to 1, given that the cell's type is one of the reference's: an outlier's score is lower than
 #'     its greatest probability.
 #'
-#'   Groups' calls and probabilities that an earlier annotation left are removed. Nothing else of
-#'   the query changes.
+#'   Groups' calls and probabilities that an earlier annotation left are removed. `Misc(query,
+#'   "deepscore")` (`metadata(query)$deepscore`) says which model, options and date the calls come
+#'   from; it is never read. Nothing else of the query changes.
 #' @details A model of peaks annotates a query with another set of peaks, too: where most of the
 #'   model's peaks are not there by name, the query's are summed that overlap them, as by
 #'   [match_peaks()].
@@ -99,6 +101,7 @@ annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer =
                                progress = getOption("deepscore.progress", TRUE), assay = NULL,
                                ...) {
   no_more_arguments()
+  query <- data_set(query, layer, modality, feature_names)
   blocks <- named_by(query_blocks(ds, query, layer, modality, assay), feature_names)
   blocks <- read_as(blocks, values)
   cell_data(query, blocks$cells) # refuses a table to which no call could be added
@@ -106,11 +109,21 @@ annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer =
     "annotate", model_bytes(ds), blocks, cell_values(batch, query, "batch", blocks$cells),
     cell_values(groups, query, "groups", blocks$cells),
     given(c("threshold", "modality", "probabilities", "min_overlap", "refine")),
-    if (is_string(peaks)) part_blocks(query, peaks) else if (!is.null(peaks)) peaks_blocks(peaks),
+    paired_peaks(query, peaks),
     if (!is.null(peaks_model)) model_bytes(trained_model(peaks_model)),
     progress = progress
   )
-  add_calls(query, as_calls(answer, blocks$cells), unlist(answer$optional))
+  query <- add_calls(query, as_calls(answer, blocks$cells), unlist(answer$optional))
+  add_origin(query, lapply(answer$origin, unlist))
+}
+
+# The raw peaks of the same cells: a part of the query, or a data set of its own.
+paired_peaks <- function(query, peaks) {
+  if (is.null(peaks)) return(NULL)
+  if (is_string(peaks) && (peaks %in% part_names(query) || !file.exists(peaks))) {
+    return(part_blocks(query, peaks))
+  }
+  peaks_blocks(peaks)
 }
 
 # A query as the model reads it: its assay is of the model's modality. But a model called "rna" may

@@ -26,6 +26,7 @@ queries_of <- function(reference, queries, layer, values, modality, feature_name
     modality <- call_engine("modality_of", reference, verb = verb)
   }
   lapply(queries, function(x) {
+    x <- data_set(x, layer, modality, feature_names)
     read_as(named_by(blocks_of(x, layer, modality, assay), feature_names), values)
   })
 }
@@ -57,7 +58,7 @@ as_blocks.default <- function(x, layer = NULL, modality = NULL) {
   abort(
     "InputError", "unknown_data",
     "Cannot read a data set from an object of class ", class(x)[1], ". ",
-    "Give a Seurat object, a SingleCellExperiment or a features x cells matrix."
+    "Give a Seurat object, a SingleCellExperiment, a path or a features x cells matrix."
   )
 }
 

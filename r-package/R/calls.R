@@ -39,6 +39,25 @@ add_calls.SummarizedExperiment <- function(x, calls, optional) {
   SummarizedExperiment::`colData<-`(x, value = data)
 }
 
+# Where the calls come from, beside them.
+add_origin <- function(x, origin) UseMethod("add_origin")
+
+#' @export
+add_origin.default <- function(x, origin) x
+
+#' @export
+add_origin.Seurat <- function(x, origin) {
+  x@misc[["deepscore"]] <- origin
+  x
+}
+
+#' @export
+add_origin.SummarizedExperiment <- function(x, origin) {
+  notes <- S4Vectors::metadata(x)
+  notes[["deepscore"]] <- origin
+  S4Vectors::`metadata<-`(x, value = notes)
+}
+
 # What not every annotation writes: that of an earlier one would contradict the new calls.
 old_calls <- function(columns, optional) {
   columns[columns %in% optional | startsWith(columns, "deepscore_probability_")]

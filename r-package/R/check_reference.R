@@ -63,6 +63,7 @@ check_reference <- function(reference, labels, query = NULL, common_features = N
     }
   }
   if (missing(labels)) labels <- labels_of(reference)
+  reference <- data_set(reference, layer, modality, feature_names)
   learnt <- named_by(blocks_of(reference, layer, modality, assay), feature_names)
   learnt <- read_as(learnt, values)
   found <- call_engine(

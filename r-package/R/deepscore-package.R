@@ -35,6 +35,11 @@
 #' A data frame of numbers is read as the matrix that it holds; and what `Read10X()` returns of
 #' several kinds of features, a list with a matrix of each, is a data set, too.
 #'
+#' A data set may also be a path that the engine opens: an `.h5ad`, `.zarr`, `.h5mu` or `.loom`, the
+#' `.h5`, folder or `matrix.mtx` of Cell Ranger, or a table as `.csv` or `.tsv` (genes in rows or
+#' columns, as the names tell; `.gz` or not). Labels and batches may name a column of its table of
+#' cells; the calls come back as a data frame.
+#'
 #' Of a Seurat object the assay named by `assay` is read, by default the object's default assay.
 #' Where that is of another modality than the wanted one (that of `modality`, or of the model), an
 #' assay of the wanted one is read and told: one whose name says it (`RNA`, `GEX`, `SCT` or

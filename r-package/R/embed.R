@@ -56,6 +56,7 @@ embed.DeepScore <- function(ds, query, layer = NULL, values = NULL, feature_name
                             modality = NULL,
                             min_overlap = 0.1, assay = NULL, ...) {
   no_more_arguments()
+  query <- data_set(query, layer, modality, feature_names)
   if (inherits(query, "Seurat") && "lsi" %in% taken_names(query, names(query@reductions))) {
     abort(
       "InputError", "unknown_data",

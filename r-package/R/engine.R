@@ -4,7 +4,7 @@
 started <- new.env(parent = emptyenv())
 
 # The number of the interface between the two packages, which deepscore.interfaces.r has too.
-bridge_version <- 5L
+bridge_version <- 6L
 
 engine <- function() {
   if (is.null(started$engine)) {
@@ -140,7 +140,9 @@ bridge_function <- function(bridge, name) {
 
 # Data sets, alone or among several values, become handles of the bridge; all else is sent as it is.
 send <- function(x, ask) {
-  if (is_blocks(x)) {
+  if (is_blocks(x) && !is.null(x$handle)) {
+    if (is.null(x$values)) x$handle else ask("known_values", x$handle, x$values)
+  } else if (is_blocks(x)) {
     ask(
       "blocks", strings(x$features), strings(x$cells), x$nnz, tidy_reader(x$read), x$source,
       x$modality, x$assay, strings(x$part_of), lapply(x$lacking, strings),

@@ -52,6 +52,7 @@ find_common_features <- function(reference, query, n_features = 2000, strategy =
                                  progress = getOption("deepscore.progress", TRUE),
                                  assay = NULL, query_assay = NULL) {
   queries <- if (is.list(query) && !is.object(query) && !is_kinds(query)) query else list(query)
+  reference <- data_set(reference, layer, modality, feature_names)
   first <- named_by(blocks_of(reference, layer, modality, assay), feature_names)
   first <- read_as(first, values)
   queries <- queries_of(

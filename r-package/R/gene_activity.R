@@ -52,6 +52,7 @@ gene_activity <- function(x, annotation = NULL, upstream = 2000, downstream = 0,
                           modality = NULL, counting = "fragments", names = "gene_name",
                           assay = "activity") {
   check_assay_name(assay, x)
+  if (is_data_path(x)) x <- data_set(x, layer, modality %||% "peaks", feature_names)
   of_file <- is.character(x)
   if (!of_file && !is.null(cells)) {
     abort("ConfigError", "bad_argument", "`cells` are barcodes of fragments; `x` is a data set.")

@@ -103,6 +103,7 @@ is_peak <- function(names) as.logical(call_engine("are_peaks", strings(names)))
 # Peaks: the part that `modality` names, else the default assay of a Seurat object (or the main
 # experiment) if it holds peaks, or the first part that does.
 peaks_blocks <- function(x, layer = NULL, modality = NULL) {
+  x <- data_set(x, layer, modality %||% "peaks")
   name <- peaks_part_name(x, modality)
   if (is.null(name)) as_blocks(x, layer) else part_blocks(x, name, layer)
 }
@@ -130,6 +131,10 @@ multiome_halves <- function(x, layer, rna_assay, atac_assay, feature_names = NUL
 }
 
 halves_of <- function(x, layer, rna_assay, atac_assay) {
+  if (is_string(x)) {
+    rna <- data_set(x, layer, "rna")
+    return(list(rna = rna, atac = data_set(x, modality = "peaks"), cells = rna))
+  }
   if (is_kinds(x)) x <- list(rna = x[["Gene Expression"]], atac = x[["Peaks"]])
   atac_assay <- atac_assay %||% first_part(x, holds_peaks)
   if (inherits(x, "Seurat")) {
@@ -164,6 +169,7 @@ pair_halves <- function(x, layer) {
       paste(names(x), collapse = " and "), "."
     )
   }
+  x$rna <- data_set(x$rna, layer)
   list(rna = as_blocks(x$rna, layer), atac = as_blocks(x$atac), cells = x$rna)
 }
 

@@ -58,6 +58,7 @@ set_reference.DeepScore <- function(ds, reference, labels, layer = NULL, values 
                                     batch = NULL, modality = NULL, test_prop = 0.1,
                                     missing = NULL, assay = NULL, ...) {
   no_more_arguments()
+  reference <- data_set(reference, layer, modality, feature_names)
   if (missing(labels)) labels <- labels_of(reference)
   blocks <- named_by(blocks_of(reference, layer, modality, assay), feature_names)
   blocks <- read_as(blocks, values)

@@ -205,7 +205,7 @@ def test_calls_are_categories_with_colours_and_say_where_they_come_from(query, t
     assert colours[-1] == "#999999"
     told = again.uns["deepscore"]
     assert told["model"] == trained.manifest["content_sha256"]
-    assert (told["threshold"], told["batch"], told["values"], bool(told["refine"])) == (0.7, "batch", "X", True)
+    assert (told["threshold"], told["batch"], told["read_from"], bool(told["refine"])) == (0.7, "batch", "X", True)
     assert trained.annotate(again).uns["deepscore"]["threshold"] == 0.5
 
 

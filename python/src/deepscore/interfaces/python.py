@@ -695,7 +695,7 @@ def called(
         peaks_model=None if peaks_model is None else model_of(peaks_model),
     )
     given = {"batch": batch, "groups": groups, "peaks": peaks, "peaks_model": peaks_model}
-    return source, found, provenance(model, {"values": source.blocks.source, **asdict(request), **given})
+    return source, found, provenance(model, {"read_from": source.blocks.source, **asdict(request), **given})
 
 
 def load(path: str | os.PathLike[str]) -> DeepScore:

@@ -12,6 +12,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -29,6 +30,7 @@ from ..model import file as modelfile
 from ..model.config import NetworkConfig
 from ..output import plots
 from ..output.columns import OPTIONAL, columns_of
+from ..output.provenance import provenance
 from ..support.checks import made, optional_name
 from ..support.notices import logger, warn
 from ..support.progress import progress_shown
@@ -41,10 +43,11 @@ from ..workflows import embed as embedding
 from ..workflows import find_common_features as choosing
 from ..workflows import set_reference as referencing
 from ..workflows import train as training
+from .readers import Source, labels_of, open_source
 
 __all__ = ["Answer", "Kwargs", "Values", "answering", "given_labels", "load_torch", "optional_values", "strings"]
 
-BRIDGE = 5
+BRIDGE = 6
 # While R reads, it holds the lock of Python: between short reads the other threads get on with their work.
 VALUES_PER_READ = 250_000
 Answer = dict[str, Any]
@@ -214,6 +217,33 @@ def blocks(
 
 
 @answering
+def open_data(path: str, layer: str | None, modality: str | None, feature_names: str | None) -> dict[str, Any]:
+    """Open the path of a data set: its blocks, its names, and the columns of its table of cells."""
+    opened = open_source(path, layer, modality, feature_names=feature_names)
+    blocks = opened.blocks if modality is None else select_modality(opened.blocks, opened.modality)[0]
+    return {
+        "blocks": blocks,
+        "features": blocks.feature_names.tolist(),
+        "cells": blocks.cell_names.tolist(),
+        "columns": [str(name) for name in opened.obs],
+        "source": blocks.source,
+        "table": opened,
+    }
+
+
+@answering
+def known_values(data: CellBlocks, values: str) -> CellBlocks:
+    """Return an opened data set whose values are what the user says."""
+    return replace(data, values=check_form("values", values))
+
+
+@answering
+def column_of(table: Source, name: str) -> list[str | None]:
+    """Return a column of the table of cells of an opened data set, as texts."""
+    return labels_of(table, name).tolist()
+
+
+@answering
 def modality_of(reference: CellBlocks | bytes) -> str:
     """Tell the modality of a reference, which its queries share."""
     if isinstance(reference, CellBlocks):
@@ -366,8 +396,9 @@ def annotate(
     """Twin of :meth:`deepscore.DeepScore.annotate`; returns what is known of each cell."""
     load_torch()
     request = made(annotating.AnnotateRequest, kwargs)
+    trained = modelfile.from_bytes(bytes(model))
     found = annotating.annotate(
-        modelfile.from_bytes(bytes(model)),
+        trained,
         query,
         request,
         batch=optional_values(batch, query, "batch"),
@@ -375,6 +406,7 @@ def annotate(
         peaks=peaks,
         peaks_model=None if peaks_model is None else modelfile.from_bytes(bytes(peaks_model)),
     )
+    given = {"batch": batch, "groups": groups, "peaks": peaks, "peaks_model": peaks_model}
     table = found.probabilities
     columns = {
         name: values.tobytes() if values.dtype == np.float64 else values.tolist()
@@ -383,6 +415,7 @@ def annotate(
     return {
         "columns": columns,
         "optional": list(OPTIONAL),
+        "origin": provenance(trained, {"read_from": query.source, **asdict(request), **given}),
         "labels": list(found.labels),
         "probabilities": None if table is None else table.tobytes(),
     }

@@ -1,0 +1,56 @@
+# Data sets that are given by their path: the engine opens them, and R holds only their names. Like
+# any blocks they live as long as the call.
+
+# What is no path is returned as it is.
+data_set <- function(x, layer = NULL, modality = NULL, feature_names = NULL) {
+  if (!is_string(x)) return(x)
+  opened <- call_engine("open_data", as_utf8(path.expand(x)), layer, modality, feature_names)
+  structure(
+    list(
+      features = as.character(opened$features),
+      cells = as.character(opened$cells),
+      columns = as.character(opened$columns),
+      source = opened$source,
+      table = opened$table,
+      handle = opened$blocks
+    ),
+    class = c("deepscore_path", "deepscore_blocks")
+  )
+}
+
+# Is it a path of what can only be a data set? Text may be fragments or a BED file.
+is_data_path <- function(x) {
+  is_string(x) &&
+    (dir.exists(x) || grepl("\\.(h5ad|h5mu|zarr|h5|hdf5|loom|mtx|mtx\\.gz)$", x, ignore.case = TRUE))
+}
+
+#' @export
+as_blocks.character <- function(x, layer = NULL, modality = NULL) {
+  if (!is_string(x)) return(as_blocks.default(x))
+  data_set(x, layer, modality)
+}
+
+#' @export
+as_blocks.deepscore_path <- function(x, layer = NULL, modality = NULL) x
+
+#' @export
+dim.deepscore_path <- function(x) c(length(x$features), length(x$cells))
+
+#' @export
+dimnames.deepscore_path <- function(x) list(x$features, x$cells)
+
+# The columns by name; each is read when it is asked for.
+#' @export
+cell_data.deepscore_path <- function(x, cells = NULL) {
+  structure(
+    stats::setNames(as.list(x$columns), x$columns),
+    table = x$table, class = "deepscore_columns"
+  )
+}
+
+#' @export
+`[[.deepscore_columns` <- function(x, i) {
+  values <- call_engine("column_of", attr(x, "table"), i)
+  if (is.list(values)) values[lengths(values) == 0] <- NA
+  as.character(unlist(values))
+}
