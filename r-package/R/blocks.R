@@ -94,6 +94,15 @@ as_blocks.list <- function(x, layer = NULL, modality = NULL) {
 }
 
 #' @export
+as_blocks.character <- function(x, layer = NULL, modality = NULL) {
+  if (!is_string(x)) return(as_blocks.default(x))
+  data_set(x, layer, modality)
+}
+
+#' @export
+as_blocks.deepscore_path <- function(x, layer = NULL, modality = NULL) x
+
+#' @export
 as_blocks.Seurat <- function(x, layer = NULL, modality = NULL) {
   name <- choose_part(x, modality)
   # Other layers of it were asked for by their name.

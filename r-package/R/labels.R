@@ -112,6 +112,15 @@ cell_data.Seurat <- function(x, cells = NULL) {
 #' @export
 cell_data.SummarizedExperiment <- function(x, cells = NULL) SummarizedExperiment::colData(x)
 
+# The columns by name; each is read when it is asked for.
+#' @export
+cell_data.deepscore_path <- function(x, cells = NULL) {
+  structure(
+    stats::setNames(as.list(x$columns), x$columns),
+    table = x$table, class = "deepscore_columns"
+  )
+}
+
 # Tibbles have no row names, and joins lose them and may reorder the rows.
 require_rows <- function(x, cells) {
   if (has_rows(x, cells)) return(invisible())

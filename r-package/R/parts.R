@@ -125,16 +125,13 @@ first_part <- function(x, has, names = part_names(x)) {
 
 # The RNA and the ATAC of a multiome, and the data set whose table of cells `batch` may name.
 multiome_halves <- function(x, layer, rna_assay, atac_assay, feature_names = NULL) {
+  if (is_string(x)) return(path_halves(x, layer, feature_names))
   halves <- halves_of(x, layer, rna_assay, atac_assay)
   halves$rna <- named_by(halves$rna, feature_names)
   halves
 }
 
 halves_of <- function(x, layer, rna_assay, atac_assay) {
-  if (is_string(x)) {
-    rna <- data_set(x, layer, "rna")
-    return(list(rna = rna, atac = data_set(x, modality = "peaks"), cells = rna))
-  }
   if (is_kinds(x)) x <- list(rna = x[["Gene Expression"]], atac = x[["Peaks"]])
   atac_assay <- atac_assay %||% first_part(x, holds_peaks)
   if (inherits(x, "Seurat")) {
@@ -147,6 +144,11 @@ halves_of <- function(x, layer, rna_assay, atac_assay) {
   }
   if (length(dim(x)) != 2 || is.data.frame(x)) return(pair_halves(x, layer))
   list(rna = only(as_blocks(x, layer), "rna"), atac = only(as_blocks(x), "peaks"), cells = x)
+}
+
+path_halves <- function(x, layer, feature_names) {
+  rna <- data_set(x, layer, "rna", feature_names)
+  list(rna = rna, atac = data_set(x, modality = "peaks"), cells = rna)
 }
 
 # Of genes and peaks in one matrix, those of one modality: the engine tells them apart.

@@ -20,33 +20,15 @@ data_set <- function(x, layer = NULL, modality = NULL, feature_names = NULL) {
 
 # Is it a path of what can only be a data set? Text may be fragments or a BED file.
 is_data_path <- function(x) {
-  is_string(x) &&
-    (dir.exists(x) || grepl("\\.(h5ad|h5mu|zarr|h5|hdf5|loom|mtx|mtx\\.gz)$", x, ignore.case = TRUE))
+  kinds <- "\\.(h5ad|h5mu|zarr|h5|hdf5|loom|mtx|mtx\\.gz)$"
+  is_string(x) && (dir.exists(x) || grepl(kinds, x, ignore.case = TRUE))
 }
-
-#' @export
-as_blocks.character <- function(x, layer = NULL, modality = NULL) {
-  if (!is_string(x)) return(as_blocks.default(x))
-  data_set(x, layer, modality)
-}
-
-#' @export
-as_blocks.deepscore_path <- function(x, layer = NULL, modality = NULL) x
 
 #' @export
 dim.deepscore_path <- function(x) c(length(x$features), length(x$cells))
 
 #' @export
 dimnames.deepscore_path <- function(x) list(x$features, x$cells)
-
-# The columns by name; each is read when it is asked for.
-#' @export
-cell_data.deepscore_path <- function(x, cells = NULL) {
-  structure(
-    stats::setNames(as.list(x$columns), x$columns),
-    table = x$table, class = "deepscore_columns"
-  )
-}
 
 #' @export
 `[[.deepscore_columns` <- function(x, i) {

@@ -79,10 +79,12 @@ test_that("nothing else of the query changes", {
   expect_identical(before, SeuratObject::pbmc_small)
   for (column in always) after[[column]] <- NULL
   after@commands <- before@commands
+  after@misc <- before@misc
   expect_identical(after, before)
   sce <- run(sce_small())
   SummarizedExperiment::colData(sce) <- SummarizedExperiment::colData(sce)["RNA_snn_res.1"]
-  expect_identical(sce, sce_small())
+  S4Vectors::metadata(sce)$deepscore <- NULL
+  expect_equal(sce, sce_small()) # a list without names has lost its elements
 })
 
 test_that("old probabilities and groups go when new calls come", {
@@ -90,7 +92,9 @@ test_that("old probabilities and groups go when new calls come", {
   twice <- run(run(pbmc_small(), probabilities = TRUE, groups = "groups"))
   expect_identical(names(twice[[]]), names(run(pbmc_small())[[]]))
   twice <- run(run(sce_small(), probabilities = TRUE, groups = "RNA_snn_res.1"))
-  expect_identical(twice, run(sce_small()))
+  expect_identical(
+    SummarizedExperiment::colData(twice), SummarizedExperiment::colData(run(sce_small()))
+  )
 })
 
 test_that("one cell is a query, and without refine it is called as it is among others", {

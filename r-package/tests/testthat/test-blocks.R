@@ -134,7 +134,7 @@ test_that("layers that are not there and foreign objects are refused", {
   expect_code("layer_not_found", as_blocks(counts_small(), "counts"))
   expect_code("bad_argument", as_blocks(pbmc_small(), counts_small))
   expect_code("unknown_data", as_blocks(iris))
-  expect_code("unknown_data", as_blocks("cells.h5ad"))
+  expect_code("unknown_data", as_blocks(c("cells", "more.h5ad")))
   expect_code("unknown_data", as_blocks(unname(as.matrix(counts_small()))))
   expect_code("unknown_data", as_blocks(matrix(letters[1:4], 2, dimnames = list(1:2, 1:2))))
 })
