@@ -54,5 +54,5 @@ test_that("bad input has its code", {
   expect_code("bad_argument", check("RNA_snn_res.1", folds = 1))
   expect_code("bad_argument", check("RNA_snn_res.1", folds = NA))
   expect_code("layer_not_found", check("RNA_snn_res.1", pbmc_small(), query_layer = "none"))
-  expect_code("unknown_data", check("RNA_snn_res.1", query = "file.h5ad"))
+  expect_code("file_not_found", check("RNA_snn_res.1", query = "file.h5ad"))
 })

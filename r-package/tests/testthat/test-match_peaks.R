@@ -60,5 +60,5 @@ test_that("what does not fit is refused", {
   expect_code("low_overlap", match_peaks(atac, wanted, min_overlap = 0.9))
   expect_code("modality_mismatch", match_peaks(pbmc_small(), wanted))
   expect_code("bad_argument", match_peaks(atac, wanted, assay = "two words"))
-  expect_code("unknown_data", match_peaks("atac.h5ad", wanted))
+  expect_code("file_not_found", match_peaks("atac.h5ad", wanted))
 })
