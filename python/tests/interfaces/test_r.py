@@ -350,3 +350,16 @@ def heavy_after(code):
 def test_the_handshake_needs_neither_torch_nor_anndata():
     code = "from deepscore.interfaces import r as rbridge; rbridge.handshake(); rbridge.check_config({'epochs': 3.0})"
     assert heavy_after(code) == []
+
+
+def test_a_path_is_opened_with_its_names_and_columns(query, tmp_path):
+    query.obs["cluster"] = [None, "a", "b"] * 50
+    query.write_h5ad(tmp_path / "query.h5ad")
+    opened = rbridge.open_data(str(tmp_path / "query.h5ad"), None, None, None)["value"]
+    assert opened["cells"] == query.obs_names.tolist()
+    assert opened["features"] == query.var_names.tolist()
+    assert opened["columns"] == ["cell_type", "batch", "cluster"]
+    assert rbridge.column_of(opened["table"], "cluster")["value"] == [None, "a", "b"] * 50
+    np.testing.assert_array_equal(opened["blocks"].to_csr().toarray(), query.X.toarray())
+    assert rbridge.column_of(opened["table"], "none")["error"]["code"] == "column_not_found"
+    assert rbridge.open_data(str(tmp_path / "none.h5ad"), None, None, None)["error"]["code"] == "file_not_found"

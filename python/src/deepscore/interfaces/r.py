@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -43,7 +43,9 @@ from ..workflows import embed as embedding
 from ..workflows import find_common_features as choosing
 from ..workflows import set_reference as referencing
 from ..workflows import train as training
-from .readers import Source, labels_of, open_source
+
+if TYPE_CHECKING:
+    from .readers import Source
 
 __all__ = ["Answer", "Kwargs", "Values", "answering", "given_labels", "load_torch", "optional_values", "strings"]
 
@@ -219,6 +221,8 @@ def blocks(
 @answering
 def open_data(path: str, layer: str | None, modality: str | None, feature_names: str | None) -> dict[str, Any]:
     """Open the path of a data set: its blocks, its names, and the columns of its table of cells."""
+    from .readers import open_source  # most calls of R need no anndata
+
     opened = open_source(path, layer, modality, feature_names=feature_names)
     blocks = opened.blocks if modality is None else select_modality(opened.blocks, opened.modality)[0]
     return {
@@ -240,6 +244,8 @@ def known_values(data: CellBlocks, values: str) -> CellBlocks:
 @answering
 def column_of(table: Source, name: str) -> list[str | None]:
     """Return a column of the table of cells of an opened data set, as texts."""
+    from .readers import labels_of
+
     return labels_of(table, name).tolist()
 
 
