@@ -268,6 +268,8 @@ def check_annotation(call, result, expect, before):
     columns += ["deepscore_group", "deepscore_group_share"] if "groups" in expect else []
     assert [column for column in result.obs if column.startswith("deepscore")] == columns
     result.obs.drop(columns=columns, inplace=True)
+    for key in ("deepscore", "deepscore_colors"):  # where the calls come from, and their colours
+        result.uns.pop(key)
     assert call.state() == before  # nothing else of the query has changed
 
 
