@@ -34,3 +34,8 @@ def test_the_citation_of_the_r_package_has_no_version_of_its_own():
     citation = (ROOT / "r-package/inst/CITATION").read_text(encoding="utf-8")
     assert "meta$Version" in citation  # that of DESCRIPTION
     assert not re.search(r"\d+\.\d+", citation)
+
+
+def test_r_installs_the_pins_that_the_engine_is_tested_with():
+    copy = ROOT / "r-package/inst/python/constraints.txt"
+    assert copy.read_text(encoding="utf-8") == (ROOT / "python/constraints.txt").read_text(encoding="utf-8")

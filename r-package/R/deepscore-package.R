@@ -44,7 +44,8 @@
 #' Where that is of another modality than the wanted one (that of `modality`, or of the model), an
 #' assay of the wanted one is read and told: one whose name says it (`RNA`, `GEX`, `SCT` or
 #' `ACTIVITY` for `"rna"`; `peaks`, `ATAC` or `chromatin` for `"peaks"`; `protein`, `prot`, `ADT`,
-#' `CITE` or `antibodies` for `"protein"`, in upper or lower case), else the first with such features.
+#' `CITE` or `antibodies` for `"protein"`, in upper or lower case), else the first with such
+#' features.
 #' In place of corrected values, as SCTransform or an integration makes them, the counts are read
 #' that they came from, which is told, too; `assay` or `layer` have the corrected ones read.
 #'

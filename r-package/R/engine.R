@@ -63,7 +63,8 @@ import_bridge <- function() {
 
 # Where the engine's Python is looked for, first match wins:
 # RETICULATE_PYTHON, then the option or variable below, the environment of install_deepscore(), and
-# the .venv of a clone of the project around the working directory. Else it is reticulate's choice.
+# the .venv of the user's own clone of the project around the working directory. Else it is
+# reticulate's choice.
 choose_python <- function() {
   if (reticulate::py_available() || nzchar(Sys.getenv("RETICULATE_PYTHON"))) return(invisible())
   python <- find_python()
@@ -80,23 +81,49 @@ find_python <- function() {
   if (is.null(clone)) NULL else file.path(clone, ".venv", "bin", "python")
 }
 
-# The nearest folder that holds `path`, from the working directory upwards.
-find_upwards <- function(path, folder = getwd()) {
+# The nearest folder that holds `path`, from the working directory upwards. What lies there is run:
+# it and all that leads to it must be the user's own, as anybody may write to a parent such as /tmp.
+find_upwards <- function(path, folder = getwd(), user = Sys.info()[["effective_user"]]) {
   if (is.null(folder)) return(NULL) # it was deleted
-  while (!file.exists(file.path(folder, path))) {
+  while (!is_own(folder, path, user)) {
     if (dirname(folder) == folder) return(NULL)
     folder <- dirname(folder)
   }
   folder
 }
 
+is_own <- function(folder, path, user) {
+  if (!file.exists(file.path(folder, path))) return(FALSE)
+  steps <- Reduce(file.path, strsplit(path, "/")[[1]], folder, accumulate = TRUE)
+  owner <- file.info(steps, extra_cols = TRUE)$uname
+  is.null(owner) || all(owner == user) # Windows names no owner
+}
+
 abort_no_engine <- function(reason) {
   code <- if (grepl("No module named", reason)) "missing_package" else "engine_failed"
-  python <- if (reticulate::py_available()) reticulate::py_config()$python else "none"
+  python <- if (reticulate::py_available()) reticulate::py_config()$python
+  found <- if (!nzchar(Sys.getenv("RETICULATE_PYTHON"))) find_python()
   abort(
     "EngineError", code, "The engine of deepscore could not be loaded: ", trimws(reason),
-    " (Python: ", python, ").\n",
-    "Run deepscore_doctor() to see what is wrong, or install_deepscore() to set it up."
+    " (Python: ", python %||% "none", ").\n", way_to_engine(python, found)
+  )
+}
+
+# What to do without an engine, given the Python that runs, or NULL, and the one with the engine. A
+# session keeps the Python that it has started.
+way_to_engine <- function(running, found) {
+  folder <- function(python) normalizePath(dirname(python), mustWork = FALSE)
+  is_another <- !is.null(running) && !is.null(found) && folder(running) != folder(found)
+  if (is_another || isTRUE(started$installed)) {
+    return(paste0(
+      "This session has started ", running %||% "no Python that has it", ", the engine is in ",
+      found %||% "another", ". Restart R, and use a verb of deepscore before anything else that ",
+      "starts Python."
+    ))
+  }
+  paste0(
+    "Run deepscore_doctor() to see what is wrong, or install_deepscore() to set it up",
+    if (!is.null(running)) ", and then restart R", "."
   )
 }
 

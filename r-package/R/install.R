@@ -1,11 +1,11 @@
 #' Install the engine
 #'
 #' Makes a virtual environment with the Python package deepscore and what it needs for chromatin
-#' (bioframe), pictures of the training (matplotlib, pillow) and TensorBoard, where the verbs then
-#' find it.
+#' (bioframe), pictures of the training (matplotlib, pillow) and TensorBoard, all of them in the
+#' versions that the engine is tested with, where the verbs then find it. Restart R after it.
 #'
 #' @param engine What to install: the folder of a clone of the project, a wheel, or anything that
-#'   pip understands. `NULL`: the clone around the working directory.
+#'   pip understands. `NULL`: your clone around the working directory.
 #' @param envname Name or folder of the virtual environment. One of another name than
 #'   `"r-deepscore"` is only found through `RETICULATE_PYTHON` or `options(deepscore.python = )`.
 #' @param python The Python (3.11 or newer) to make it with. `NULL`: reticulate's choice.
@@ -37,18 +37,30 @@ install_deepscore <- function(engine = NULL, envname = "r-deepscore", python = N
   done <- FALSE
   # Half an environment would hide a working one.
   on.exit(if (is_new && !done) unlink(folder, recursive = TRUE))
+  pins <- pins_file()
+  on.exit(unlink(pins), add = TRUE)
   install <- function() {
     if (is_new) do.call(reticulate::virtualenv_create, create)
     reticulate::py_install(
       c(torch, with_extras(engine)),
-      envname = envname, method = "virtualenv", pip = TRUE
+      envname = envname, method = "virtualenv", pip = TRUE, pip_options = c("--constraint", pins)
     )
   }
   tryCatch(without_library_path(install()), error = function(e) {
     abort("EngineError", "engine_failed", "The installation failed: ", conditionMessage(e))
   })
   done <- TRUE
+  started$installed <- TRUE
+  tell("The engine is installed. Restart R: a session keeps the Python that it has started.")
   invisible(reticulate::virtualenv_python(envname))
+}
+
+# The versions that the engine is tested with, for pip. That of torch is an argument.
+pins_file <- function() {
+  pins <- readLines(system.file("python", "constraints.txt", package = "deepscore"))
+  path <- tempfile(fileext = ".txt")
+  writeLines(grep("^torch==", pins, value = TRUE, invert = TRUE), path)
+  path
 }
 
 check_install <- function(engine, envname) {

@@ -27,6 +27,7 @@ test_that("Python is looked for where the option, the variable or a clone says",
   file.create(file.path(clone, ".venv", "bin", "deepscore"))
   expect_identical(find_upwards(".venv", file.path(clone, "deep", "down")), clone)
   expect_null(find_upwards("no such file anywhere", clone))
+  expect_null(find_upwards(".venv/bin/deepscore", clone, user = "somebody else"))
   expect_null(find_upwards("a working directory that was deleted", NULL))
   before <- options(deepscore.python = "/some/python")
   on.exit(options(before))
@@ -87,4 +88,34 @@ test_that("torch that came first is told when it is needed, and by the doctor", 
     cat(deepscore_doctor()$problems)"
   told <- run_r(script)
   expect_length(grep("torch was loaded before deepscore", told), 2)
+})
+
+test_that("a Python that somebody else has planted is not run", {
+  skip_on_os("windows")
+  skip_if(Sys.info()[["effective_user"]] != "root", "only root can give files to others")
+  outer <- file.path(normalizePath(tempdir()), "outer")
+  inner <- file.path(outer, "work")
+  for (folder in c(outer, inner)) {
+    dir.create(file.path(folder, ".venv", "bin"), recursive = TRUE)
+    file.create(file.path(folder, ".venv", "bin", "deepscore"))
+  }
+  path <- file.path(".venv", "bin", "deepscore")
+  expect_identical(find_upwards(path, inner), inner)
+  for (planted in c(".venv/bin/deepscore", ".venv/bin", ".venv", "")) {
+    system2("chown", c("nobody", shQuote(file.path(inner, planted))))
+    expect_identical(find_upwards(path, inner), outer)
+    system2("chown", c("root", shQuote(file.path(inner, planted))))
+  }
+})
+
+test_that("where the engine is in another Python, restarting R is what helps", {
+  expect_match(way_to_engine(NULL, NULL), "install_deepscore\\(\\) to set it up\\.$")
+  expect_match(way_to_engine("/a/python", NULL), "and then restart R\\.$")
+  told <- way_to_engine("/a/python", "/b/python")
+  expect_match(told, "started /a/python, the engine is in /b/python. Restart R")
+  before <- started$installed
+  on.exit(started$installed <- before)
+  started$installed <- TRUE
+  expect_match(way_to_engine("/a/python", "/a/python"), "Restart R")
+  expect_false(grepl("install_deepscore", way_to_engine(NULL, NULL)))
 })

@@ -44,3 +44,12 @@ test_that("a folder that is no environment is kept, and a failure leaves none", 
   )
   expect_false(file.exists(new))
 })
+
+test_that("the versions that the engine is tested with are asked for, but for torch", {
+  path <- pins_file()
+  on.exit(unlink(path))
+  pins <- readLines(path)
+  expect_match(pins, "^[A-Za-z0-9_.-]+==[0-9][^ ]*$")
+  expect_true(all(c("numpy", "anndata", "bioframe", "tensorboard") %in% sub("==.*", "", pins)))
+  expect_false(any(startsWith(pins, "torch==")))
+})
