@@ -14,7 +14,7 @@ export MPLBACKEND := Agg
 
 R_SOURCES := $(shell find r-package -type f -not -path '*/vignettes/*.html')
 
-.PHONY: help setup demo test lint lint-ruff lint-format lint-types lint-r test-python test-pythons test-shared check-r docs-r \
+.PHONY: help setup demo test lint lint-ruff lint-format lint-types lint-r test-python test-pythons test-shared check-r test-seurat5 docs-r \
   bench-bridge bench-accuracy bench-chromatin clean
 
 help: ## list the targets
@@ -75,6 +75,9 @@ test-shared: setup ## the cases that both languages must pass, and models going 
 check-r: setup ## R CMD check of r-package, with its tests, examples and vignettes
 	.ci/check-r-package
 
+test-seurat5: setup ## the tests of the R package with Seurat 5, in a folder with Debian 13 (root; made once, 2 GB)
+	.ci/test-seurat5
+
 docs-r: setup ## write man/ and NAMESPACE from the roxygen comments
 	Rscript -e 'roxygen2::roxygenise("r-package")'
 
@@ -90,4 +93,5 @@ bench-chromatin: setup ## speed and memory of peaks, fragments and activity; acc
 	TASKS=.bench/chromatin/tasks.toml OUT=bench-output/chromatin $(PYTHON) python/benchmarks/accuracy/run.py
 
 clean: ## remove what the targets above have made in this folder
+	rm -rf --one-file-system .trixie .trixie.log
 	rm -rf .venv .venv-pythons .bench demo-output bench-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
