@@ -10,7 +10,9 @@ import pytest
 import torch
 
 import deepscore
+from deepscore.data.blocks import require_unique
 from deepscore.data.modality import select_modality
+from deepscore.errors import InputError
 from deepscore.interfaces import r as rbridge
 from deepscore.model import file as modelfile
 from deepscore.version import __version__
@@ -363,3 +365,28 @@ def test_a_path_is_opened_with_its_names_and_columns(query, tmp_path):
     np.testing.assert_array_equal(opened["blocks"].to_csr().toarray(), query.X.toarray())
     assert rbridge.column_of(opened["table"], "none")["error"]["code"] == "column_not_found"
     assert rbridge.open_data(str(tmp_path / "none.h5ad"), None, None, None)["error"]["code"] == "file_not_found"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("refine must be True or False, not None.", "refine must be TRUE or FALSE, not NULL."),
+        ("strategy='markers' needs labels: give labels=.", 'strategy = "markers" needs labels: give `labels`.'),
+        ("Give peaks=, too (min_overlap=0.1).", "Give `peaks`, too (min_overlap = 0.1)."),
+        ("None of the 5 genes of 'x' has a peak: a == b, X=y.", "None of the 5 genes of 'x' has a peak: a == b, X=y."),
+    ],
+)
+def test_arguments_in_messages_are_spelt_as_in_r(text, expected):
+    assert rbridge.in_r(text) == expected
+
+
+def test_users_of_r_are_told_what_to_type_in_r():
+    @rbridge.answering
+    def refused():
+        require_unique(np.array(["A", "A"], object), "feature")
+
+    told = refused()["error"]["message"]
+    assert "rownames(x) <- make.unique(rownames(x))" in told
+    assert "adata" not in told
+    with pytest.raises(InputError, match=r"adata\.var_names_make_unique\(\)"):
+        require_unique(np.array(["A", "A"], object), "feature")

@@ -48,3 +48,15 @@ def test_nothing_else_warns_or_names_the_logger():
         calls = [ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         assert "warnings.warn" not in calls, path
         assert path.name == "cli.py" or "logging.getLogger" not in calls, path
+
+
+def test_what_is_to_be_typed_is_said_in_the_language_of_the_call():
+    from deepscore.support.notices import said, speaking
+
+    def advice():
+        return said(python="adata.T", r="t(x)")
+
+    assert advice() == "adata.T"
+    with speaking("r"):
+        assert advice() == "t(x)"
+    assert advice() == "adata.T"

@@ -17,7 +17,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..errors import InputError
-from ..support.notices import logger, warn
+from ..support.notices import logger, said, warn
 from ..support.progress import progress_bar
 
 __all__ = [
@@ -26,6 +26,8 @@ __all__ = [
     "Form",
     "Names",
     "Parts",
+    "make_unique",
+    "orientation",
     "repeated_names",
     "require_unique",
     "rows_per_block",
@@ -256,6 +258,11 @@ class CellBlocks:
         return sp.vstack([self.read(s, s + third) for s in starts], format="csr")
 
 
+def orientation() -> str:
+    """Return what to do with a matrix that is the wrong way round."""
+    return said(python="AnnData is cells x features: use adata.T.", r="A matrix is features x cells: use t(x).")
+
+
 def watched(
     blocks: Iterable[tuple[int, sp.csr_matrix]], n_cells: int, what: str
 ) -> Iterator[tuple[int, sp.csr_matrix]]:
@@ -285,6 +292,12 @@ def repeated_names(names: Names) -> list[str]:
     return index[index.duplicated()].unique().tolist()
 
 
+def make_unique(what: str) -> str:
+    """Return how names of features or cells are made unique."""
+    axis, names_of = ("var", "rownames") if what == "feature" else ("obs", "colnames")
+    return said(python=f"adata.{axis}_names_make_unique()", r=f"{names_of}(x) <- make.unique({names_of}(x))")
+
+
 def require_unique(names: Names, what: str) -> None:
     """Refuse names by which something is to be found where some occur more than once.
 
@@ -300,11 +313,11 @@ def require_unique(names: Names, what: str) -> None:
     """
     repeated = repeated_names(names)
     if repeated:
-        fix = "adata.var_names_make_unique()" if what == "feature" else "adata.obs_names_make_unique()"
+        fix = make_unique(what)
         raise InputError(
             f"duplicate_{what}s",
             f"{len(repeated)} {what} names occur more than once ({', '.join(repeated[:5])}), and are needed to find "
-            f"{what}s by name. Make them unique (use {fix}, or make.unique() in R), or drop the copies.",
+            f"{what}s by name. Make them unique ({fix}), or drop the copies.",
         )
 
 
@@ -314,5 +327,5 @@ def tell_repeated_cells(data: CellBlocks) -> None:
     if repeated:
         warn(
             f"{len(repeated)} cell names occur more than once ({', '.join(repeated[:5])}): results are in the order of "
-            "the cells. Make the names unique (adata.obs_names_make_unique(), or make.unique() in R)."
+            f"the cells. Make the names unique ({make_unique('cell')})."
         )

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import InputError
-from ..support.notices import warn
-from .blocks import CellBlocks, Names, require_unique
+from ..support.notices import said, warn
+from .blocks import CellBlocks, Names, orientation, require_unique
 
 __all__ = [
     "MISSING",
@@ -110,7 +110,8 @@ def tell_labels(texts: Names, labels: Names) -> None:
         if words:
             each = [f"{word!r} ({n})" for word, n in words.most_common()]
             each += [f"no text ({without})"] if without else []
-            told += f": {listed(each)}. missing= says which words are no labels (an empty list: none of them)"
+            none = said(python="an empty list", r="character()")
+            told += f": {listed(each)}. missing= says which words are no labels ({none}: none of them)"
         warn(f"{told}.")
     counts = Counter(label for label in labels if label is not None)
     alike: dict[str, list[str]] = {}
@@ -174,10 +175,11 @@ def positions_of(cells: Names, names: Names, what: str) -> npt.NDArray[np.intp]:
         if (found >= 0).all():
             return found
         why = f"{(found < 0).sum()} of {len(cells)} cells are not named, such as {cells[found < 0][0]}"
+    of_series = said(python=f"{what}.to_numpy() of a Series in Python, in R ", r="")
     raise InputError(
         "labels_cells",
         f"The names of {what} are not the names of the cells: {why}. Name the values after the cells. If they are in "
-        f"their order, leave the names out: {what}.to_numpy() of a Series in Python, unname({what}) in R.",
+        f"their order, leave the names out: {of_series}unname({what}).",
     )
 
 
@@ -242,7 +244,7 @@ def require_length(data: CellBlocks, values: Names, what: str) -> None:
         raise InputError(
             "wrong_orientation",
             f"{what} has {len(values)} entries, as many as the data set has features: it is the wrong way round. "
-            "AnnData is cells x features (use adata.T), a matrix in R is features x cells.",
+            + orientation(),
         )
     raise InputError(
         f"{what}_length",

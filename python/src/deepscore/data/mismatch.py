@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..support.notices import warn
-from .blocks import CellBlocks, Names, repeated_names
+from .blocks import CellBlocks, Names, make_unique, orientation, repeated_names
 from .names import canonical, is_numbered, is_peak, match_names
 from .values import IN_SEURAT
 
@@ -17,10 +17,7 @@ __all__ = ["MIN_OVERLAP", "no_shared_features", "require_single", "tell_repeated
 # organism or genome build meet by chance, and calls on so few features are guesses.
 MIN_OVERLAP = 0.1
 # The two ways out of names that several features have.
-MAKE_UNIQUE = (
-    "add up or drop the copies, or let the first of them have the name: adata.var_names_make_unique(), or "
-    "make.unique() in R"
-)
+WAYS_OUT = "add up or drop the copies, or let the first of them have the name"
 
 
 def no_shared_features(wanted: Names, data: CellBlocks, cells: Names | None = None) -> InputError:
@@ -37,7 +34,7 @@ def no_shared_features(wanted: Names, data: CellBlocks, cells: Names | None = No
         return InputError(
             "wrong_orientation",
             f"The features were not found among the {turned}, but they are among the cell names: the matrix is the "
-            "wrong way round. AnnData is cells x features (use adata.T), a matrix in R is features x cells.",
+            f"wrong way round. {orientation()}",
         )
     if is_numbered(wanted) and is_numbered(data.feature_names) and not data.names_given:
         return InputError(
@@ -87,7 +84,8 @@ def require_single(wanted: Names, positions: npt.NDArray[np.intp], data: CellBlo
         raise InputError(
             "duplicate_features",
             f"{len(twice)} of the {len(wanted)} features that are needed occur more than once in the data set "
-            f"({', '.join(twice[:5])}): {MAKE_UNIQUE}. Or choose features without them (find_common_features).",
+            f"({', '.join(twice[:5])}): {WAYS_OUT}: {make_unique('feature')}. Or choose features "
+            "without them (find_common_features).",
         )
 
 
@@ -107,7 +105,7 @@ def tell_repeated_features(data: CellBlocks, what: str, among: Names | None = No
     if repeated:
         warn(
             f"{len(repeated)} feature names occur more than once in the {what} ({', '.join(repeated[:5])}): they are "
-            f"left out of the choice. To use them, {MAKE_UNIQUE}."
+            f"left out of the choice. To use them, {WAYS_OUT}: {make_unique('feature')}."
         )
 
 

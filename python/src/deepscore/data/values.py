@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from ..errors import ConfigError, InputError
 from ..support.checks import choice
-from ..support.notices import logger, warn
+from ..support.notices import logger, said, warn
 from .blocks import CellBlocks, Form
 from .evidence import LINEAR, NATURAL, READINGS, has_long_tail, lattice, near_whole, one_total, repeated
 
@@ -38,7 +38,7 @@ LOGARITHMS = dict(zip(READINGS[1:], ("log-", "log2-", "log10-"), strict=True))
 # So many cells are looked at, and of those that are not counts about so many values are compared.
 CELLS_LOOKED_AT, VALUES_COMPARED = 2_000, 200_000
 # How another assay is chosen, where the one in use holds other values, or other features, than those that are wanted.
-IN_SEURAT = 'modality= chooses it, or DefaultAssay(x) <- "RNA" (or another)'
+IN_SEURAT = 'assay= names it, or DefaultAssay(x) <- "RNA" (or another)'
 Floats = npt.NDArray[np.float32]
 
 
@@ -88,8 +88,11 @@ def check_values(block: sp.csr_matrix, source: str) -> Floats:
             raise InputError(
                 "scaled_data",
                 f"{source} looks scaled (z-scores): {negative:.0%} of its values are negative. Give raw counts or "
-                "log-normalised values: a layer (layer='counts', layer='raw'), or in Seurat the counts slot "
-                f"or another assay: {IN_SEURAT}.",
+                "log-normalised values: "
+                + said(
+                    python="a layer (layer='counts', layer='raw'), or in Seurat the counts slot ", r="layer='counts' "
+                )
+                + f"or another assay: {IN_SEURAT}.",
             )
         raise InputError(
             "negative_values",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +33,7 @@ from ..output import plots
 from ..output.columns import OPTIONAL, columns_of
 from ..output.provenance import provenance
 from ..support.checks import made, optional_name
-from ..support.notices import logger, warn
+from ..support.notices import logger, speaking, warn
 from ..support.progress import progress_shown
 from ..training.config import TrainConfig
 from ..training.reference import Reference
@@ -66,7 +67,25 @@ class _Notes(logging.Handler):
         self.notes: list[dict[str, str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.notes.append({"level": "info", "text": record.getMessage()})
+        self.notes.append({"level": "info", "text": in_r(record.getMessage())})
+
+
+# An argument as Python spells it, with its value or without, in the text of a message.
+_ARGUMENT = re.compile(r"(?<![\w.])([a-z]\w*)=('[^']*'|True|False|None|-?\d[\d.]*)?(?![\w=])")
+_CONSTANTS = {"True": "TRUE", "False": "FALSE", "None": "NULL"}
+
+
+def in_r(text: str) -> str:
+    """Return a message with arguments and constants as R spells them: ``refine = FALSE`` for ``refine=False``."""
+
+    def spelt(found: re.Match[str]) -> str:
+        name, value = found.groups()
+        if value is None:
+            return f"`{name}`"
+        return f"{name} = " + (f'"{value[1:-1]}"' if value[0] == "'" else _CONSTANTS.get(value, value))
+
+    text = re.sub(r"\b(True|False)\b|(?<=\bnot )None\b", lambda one: _CONSTANTS[one[0]], _ARGUMENT.sub(spelt, text))
+    return text
 
 
 def answering(function: Callable[..., Any]) -> Callable[..., Answer]:
@@ -80,18 +99,18 @@ def answering(function: Callable[..., Any]) -> Callable[..., Answer]:
         logger.setLevel(logging.INFO)
         result: Answer = {}
         try:
-            with warnings.catch_warnings(record=True) as caught:
+            with speaking("r"), warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", UserWarning)
                 try:
                     with progress_shown(progress):
                         result["value"] = function(*args, **kwargs)
                 except DeepScoreError as error:
                     kind = type(error).__name__
-                    result["error"] = {"class": kind, "code": error.code, "message": str(error)}
+                    result["error"] = {"class": kind, "code": error.code, "message": in_r(str(error))}
         finally:
             logger.removeHandler(handler)
             logger.setLevel(level)
-        warned = [{"level": "warning", "text": str(w.message)} for w in caught if w.category is UserWarning]
+        warned = [{"level": "warning", "text": in_r(str(w.message))} for w in caught if w.category is UserWarning]
         return result | {"notes": handler.notes + warned}
 
     return answer

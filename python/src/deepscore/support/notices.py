@@ -5,13 +5,34 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from typing import Literal
 
 from ..errors import LONGEST, printable
 
-__all__ = ["logger", "warn"]
+__all__ = ["logger", "said", "speaking", "warn"]
 
 logger = logging.getLogger("deepscore")
+
+_language: ContextVar[Literal["python", "r"]] = ContextVar("language", default="python")
+
+
+@contextmanager
+def speaking(language: Literal["python", "r"]) -> Iterator[None]:
+    """Tell :func:`said` in which language the user has called the package."""
+    before = _language.set(language)
+    try:
+        yield
+    finally:
+        _language.reset(before)
+
+
+def said(*, python: str, r: str) -> str:
+    """Return that part of a message which is not the same in both languages: what is to be typed."""
+    return r if _language.get() == "r" else python
 
 
 def _shown(record: logging.LogRecord) -> bool:
