@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import logging
 import subprocess
 import sys
@@ -390,3 +391,9 @@ def test_users_of_r_are_told_what_to_type_in_r():
     assert "adata" not in told
     with pytest.raises(InputError, match=r"adata\.var_names_make_unique\(\)"):
         require_unique(np.array(["A", "A"], object), "feature")
+
+
+def test_reticulate_sees_that_every_function_takes_progress():
+    """Its newer versions make R functions with the arguments of the Python signature."""
+    for function in (rbridge.train, rbridge.check_config, rbridge.choose_part):
+        assert "progress" in inspect.signature(function).parameters

@@ -113,6 +113,7 @@ def answering(function: Callable[..., Any]) -> Callable[..., Answer]:
         warned = [{"level": "warning", "text": in_r(str(w.message))} for w in caught if w.category is UserWarning]
         return result | {"notes": handler.notes + warned}
 
+    del answer.__wrapped__  # newer versions of reticulate refuse arguments that its signature lacks
     return answer
 
 
