@@ -152,6 +152,11 @@ test_that("Seurat V5 assays give their layers, joined where they were split", {
   registerS3method(
     "dimnames", "deepscore_test_assay", function(x) dimnames(counts_small()), asNamespace("base")
   )
+  table <- data.frame(row.names = rownames(counts_small()))
+  registerS3method(
+    "[[", "deepscore_test_assay",
+    function(x, i) if (missing(i)) table else unclass(x)[[i]], asNamespace("base")
+  )
   halves <- assay(counts.1 = counts_small()[, 1:40], counts.2 = counts_small()[, 41:80])
   joined <- assay(counts = counts_small())
   version_5 <- list(Layers = names, LayerData = function(object, layer) object[[layer]])

@@ -28,7 +28,7 @@ test_that("counts become an assay, the default one, and nothing else changes", {
   after <- add_counts(before, counts, "matched", about)
   expect_identical(SeuratObject::DefaultAssay(after), "matched")
   expect_identical(rownames(after[["matched"]])[1], "chr1-random-1-9")
-  expect_identical(after[["matched"]][[]]$covered, covered)
+  expect_identical(after[["matched"]][[]]$covered, about$covered)
   expect_identical(after[["matched"]]@counts@x, counts@x)
   again <- add_counts(after, counts[1:2, ], "matched")
   expect_identical(nrow(again[["matched"]]), 2L)
