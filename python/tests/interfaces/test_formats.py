@@ -330,3 +330,167 @@ def test_missing_values_and_names_that_repeat_are_kept(tmp_path):
     (tmp_path / "x.csv").write_text(values.replace("TBCE", "CD3D"))
     blocks = open_source(tmp_path / "x.csv").blocks
     assert blocks.feature_names[~blocks.single].tolist() == ["CD3D", "CD3D"]
+
+
+ODD = {
+    "thousands": ('"1,234"', "1,234"),
+    "below a limit": ("<0.1", "<0.1"),
+    "a word": ("five", "five"),
+    "a dash": ("-", "-"),
+}
+
+
+@pytest.mark.parametrize(("written", "value"), ODD.values(), ids=ODD)
+@pytest.mark.parametrize("row", [1, 150])
+@pytest.mark.parametrize("genes_are_rows", [False, True])
+def test_a_value_that_is_no_number_is_named(tmp_path, monkeypatch, written, value, row, genes_are_rows):
+    monkeypatch.setattr("deepscore.interfaces.formats.VALUES_PER_BLOCK", 1)  # many blocks
+    genes, cells = [f"ENSG{i:011}" for i in range(200)], [f"cell_{i}" for i in range(200)]
+    values = np.random.default_rng(0).poisson(1, (200, 200)).astype(object)
+    values[row, 3] = written
+    rows, columns = (genes, cells) if genes_are_rows else (cells, genes)
+    write(tmp_path / "x.csv", table(rows, columns, values))
+    with pytest.raises(InputError, match="is no number") as caught:
+        open_path(tmp_path / "x.csv")
+    assert caught.value.code == "unknown_data"
+    for told in (repr(rows[row]), repr(columns[3]), repr(value)):
+        assert told in str(caught.value)
+
+
+def test_values_of_which_most_are_marks_are_no_description(tmp_path):
+    values = COUNTS.astype(object)
+    values[values == 0] = "-"
+    write(tmp_path / "x.csv", table(CELLS, GENES["symbols"], values))
+    with pytest.raises(InputError, match="'-', which is no number"):
+        open_path(tmp_path / "x.csv")
+    write(tmp_path / "x.csv", table(CELLS, GENES["symbols"], COUNTS, separator=";").replace(";2;", ";2,5;"))
+    with pytest.raises(InputError, match="'2,5', which is no number.*with a point"):
+        open_path(tmp_path / "x.csv")
+
+
+def test_true_and_false_beside_values_describe_the_rows(tmp_path):
+    values = pd.DataFrame(COUNTS, CELLS, GENES["symbols"])
+    values.assign(kept=[True, False, True]).to_csv(tmp_path / "x.csv")
+    found = open_path(tmp_path / "x.csv")
+    assert (found.n_vars, found.obs["kept"].tolist()) == (4, [True, False, True])
+    (values > 0).to_csv(tmp_path / "x.csv")  # open or closed
+    np.testing.assert_array_equal(open_path(tmp_path / "x.csv").X.toarray(), COUNTS > 0)
+
+
+FIGURES = [
+    "nCount_RNA",
+    "nFeature_RNA",
+    "n_counts",
+    "n_genes",
+    "n_genes_by_counts",
+    "total_counts",
+    "pct_counts_mt",
+    "percent.mt",
+    "percent_mito",
+    "log1p_total_counts",
+    "seurat_clusters",
+    "RNA_snn_res.0.8",
+    "louvain",
+    "leiden",
+    "leiden_0.5",
+    "doublet_score",
+    "nUMI",
+    "nGene",
+    "UMAP_1",
+    "S.Score",
+]
+
+
+@pytest.mark.parametrize("genes_are_rows", [False, True])
+def test_what_is_known_of_cells_is_no_feature(tmp_path, genes_are_rows):
+    values = pd.DataFrame(COUNTS, CELLS, GENES["symbols"])
+    figures = pd.DataFrame(np.arange(3.0 * len(FIGURES)).reshape(3, -1), CELLS, FIGURES)
+    both = pd.concat([figures.iloc[:, :2], values, figures.iloc[:, 2:]], axis=1)
+    (both.T if genes_are_rows else both).to_csv(tmp_path / "x.csv")
+    with pytest.warns(UserWarning, match="20 names of the table are none of features.*nCount_RNA.*columns of obs"):
+        found = open_path(tmp_path / "x.csv")
+    assert found.var_names.tolist() == GENES["symbols"]
+    np.testing.assert_array_equal(found.X.toarray(), COUNTS)
+    pd.testing.assert_frame_equal(found.obs, figures, check_dtype=False)
+
+
+def test_what_is_known_of_genes_is_no_cell(tmp_path):
+    values = pd.DataFrame(COUNTS.T, GENES["symbols"], CELLS)
+    for column, of_genes in (("Length", [10, 20, 30, 40]), ("Chr", ["1", "2", "X", "3"])):
+        values.insert(0, column, of_genes)
+    values.to_csv(tmp_path / "x.txt", sep="\t", index_label="Geneid")
+    text = (tmp_path / "x.txt").read_text()
+    (tmp_path / "x.txt").write_text("# Program:featureCounts v2.0.1; Command: x\n" + text)
+    with pytest.warns(UserWarning, match="1 names of the table are none of cells.*Length.*columns of var"):
+        found = open_path(tmp_path / "x.txt")
+    np.testing.assert_array_equal(found.X.toarray(), COUNTS)
+    assert (found.obs_names.tolist(), found.var["Length"].tolist()) == (CELLS, [10, 20, 30, 40])
+    assert found.var["Chr"].tolist() == ["1", "2", "X", "3"]
+
+
+@pytest.mark.parametrize("genes_are_rows", [False, True])
+def test_na_is_a_name(tmp_path, genes_are_rows):
+    genes, cells = ["CD3D", "NA", "nan", "MALAT1"], ["cell_1", "NA", "cell_3"]
+    write(tmp_path / "x.csv", table(genes, cells, COUNTS.T) if genes_are_rows else table(cells, genes, COUNTS))
+    found = open_path(tmp_path / "x.csv")
+    assert (found.obs_names.tolist(), found.var_names.tolist()) == (cells, genes)
+    np.testing.assert_array_equal(found.X.toarray(), COUNTS)
+
+
+# None of them is of a family that tells a gene; many end in a digit.
+MARKERS = ["FOXP3", "KLRB1", "NCAM1", "PPBP", "CTLA4", "TBX21", "GATA3", "NKG7", "MS4A1", "FCER1A", "CST3", "LAG3"]
+
+
+@pytest.mark.parametrize(
+    "cells", [[f"{i:016b}".replace("0", "A").replace("1", "G") + end for i in range(9)] for end in ("", "-1", "-1_2")]
+)
+@pytest.mark.parametrize("corner", ["", "name", "gene"])
+@pytest.mark.parametrize("genes_are_rows", [False, True])
+def test_barcodes_tell_what_is_a_cell(tmp_path, cells, corner, genes_are_rows):
+    values = pd.DataFrame(np.arange(9 * len(MARKERS)).reshape(9, -1), cells, MARKERS)
+    (values.T if genes_are_rows else values).to_csv(tmp_path / "x.csv", index_label=corner)
+    found = open_path(tmp_path / "x.csv")
+    assert (found.obs_names.tolist(), found.var_names.tolist()) == (cells, MARKERS)
+
+
+@pytest.mark.parametrize("name", ["c{}", "A{}", "SRR{}", "plate1.B{}", "H9_{}", "AB-HE0202B-CM-{}", "{}"])
+@pytest.mark.parametrize("genes_are_rows", [False, True])
+def test_a_gene_that_ends_in_a_digit_is_no_cell(tmp_path, name, genes_are_rows):
+    cells = [name.format(i) for i in range(9)]
+    values = pd.DataFrame(np.arange(9 * len(MARKERS)).reshape(9, -1), cells, MARKERS)
+    (values.T if genes_are_rows else values).to_csv(tmp_path / "x.csv")
+    assert open_path(tmp_path / "x.csv").var_names.tolist() == MARKERS
+
+
+BROKEN = {
+    "short": ("AAACCTGAGAAACCGC-1,0,3,0,0", "AAACCTGAGAAACCGC-1,0,3", "line 3 .*has 3 fields, not 5"),
+    "cut": ("AAACCTGAGAAACCTA-1,4,0,0,5\n", "AAACCTGAGAAACCTA-1,4,0,0", "line 4 .*has 4 fields, not 5"),
+    "empty": ("AAACCTGAGAAACCGC-1,0,3,0,0", "AAACCTGAGAAACCGC-1,0,,0,0", "line 3 .*empty field in column 'TBCE'"),
+    "few names": (",CD3D,TBCE,RPL13", "CD3D", "line of names has 2 fields, the line below it 5"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "told"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_line_is_named(tmp_path, old, new, told):
+    write(tmp_path / "x.csv", table(CELLS, GENES["symbols"], COUNTS).replace(old, new))
+    with pytest.raises(InputError, match=told) as caught:
+        open_path(tmp_path / "x.csv")
+    assert caught.value.code == "unknown_data"
+
+
+@pytest.mark.parametrize("before", ["\n", "# made by me\n", "# made by me, on a day\n\n# in May\n"])
+def test_lines_in_front_of_a_table_are_passed_over(tmp_path, before):
+    write(tmp_path / "x.csv", before + table(CELLS, GENES["symbols"], COUNTS))
+    found = open_path(tmp_path / "x.csv")
+    np.testing.assert_array_equal(found.X.toarray(), COUNTS)
+    assert found.var_names.tolist() == GENES["symbols"]
+    write(tmp_path / "x.csv", table(GENES["symbols"], CELLS, COUNTS.T, "#gene"))
+    np.testing.assert_array_equal(open_path(tmp_path / "x.csv").X.toarray(), COUNTS)
+
+
+def test_a_table_of_write_table_is_read(tmp_path):
+    quoted, header = [f'"{gene}"' for gene in GENES["symbols"]], [f'"{cell}"' for cell in CELLS]
+    write(tmp_path / "x.txt", table(quoted, CELLS, COUNTS.T, separator=" ", header=header))
+    found = open_path(tmp_path / "x.txt")
+    np.testing.assert_array_equal(found.X.toarray(), COUNTS)
+    assert (found.obs_names.tolist(), found.var_names.tolist()) == (CELLS, GENES["symbols"])

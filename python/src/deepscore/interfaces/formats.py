@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import re
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import anndata as ad
 import h5py
@@ -15,12 +16,13 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata.utils import make_index_unique
-from pandas.api.types import is_numeric_dtype
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from scipy.io import mmread
 
 from ..data.blocks import VALUES_PER_BLOCK
 from ..data.names import is_peak
 from ..support.files import opened
+from ..support.notices import warn
 from .damage import require_plausible, require_whole
 
 __all__ = ["matrix_in", "read_10x_h5", "read_loom", "read_mtx", "read_table"]
@@ -37,7 +39,23 @@ MTX_FEATURES = ("features.tsv", "genes.tsv", "peaks.bed")
 
 _CORNER_OF_GENES = re.compile(r"gene|symbol|feature|ensembl|peak|hgnc|mgi|probe|antibod", re.IGNORECASE)
 _CORNER_OF_CELLS = re.compile(r"cell|barcode|sample|well|spot|obs", re.IGNORECASE)
-_CELL = re.compile(r"(?<![A-Z])[ACGTN]{8,}(?![A-Z])|cell|barcode|well|spot|sample|(c|s|cell)?\d+$", re.IGNORECASE)
+_CELL = re.compile(r"(?<![A-Z])[ACGTN]{8,}(?![A-Z])|cell|barcode|well|spot|sample", re.IGNORECASE)
+# Of 10x Genomics from version 2 on; whatever a sample or a lane puts before or behind.
+_BARCODE_OF_10X = re.compile(r"(?<![A-Za-z])[ACGTN]{16}(?![A-Za-wyz])")
+# What Seurat, scanpy, scater and their kind count and compute for each cell; no gene has such a name.
+_OF_CELLS = re.compile(
+    r"n(um)?_?(count|feature|gene|umi)s?([_.].*)?|(sum|total|detected|mean)_(count|feature|gene|umi)s?.*|sum|detected|total|"
+    r"(umi|gene|feature)_?counts?|log(1p|10)?_?(total|n)_?(count|feature|gene|umi)s?.*|subsets_.*|pANN_.*|"
+    r"(pct|percent|percentage|fraction|frac)[-._]?(count|feature|top|mt|mito|ribo|rb|hb|read)?s?([-._].*)?|"
+    r"(mt|mito|ribo)[-._]?(pct|percent|frac|ratio).*|((seurat|sc3|k_?means|rna)_?)?clusters?([-._]?\d+)?|"
+    r".*_snn_res\.?[\d.]+|(louvain|leiden|phenograph)([-._].*)?|((doublet|scrublet)_?scores?|(is_|predicted_)?doublets?)|"
+    r"(s|g2m)[._]score|(umap|t-?sne)[_-]\d+|pca?_\d+|size_?factors?|orig\.ident|batch|donor|age",
+    re.IGNORECASE,
+)
+# What featureCounts and biomaRt say of each gene.
+_OF_GENES = re.compile(
+    r"chr|chromosome|seqnames?|start|end|length|width|(gene_?)?length|entrez(gene)?_?(id)?", re.IGNORECASE
+)
 # Families that hold a good tenth of the genes of any genome.
 _GENE = re.compile(
     r"ENS[A-Z]*G\d|WBGENE|FBGN|GENE|MT-|RP[LS]\d|LINC|LOC\d|ZNF|ZFP\d|SLC\d|TMEM|FAM\d|CD\d|IL\d|HLA-|H2-|KRT|COL\d|CCL|"
@@ -193,52 +211,178 @@ def _turned(matrix: h5py.Dataset) -> sp.csr_matrix:
 def read_table(path: Path) -> ad.AnnData:
     """Read a table of values, plain or gzip: the names tell whether its genes are its rows or its columns.
 
-    The commonest of comma, semicolon and tab in the first line separates. Columns of text beside the values describe
-    the rows: they become columns of ``obs`` or ``var``.
+    The commonest of comma, semicolon and tab in the line of names separates, blanks where it has none of them. Columns
+    of text beside the values describe the rows: they become columns of ``obs`` or ``var``. What Seurat or scanpy
+    compute for each cell, such as ``nCount_RNA``, becomes a column of ``obs``, with a warning. Empty lines and comments
+    (``#``) in front are passed over.
 
     Raises
     ------
     ValueError
-        Where neither the corner of the table nor the names tell.
+        Where neither the corner of the table nor the names tell, where a value is no number, and where a line has too
+        few fields; it says which.
     """
     with opened(path) as file:
-        first, second = file.readline().rstrip("\r\n"), file.readline().rstrip("\r\n")
-    separator = max(",;\t", key=first.count)
-    header, row = (next(csv.reader([line], delimiter=separator), []) for line in (first, second))
-    if len(row) < 2:
-        raise ValueError("it is no table with a line of names, and of values below it")
+        n_before, separator, header, row = _first_lines(file)
+    if len(header) not in (len(row), len(row) - 1):
+        raise ValueError(f"its line of names has {len(header):,} fields, the line below it {len(row):,}")
     corner, columns = ("", header) if len(header) == len(row) - 1 else (header[0], header[1:])  # R leaves it out
     rows: list[str] = []
     blocks: list[sp.csr_matrix] = []
     texts: list[pd.DataFrame] = []
+    named = np.array(columns, dtype=object)
+    lacks = False
     with opened(path) as file:
-        chunks = pd.read_csv(
+        for _ in range(n_before):
+            file.readline()
+        chunks: Any = pd.read_csv(
             file,
-            sep=separator,
+            sep=r"\s+" if separator == " " else separator,
             header=None,
-            skiprows=1,
             names=range(len(columns) + 1),
-            index_col=0,
-            converters={0: str},
+            converters={0: str},  # the name of a gene or a cell may be NA
             chunksize=max(VALUES_PER_BLOCK // len(row), 64),
         )
         for chunk in chunks:
+            rows.extend(chunk.pop(0))
+            chunk = chunk.set_axis(named, axis=1)
             if not blocks:
                 is_text = np.array([not is_numeric_dtype(dtype) for dtype in chunk.dtypes])
-            rows.extend(chunk.index)
+                is_logical = np.array([is_bool_dtype(dtype) for dtype in chunk.dtypes])
+                is_text |= is_logical & ~(is_logical | is_text).all()  # beside numbers, true and false say something
+            names = rows[len(rows) - len(chunk) :]
+            values = chunk.loc[:, ~is_text]
+            for i in np.flatnonzero([not is_numeric_dtype(dtype) for dtype in values.dtypes]):
+                _require_numbers(values.iloc[:, i], names)
+            lacks = lacks or bool(values.isna().to_numpy().any() or chunk.iloc[:, -1].isna().any())
             texts.append(chunk.loc[:, is_text])
-            blocks.append(sp.csr_matrix(chunk.loc[:, ~is_text].to_numpy(np.float32)))
-    named = np.array(columns, dtype=object)
-    matrix, table = sp.vstack(blocks, format="csr"), pd.concat(texts).set_axis(named[is_text], axis=1)
+            blocks.append(sp.csr_matrix(values.to_numpy(np.float32)))
+    if lacks:
+        _require_full_lines(path, n_before, separator, ["", *columns], np.flatnonzero(~is_text) + 1)
+    matrix, table = sp.vstack(blocks, format="csr"), pd.concat(texts)
+    for _, column in table.items():
+        if not _is_description(column):
+            _require_numbers(column, rows)
     table, others = table.set_axis(pd.Index(rows)), pd.DataFrame(index=pd.Index(named[~is_text]))
     turned = _rows_are_genes(corner, rows, others.index.to_list())
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".* names are not unique")  # an error later on, of all formats
-        return ad.AnnData(matrix.T.tocsr(), others, table) if turned else ad.AnnData(matrix, table, others)
+        found = ad.AnnData(matrix.T.tocsr(), others, table) if turned else ad.AnnData(matrix, table, others)
+        return _without_figures(found)
+
+
+def _first_lines(file: TextIO) -> tuple[int, str, list[str], list[str]]:
+    """Return how many lines stand before the values, what separates fields, the names, and the first row of values.
+
+    Empty lines and comments in front are passed over; a comment with as many fields as the line below it is the line of
+    names.
+    """
+    n_lines, comment, found = 0, "", list[str]()
+    for line in file:
+        if line.startswith("#") and not found:
+            comment = line
+        elif line.strip():
+            found.append(line)
+        if len(found) == 2:
+            break
+        n_lines += 1
+    first, second = (*found, "", "")[:2]
+    separator = max(",;\t", key=first.count)
+    if separator not in first:
+        separator = " "
+    names, row = _fields(first, separator), _fields(second, separator)
+    if len(names) < 2 and len(row) < 2:
+        raise ValueError("it is no table with a line of names, and of values below it")
+    of_comment = _fields(comment, separator)
+    if len(of_comment) == len(names) > 2:
+        return n_lines - 1, separator, of_comment, names
+    return n_lines, separator, names, row
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    line = line.strip() if separator == " " else line.rstrip("\r\n")
+    return next(csv.reader([line], delimiter=separator, skipinitialspace=separator == " "), [])
+
+
+def _numbers(column: Any) -> Any:
+    return pd.to_numeric(column, errors="coerce")
+
+
+def _is_description(column: Any) -> bool:
+    """Tell a column that describes the rows from values of which some are no numbers."""
+    if is_bool_dtype(column.dtype) or any(one.fullmatch(str(column.name)) for one in (_OF_CELLS, _OF_GENES)):
+        return True
+    is_number, is_there = _numbers(column).notna(), column.notna()
+    if not is_number.any():
+        return not column[is_there].astype(str).str.fullmatch(r"[<>~]?\s*-?\d+([.,]\d+)*").all()
+    has_letters = column[is_there & ~is_number].astype(str).str.contains(r"[^\W\d_]")
+    return bool(2 * is_number.sum() <= is_there.sum() and has_letters.any())
+
+
+def _require_numbers(column: Any, rows: Sequence[str]) -> None:
+    """Refuse values of which some are no numbers."""
+    for i in np.flatnonzero(column.notna() & _numbers(column).isna())[:1]:
+        value = str(column.iloc[i])
+        comma = (
+            "" if not re.fullmatch(r"-?\d+,\d+", value) else " Write numbers with a point, and thousands without comma."
+        )
+        raise ValueError(
+            f"the value of row {rows[i]!r} in column {column.name!r} is {value!r}, which is no number. Correct it, or "
+            f"write NA where there is none.{comma}"
+        )
+
+
+def _require_full_lines(path: Path, n_before: int, separator: str, header: Sequence[str], values: Any) -> None:
+    """Refuse lines of fewer fields than the others, and values that are empty."""
+    with opened(path) as file:
+        for _ in range(n_before):
+            file.readline()
+        reader = csv.reader(file, delimiter=separator, skipinitialspace=separator == " ")
+        for row in reader:
+            line = f"line {n_before + reader.line_num} (row {row[0]!r})" if row else ""
+            row = row if separator != " " else row[: len(header)]
+            if row and len(row) < len(header) and any(field.strip() for field in row):
+                raise ValueError(f"{line} has {len(row):,} fields, not {len(header):,}: was the file cut short?")
+            for i in values if "" in row[1:] else ():
+                if row[i] == "":
+                    raise ValueError(
+                        f"{line} has an empty field in column {header[i]!r}: write 0 or NA, or leave the column out"
+                    )
+
+
+def _without_figures(data: ad.AnnData) -> ad.AnnData:
+    """Move what was computed for each cell from among the features to ``obs``; the same for genes, to ``var``."""
+    of_cells, of_genes = (
+        np.array([pattern.fullmatch(name) is not None for name in names], dtype=bool)
+        for pattern, names in ((_OF_CELLS, data.var_names), (_OF_GENES, data.obs_names))
+    )
+    if not (of_cells.any() or of_genes.any()) or of_cells.all() or of_genes.all():
+        return data
+    found = data[~of_genes, ~of_cells].copy()
+    for table, there, names, values in (
+        (found.obs, "obs", data.var_names[of_cells], data.X[np.flatnonzero(~of_genes)][:, np.flatnonzero(of_cells)]),
+        (found.var, "var", data.obs_names[of_genes], data.X[np.flatnonzero(of_genes)][:, np.flatnonzero(~of_cells)].T),
+    ):
+        if len(names):
+            what = (
+                "features, but of what is known of cells" if there == "obs" else "cells, but of what is known of genes"
+            )
+            some = f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
+            warn(f"{len(names)} names of the table are none of {what}: {some}. They become columns of {there}.")
+        for name, column in zip(names, values.toarray().T, strict=True):
+            table[name] = column
+    return found
 
 
 def _rows_are_genes(corner: str, rows: Sequence[str], columns: Sequence[str]) -> bool:
-    """Tell whether the rows of a table are genes: by what its corner says, else by the names."""
+    """Tell whether the rows of a table are genes: by barcodes of 10x, by what its corner says, else by the names."""
+    rows, columns = (
+        [name for name in names if not (_OF_CELLS.fullmatch(name) or _OF_GENES.fullmatch(name))] or names
+        for names in (rows, columns)
+    )
+    barcodes = [np.mean([bool(_BARCODE_OF_10X.search(name)) for name in names or [""]]) for names in (rows, columns)]
+    if max(barcodes) > 0.5 > 0.1 > min(barcodes):
+        return bool(barcodes[1] > barcodes[0])
     of_genes, of_cells = _CORNER_OF_GENES.search(corner), _CORNER_OF_CELLS.search(corner)
     if bool(of_genes) != bool(of_cells):
         return bool(of_genes)
@@ -253,13 +397,17 @@ def _rows_are_genes(corner: str, rows: Sequence[str], columns: Sequence[str]) ->
 
 def _likeness(names: Sequence[str]) -> float:
     """Return how much names look like those of features: -1 all like cells, 1 all like known families or peaks."""
+    times = Counter(name.rstrip("0123456789") for name in names)
+    often = max(2, min(3, len(names)))
 
     def of(name: str) -> float:
-        if is_peak(name):
+        if is_peak(name) or _GENE.match(name):
             return 1
-        if _CELL.search(name) and not _GENE.match(name):
+        stem = name.rstrip("0123456789")
+        is_numbered = stem != name and times[stem] >= often  # as cell_1, cell_2 and cell_3; FOXP3 is not
+        if is_numbered or _CELL.search(name):
             return -1
-        return 1 if _GENE.match(name) else 0.2 * bool(_SYMBOL.fullmatch(name))
+        return 0.2 * bool(_SYMBOL.fullmatch(name))
 
     some = names[:: max(len(names) // 2000, 1)]
     return float(np.mean([of(name) for name in some])) if some else 0.0
