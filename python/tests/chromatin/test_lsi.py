@@ -8,6 +8,7 @@ import deepscore
 from deepscore.chromatin import lsi
 from deepscore.chromatin.lsi import LSI, fit_lsi
 from deepscore.data.modality import TfIdf
+from deepscore.data.moments import moments
 from deepscore.data.values import Values
 from deepscore.errors import InputError
 from synthetic import blocks_of, dataset, peak_names
@@ -123,7 +124,7 @@ def of_peaks(reference):
 def test_signacs_tfidf_is_recovered_from_the_recipe_of_a_model(rng):
     counts = peaks(rng)
     data, columns = blocks_of(counts, peak_names(130)), np.arange(3, 120)
-    recipe = TfIdf.of_counts(data, counts.sum(axis=0)[columns].astype(np.float64))
+    recipe = TfIdf.of_sums(moments(data, Values("counts")), columns)
     x = recipe.matrix(data, columns, Values("counts"))
     np.testing.assert_allclose(lsi.signac_tfidf(x, recipe).toarray(), signac_tfidf(counts)[:, columns], rtol=1e-4)
 

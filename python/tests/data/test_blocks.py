@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from deepscore.data import blocks
 from deepscore.data.blocks import CellBlocks, Parts, require_unique, rows_per_block, tell_repeated_cells, watched
 from deepscore.errors import InputError
 from synthetic import blocks_of
@@ -38,13 +39,35 @@ def test_select_keeps_the_named_columns_in_the_given_order(matrix):
     assert part.n_cells == 150
 
 
+def sorted_rows(x):
+    return sorted(map(tuple, x.toarray().tolist()))
+
+
 def test_an_excerpt_of_few_cells_is_all_of_them(matrix):
-    np.testing.assert_array_equal(blocks_of(matrix).excerpt(150).toarray(), matrix)
+    assert sorted_rows(blocks_of(matrix).excerpt(150)) == sorted_rows(sp.csr_matrix(matrix))
 
 
-def test_an_excerpt_comes_from_start_middle_and_end(matrix):
-    rows = np.r_[0:10, 70:80, 140:150]
-    np.testing.assert_array_equal(blocks_of(matrix).excerpt(30).toarray(), matrix[rows])
+@pytest.mark.parametrize("n_cells", [100, 3000])
+def test_an_excerpt_is_the_same_in_whatever_order_the_cells_are(rng, n_cells):
+    x = rng.poisson(0.8, (2000, 30)).astype(np.float32)
+    one = blocks_of(x, rows=300).excerpt(n_cells)
+    assert abs(one.shape[0] - min(n_cells, 2000)) < 40
+    assert set(sorted_rows(one)) <= set(sorted_rows(sp.csr_matrix(x)))
+    cells, columns = rng.permutation(2000), rng.permutation(30)
+    assert (one != blocks_of(x[cells], rows=77).excerpt(n_cells)).nnz == 0
+    x *= rng.uniform(0.5, 1, x.shape).astype(np.float32)  # cells of the same counts have no order among themselves
+    one = blocks_of(x, rows=300).excerpt(n_cells)
+    assert (one[:, columns] != blocks_of(x[cells][:, columns], rows=77).excerpt(n_cells)).nnz == 0
+
+
+def test_an_excerpt_of_equal_cells_is_some_of_them():
+    assert 50 <= blocks_of(np.ones((2000, 3), np.float32)).excerpt(100).shape[0] <= 2000
+
+
+def test_an_excerpt_of_many_cells_is_of_runs_from_everywhere(monkeypatch, matrix):
+    monkeypatch.setattr(blocks, "MOST_READ", 100)
+    found = blocks_of(matrix).excerpt(100)
+    np.testing.assert_array_equal(found.toarray(), matrix[blocks_of(matrix).spread(100)])
 
 
 @pytest.mark.parametrize("rows", [1, 7, 64, 1000])

@@ -68,9 +68,9 @@ def test_the_data_are_not_changed(raw):
 @pytest.mark.parametrize(("value", "code"), [(np.nan, "non_finite"), (np.inf, "non_finite"), (-3, "negative_values")])
 def test_a_bad_value_in_a_late_cell_is_found_while_streaming(rng, value, code):
     matrix = rng.poisson(1.0, (2500, 5)).astype(np.float64) + 1
-    matrix[110, 2] = value  # beyond the cells from which the kind of values is told
+    values = detect(blocks_of(matrix))
+    matrix[110, 2] = value  # as if it were beyond the cells from which the kind of values is told
     data = blocks_of(matrix)
-    values = detect(data)
     with pytest.raises(InputError) as caught:
         normalised(data, LogNorm(), np.array([0]), values)
     assert caught.value.code == code

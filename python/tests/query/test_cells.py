@@ -5,12 +5,10 @@ import itertools
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
-from hypothesis import strategies as st
 
 from deepscore.query import cells as query_cells
 from deepscore.query.align import align
-from deepscore.query.cells import QueryCells, content_keys, gathered
+from deepscore.query.cells import QueryCells, gathered
 from synthetic import blocks_of, full_model, recorded
 
 N_CELLS, N_FEATURES = 130, 30
@@ -27,23 +25,6 @@ def read(raw, batch=None, **options):
 
 def in_parts(raw, size):
     return [(start, sp.csr_matrix(raw[start : start + size])) for start in range(0, N_CELLS, size)]
-
-
-@given(st.permutations(range(8)), st.permutations(range(5)))
-def test_the_key_of_a_cell_depends_on_its_values_alone(rows, columns):
-    x = np.arange(40).reshape(8, 5) % 7 * np.float32(0.37)
-    expected = content_keys(sp.csr_matrix(x))
-    assert len(set(expected.tolist())) == len(np.unique(x, axis=0))
-    assert content_keys(sp.csr_matrix(x[rows])).tolist() == expected[rows].tolist()
-    stored = sp.csr_matrix((x[:, columns].ravel(), np.tile(columns, 8), np.arange(0, 41, 5)), shape=(8, 5))
-    assert stored.nnz == 40  # the zeros are stored, and columns do not ascend
-    assert content_keys(stored).tolist() == expected.tolist()
-
-
-def test_keys_are_spread_evenly_over_all_numbers(rng):
-    keys = content_keys(sp.csr_matrix(rng.poisson(0.3, (5000, 40)).astype(np.float32)))
-    tenths = np.bincount((np.unique(keys) / 2**64 * 10).astype(int), minlength=10)
-    assert tenths.min() > 0.8 * tenths.mean()
 
 
 def test_equal_cells_have_keys_of_their_own_and_so_have_those_of_another_batch(raw):

@@ -108,7 +108,8 @@ def test_batches_are_numbered(data, labels, reference):
 def test_cells_without_a_batch_are_a_batch_of_their_own(data, labels, reference):
     batch = reference.obs["batch"].to_numpy(object)
     batch[:30] = None
-    batches = prepare(data, labels, quick(), batch=batch).batches
+    with pytest.warns(UserWarning, match="The batch of 30 of the 240 cells is missing"):
+        batches = prepare(data, labels, quick(), batch=batch).batches
     assert len(set(batches[:30])) == 1
     assert sorted(set(batches)) == [0, 1, 2]
 

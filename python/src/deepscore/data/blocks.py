@@ -19,6 +19,7 @@ import scipy.sparse as sp
 from ..errors import InputError
 from ..support.notices import logger, said, warn
 from ..support.progress import progress_bar
+from .content import content_keys, value_keys
 
 __all__ = [
     "VALUES_PER_BLOCK",
@@ -40,6 +41,8 @@ Form = Literal["counts", "lognorm"]
 
 # A block holds about this many stored values (float32 and int32: 16 MB), so that one is always cheap to hold.
 VALUES_PER_BLOCK = 2_000_000
+# Cells that are all read to choose some of them.
+MOST_READ = 10_000
 
 
 def rows_per_block(n_cells: int, n_values: float, per_block: int = VALUES_PER_BLOCK) -> int:
@@ -250,12 +253,22 @@ class CellBlocks:
         return self.take(rows)
 
     def excerpt(self, n_cells: int = 600) -> sp.csr_matrix:
-        """Return up to `n_cells` rows from the start, the middle and the end."""
-        third = n_cells // 3
-        if self.n_cells <= n_cells:
-            return self.read(0, self.n_cells)
-        starts = (0, self.n_cells // 2 - third // 2, self.n_cells - third)
-        return sp.vstack([self.read(s, s + third) for s in starts], format="csr")
+        """Return about `n_cells` rows: in the order of their values, and chosen by them, whatever the order here.
+
+        Of more than 10,000 cells, which would take long to read, they are runs of neighbours at even distances.
+        """
+        if self.n_cells > MOST_READ:
+            return self.take(self.spread(n_cells)).to_csr()
+        blocks, keys = [], []
+        for _, block in self:
+            of_block = value_keys(block)
+            chosen = np.flatnonzero(of_block <= np.uint64(min(n_cells / self.n_cells, 1) * (2**64 - 2**11)))
+            blocks.append(block[chosen])
+            keys.append(of_block[chosen])
+        if 2 * sum(map(len, keys)) < min(n_cells, self.n_cells):  # of equal cells, none or all
+            return self.take(self.spread(n_cells)).to_csr()
+        rows = sp.vstack(blocks, format="csr")
+        return rows[np.lexsort((content_keys(rows), np.concatenate(keys)))]
 
 
 def orientation() -> str:

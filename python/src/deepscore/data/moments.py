@@ -8,19 +8,24 @@ import numpy as np
 
 from .blocks import CellBlocks, watched
 from .linalg import Doubles
-from .values import Values, check_values
+from .values import Floats, Values, check_values
 
 __all__ = ["Moments", "moments"]
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Sums over the cells of a data set, one entry per feature."""
+    """Sums over the cells of a data set, one entry per feature; and the total of each cell."""
 
-    n_cells: int
+    cell_totals: Floats
     detected: Doubles
     total: Doubles
     squares: Doubles
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return len(self.cell_totals)
 
     @property
     def mean(self) -> Doubles:
@@ -36,10 +41,10 @@ class Moments:
 
 def moments(data: CellBlocks, values: Values) -> Moments:
     """Gather the moments in one stream: of counts, or of what log-normalised values are the logarithms of."""
-    sums = np.zeros((3, data.n_features))
-    for _, block in watched(data, data.n_cells, "variable features"):
-        check_values(block, data.source)
+    sums, totals = np.zeros((3, data.n_features)), np.empty(data.n_cells, np.float32)
+    for start, block in watched(data, data.n_cells, "variable features"):
+        totals[start : start + block.shape[0]] = check_values(block, data.source)
         x = values.linear(block.data.astype(np.float64))
         for row, weight in zip(sums, (x > 0, x, x * x), strict=True):
             row += np.bincount(block.indices, weight, minlength=data.n_features)
-    return Moments(data.n_cells, *sums)
+    return Moments(totals, *sums)

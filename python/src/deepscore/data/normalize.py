@@ -120,7 +120,9 @@ class Normalization(ABC):
             columns, indptr = place[block.indices[found]], np.searchsorted(found, block.indptr).astype(np.int32)
             chosen = Chosen(block.data[found], columns, indptr, totals, present)
             x = self.normalised(chosen, values)
-            return start, sp.csr_matrix((x, columns, indptr), shape=(block.shape[0], len(positions)))
+            rows = sp.csr_matrix((x, columns, indptr), shape=(block.shape[0], len(positions)))
+            rows.sort_indices()  # sums are taken in the order of the model's features, whatever the data set's
+            return start, rows
 
         yield from overlapped(normalised, data)
 
@@ -150,7 +152,7 @@ class LogNorm(Normalization):
     @classmethod
     def learn(cls, data: CellBlocks, positions: npt.NDArray[np.intp], values: Values) -> Self:
         """Take the median total of the reference's cells, at most 10,000."""
-        return cls(typical_total(data, values))
+        return cls(typical_total(check_values(data.excerpt(), data.source), values))
 
     def facts(self) -> dict[str, Any]:
         """Return the target, under the name that it has in files."""

@@ -108,7 +108,7 @@ def check_form(name: str, value: Any) -> Form | None:
 
 
 def detect(blocks: CellBlocks, counts_of: str | None = None) -> Values:
-    """Recognise counts and log-normalised values from up to 2,000 cells, a hundred here and there; or do as was said.
+    """Recognise counts and log-normalised values from about 2,000 cells; or do as was said.
 
     Whole numbers, and what is above 20 (log2 of a million), are counts. Else the cells tell: logarithms are those that,
     taken as such, give all cells one total, or many values of a cell that are multiples of its least one, as counts
@@ -156,7 +156,7 @@ def detect(blocks: CellBlocks, counts_of: str | None = None) -> Values:
 
 def _looked_at(blocks: CellBlocks) -> sp.csr_matrix:
     """Return cells of all of a data set: those without values are left out, and stored zeros."""
-    excerpt = sp.csr_matrix(blocks.take(blocks.spread(CELLS_LOOKED_AT)).to_csr())
+    excerpt = blocks.excerpt(CELLS_LOOKED_AT)
     excerpt.eliminate_zeros()
     return excerpt[np.diff(excerpt.indptr) > 0]
 
@@ -208,10 +208,9 @@ def feature_share(blocks: CellBlocks, columns: npt.NDArray[np.intp], values: Val
     return max(float(linear[:, columns].sum() / max(linear.sum(), 1e-12)), 1e-6)
 
 
-def typical_total(blocks: CellBlocks, values: Values, least: float = LEAST_TOTAL) -> float:
-    """Return what to bring cells to: the median total of a reference's cells, from an excerpt, where it is known."""
+def typical_total(totals: Floats, values: Values, least: float = LEAST_TOTAL) -> float:
+    """Return what to bring cells to: the median of the totals of a reference's cells, where these are known."""
     if values.form == "lognorm":
         return TOTAL
-    totals = check_values(blocks.excerpt(), blocks.source)
     median = float(np.median(totals[totals > 0])) if totals.any() else 0.0
     return min(median, TOTAL) if median >= least else TOTAL

@@ -10,24 +10,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
 
 from ..data.blocks import VALUES_PER_BLOCK, watched
+from ..data.content import GOLDEN, Keys, content_keys, mixed
 from ..data.linalg import Codes
 from .align import AlignedQuery
 
-__all__ = ["QueryCells", "content_keys", "gathered"]
-
-Keys = npt.NDArray[np.uint64]
+__all__ = ["QueryCells", "gathered"]
 
 # The network is called with at least this many cells, so that its thread seldom waits for the interpreter.
 CELLS_PER_CALL = 8192
 # Normalised values that are held in memory (8 bytes each), so that they need not be read again.
 VALUES_HELD = 40_000_000
-# Odd multipliers of splitmix64 (Steele, Lea and Flood, OOPSLA 2014), and the golden ratio in 64 bits.
-FIRST, SECOND, GOLDEN = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB), np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,13 +50,13 @@ class QueryCells:
         keys, held, n_values = [], [], 0
         for first, block in watched(gathered(query.normalised()), query.blocks.n_cells, "read"):
             batches = query.batches[first : first + block.shape[0]].astype(np.uint64)
-            keys.append(_mixed(content_keys(block) + batches * GOLDEN))
+            keys.append(mixed(content_keys(block) + batches * GOLDEN))
             n_values += block.nnz
             if n_values <= most:
                 held.append((first, block))
         joined = pd.Series(np.concatenate(keys))
         number = joined.groupby(joined).cumcount().to_numpy(np.uint64)
-        return cls(query, _mixed(joined.to_numpy() + number * GOLDEN), tuple(held))
+        return cls(query, mixed(joined.to_numpy() + number * GOLDEN), tuple(held))
 
     def blocks(self) -> Iterator[tuple[int, sp.csr_matrix]]:
         """Yield first row and block of all normalised cells; those that are not held are read again."""
@@ -84,26 +80,6 @@ class QueryCells:
     @property
     def _n_held(self) -> int:
         return self.held[-1][0] + self.held[-1][1].shape[0] if self.held else 0
-
-
-def content_keys(x: sp.csr_matrix) -> Keys:
-    """Return a number of 64 bits for each row that depends on its values alone, not on how they are stored.
-
-    The sum, modulo 2**64, of a hash of (column, value) over the values that are not 0.
-    """
-    values = np.asarray(x.data, np.float32)
-    pairs = (x.indices.astype(np.uint64) << np.uint64(32)) | values.view(np.uint32)
-    sums = np.concatenate([[np.uint64(0)], np.cumsum(_mixed(pairs) * (values != 0).astype(np.uint64))])
-    return sums[x.indptr[1:]] - sums[x.indptr[:-1]]
-
-
-def _mixed(keys: Keys) -> Keys:
-    """Return the finaliser of splitmix64: neighbouring numbers become unrelated ones."""
-    keys = keys + GOLDEN
-    keys = (keys ^ (keys >> np.uint64(30))) * FIRST
-    keys = (keys ^ (keys >> np.uint64(27))) * SECOND
-    mixed: Keys = keys ^ (keys >> np.uint64(31))
-    return mixed
 
 
 def gathered(blocks: Iterable[tuple[int, sp.csr_matrix]]) -> Iterator[tuple[int, sp.csr_matrix]]:

@@ -62,7 +62,7 @@ class PairedPeaks:
         columns = columns[sums.detected[columns] > 0]
         if not columns.size:
             raise InputError("empty_data", f"{data.source} of the peaks holds no counts. Leave peaks= out.")
-        return cls(data, columns, TfIdf.of_counts(data, sums.total[columns]), values, model_calls)
+        return cls(data, columns, TfIdf.of_sums(sums, columns), values, model_calls)
 
     def reading(self, sample: Sample) -> PairedPeaks:
         """Return the same with the peaks of the sample, which are read now: by the thread that may read them."""

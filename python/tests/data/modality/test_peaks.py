@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from deepscore.data.modality import PEAKS, TfIdf
+from deepscore.data.moments import moments
 from deepscore.data.values import Values
 from deepscore.errors import InputError
 from synthetic import blocks_of, counts, peak_names
@@ -33,7 +34,7 @@ def test_the_recipe_of_peaks_is_a_plain_formula(rng, times):
     counts[:, 4] = 0
     counts[7] = 0
     positions = np.array([3, 8, 4, 0])
-    found = TfIdf.of_counts(blocks_of(counts), counts[:, positions].sum(axis=0).astype(float))
+    found = TfIdf.of_sums(moments(blocks_of(counts), Values("counts")), positions)
     totals = counts.sum(axis=1)
     scale = 0.3 * min(np.median(totals[totals > 0]), 10_000)
     idf = [np.log(1 + 90 / max(counts[:, peak].sum(), 1)) for peak in positions]
@@ -48,13 +49,13 @@ def test_the_recipe_of_peaks_is_a_plain_formula(rng, times):
 def test_a_count_in_a_common_peak_of_a_median_cell_becomes_about_one(rng):
     counts = rng.poisson(0.05, (400, 3000))  # as sparse as chromatin
     every = np.arange(3000)
-    recipe = TfIdf.of_counts(blocks_of(counts), counts.sum(axis=0).astype(float))
+    recipe = TfIdf.of_sums(moments(blocks_of(counts), Values("counts")), np.arange(counts.shape[1]))
     values = normalised(blocks_of(counts), recipe, every, Values("counts"))
     assert 0.5 < np.median(values[counts == 1]) < 1.5
 
 
 def test_peaks_without_any_count_have_a_recipe(raw):
-    found = TfIdf.of_counts(blocks_of(0 * raw), np.zeros(3))
+    found = TfIdf.of_sums(moments(blocks_of(0 * raw), Values("counts")), np.arange(3))
     assert found.target_total == pytest.approx(3000)
     np.testing.assert_allclose(found.idf, np.log1p(len(raw)), rtol=1e-6)
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..blocks import CellBlocks
-from ..moments import moments
+from ..moments import Moments, moments
 from ..names import is_peak
 from ..normalize import Chosen, Normalization, per_total
 from ..values import TOTAL, Floats, Values, typical_total
@@ -48,13 +48,13 @@ class TfIdf(Normalization):
     @classmethod
     def learn(cls, data: CellBlocks, positions: npt.NDArray[np.intp], values: Values) -> Self:
         """Learn the weights from the counts of each peak in the reference, and the target from its cells."""
-        return cls.of_counts(data, moments(data, values).total[positions])
+        return cls.of_sums(moments(data, values), positions)
 
     @classmethod
-    def of_counts(cls, data: CellBlocks, counts: npt.NDArray[np.float64]) -> Self:
-        """Learn the recipe of a reference of which the counts of each chosen peak, over all cells, are known."""
-        idf = np.log1p(data.n_cells / np.maximum(counts, 1)).astype(np.float32)
-        return cls(idf, PART_OF_TOTAL * typical_total(data, Values("counts"), least=1))
+    def of_sums(cls, sums: Moments, positions: npt.NDArray[np.intp]) -> Self:
+        """Learn the recipe of a reference of which the sums over all cells are known, and which peaks are chosen."""
+        idf = np.log1p(sums.n_cells / np.maximum(sums.total[positions], 1)).astype(np.float32)
+        return cls(idf, PART_OF_TOTAL * typical_total(sums.cell_totals, Values("counts"), least=1))
 
     def facts(self) -> dict[str, Any]:
         """Return the target, under the name that it has in files."""

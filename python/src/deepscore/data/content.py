@@ -1,0 +1,53 @@
+"""What the values of a cell are, as a number: so that cells can be chosen and ordered by what they hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+__all__ = ["GOLDEN", "Keys", "content_keys", "mixed", "value_keys"]
+
+Keys = npt.NDArray[np.uint64]
+
+# Odd multipliers of splitmix64 (Steele, Lea and Flood, OOPSLA 2014), and the golden ratio in 64 bits.
+FIRST, SECOND, GOLDEN = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB), np.uint64(0x9E3779B97F4A7C15)
+
+
+def content_keys(x: sp.csr_matrix) -> Keys:
+    """Return a number of 64 bits for each row that depends on its values alone, not on how they are stored.
+
+    The sum, modulo 2**64, of a hash of (column, value) over the values that are not 0.
+    """
+    values, columns = _values(x), x.indices[: x.indptr[-1]].astype(np.uint64)
+    return _row_sums(x, mixed((columns << np.uint64(32)) | values) * (values != 0).astype(np.uint64))
+
+
+def value_keys(x: sp.csr_matrix) -> Keys:
+    """Return such a number that does not depend on the columns of the values, either.
+
+    Cells whose genes are listed in another order keep it. It takes a third of the time.
+    """
+    spread = _values(x) * FIRST
+    return mixed(_row_sums(x, spread ^ (spread >> np.uint64(32))))
+
+
+def _values(x: sp.csr_matrix) -> Keys:
+    """Return the bits of the values as 32-bit floats, 0 for both zeros."""
+    bits: Keys = (np.asarray(x.data[: x.indptr[-1]], np.float32) + np.float32(0)).view(np.uint32).astype(np.uint64)
+    return bits
+
+
+def _row_sums(x: sp.csr_matrix, values: Keys) -> Keys:
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(values)])
+    keys: Keys = sums[x.indptr[1:]] - sums[x.indptr[:-1]]
+    return keys
+
+
+def mixed(keys: Keys) -> Keys:
+    """Return the finaliser of splitmix64: neighbouring numbers become unrelated ones."""
+    keys = keys + GOLDEN
+    keys = (keys ^ (keys >> np.uint64(30))) * FIRST
+    keys = (keys ^ (keys >> np.uint64(27))) * SECOND
+    result: Keys = keys ^ (keys >> np.uint64(31))
+    return result
