@@ -60,8 +60,8 @@
 #' @details A model of peaks annotates a query with another set of peaks, too: where most of the
 #'   model's peaks are not there by name, the query's are summed that overlap them, as by
 #'   [match_peaks()].
-#' @section Errors: `not_trained`, `no_shared_features`, `numbered_features`, `no_shared_labels`,
-#'   `low_overlap`,
+#' @section Errors: `not_trained`, `no_shared_features`, `numbered_features`,
+#'   `ambiguous_names`, `no_shared_labels`, `low_overlap`,
 #'   `modality_mismatch`, `no_common_chromosomes`, `genome_build`, `different_cells`,
 #'   `batch_length`, `groups_length`, `column_not_found`, `labels_cells`, `bad_argument`,
 #'   `wrong_orientation`, `empty_data`, `layer_not_found`, `scaled_data`, `negative_values`,

@@ -37,8 +37,8 @@
 #'   177, 1888-1902. \doi{10.1016/j.cell.2019.05.031}
 #'
 #' @return A character vector of feature names, best first.
-#' @section Errors: `no_shared_features`, `numbered_features`, `column_not_found`,
-#'   `no_labels`, `labels_length`, `duplicate_features`,
+#' @section Errors: `no_shared_features`, `numbered_features`, `ambiguous_names`,
+#'   `column_not_found`, `no_labels`, `labels_length`, `duplicate_features`,
 #'   `layer_not_found` and the other errors of reading data.
 #' @examplesIf deepscore:::engine_available()
 #' pbmc <- SeuratObject::pbmc_small

@@ -28,6 +28,14 @@ def test_the_way_out_depends_on_what_the_names_look_like(wanted, features, told)
         assert part in str(error)
 
 
+def test_names_that_mean_one_feature_are_ambiguous():
+    features = np.array(["ENSG00000141510.1", "ENSG00000141510.2"], object)
+    error = no_shared_features(np.array(["ENSG00000141510"], object), blocks_of(np.ones((3, 2)), features))
+    assert error.code == "duplicate_features"
+    for part in (*features, "ambiguous"):
+        assert part in str(error)
+
+
 def test_a_matrix_the_wrong_way_round_is_recognised_from_either_side():
     turned = blocks_of(np.ones((12, 4)), names("cell", 4), GENES)
     assert no_shared_features(GENES, turned).code == "wrong_orientation"

@@ -146,6 +146,65 @@ def test_what_feature_types_rule_out_is_refused(types, asked, code):
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("gene", "antibody"),
+    [
+        ("gex", "adt"),
+        ("RNA", "Protein"),
+        ("protein_coding", "antibody"),
+        ("gene", "Antibodies"),
+        ("Gene_Expression", "antibody-capture"),
+        ("transcripts", "Protein Expression"),
+        ("mRNA", "AbSeq"),
+        ("Mt_rRNA", " prot "),
+        ("IG_V_pseudogene", "surface protein"),
+    ],
+)
+def test_types_are_known_by_many_words(gene, antibody):
+    data = typed([gene] * 3 + [antibody] * 2)
+    assert select_modality(data, None)[0].feature_names.tolist() == data.feature_names[:3].tolist()
+    assert select_modality(data, "protein")[0].feature_names.tolist() == data.feature_names[3:].tolist()
+
+
+def test_biotypes_are_genes():
+    words = ["protein_coding", "lncRNA", "miRNA", "IG_C_gene", "processed_transcript", "TEC", "misc_RNA", "ncRNA"]
+    assert select_modality(typed(words), None)[0].n_features == len(words)
+
+
+@pytest.mark.parametrize("word", ["ATAC", "chromatin", "Chromatin Accessibility", "peak", "scATAC-seq"])
+def test_peaks_are_known_by_many_words(word):
+    assert select_modality(typed(["gex", word, word]), "peaks")[0].n_features == 2
+
+
+@pytest.mark.parametrize("word", ["CRISPR Guide Capture", "Multiplexing Capture", "guide_RNA", "sgRNA", "HTO"])
+def test_types_that_are_no_modality_are_left_out(word):
+    assert select_modality(typed(["rna", "rna", word]), None)[0].n_features == 2
+
+
+def test_an_unknown_type_beside_known_ones_is_told():
+    with pytest.warns(UserWarning, match=r"^2 features are left out.*'unheard of'"):
+        part = select_modality(typed(["rna", "unheard of", "rna", "unheard of"]), None)[0]
+    assert part.n_features == 2
+    assert select_modality(part, None)[0].n_features == 2  # not told again
+
+
+@pytest.mark.parametrize(
+    ("types", "features", "asked", "kept", "told"),
+    [
+        (["Gene Expression", "nan", "Antibody Capture"], ["CD3D", "MS4A1", "CD3"], None, [0, 1], "1 genes"),
+        (["Gene Expression", "nan", "Antibody Capture"], ["CD3D", "MS4A1", "CD3"], "protein", [2], "1 genes"),
+        (["Antibody Capture", "<NA>"], ["CD3", "CD4"], None, [0, 1], "1 antibodies"),
+        (["rna", "", "None"], ["CD3D", *SITES], "peaks", [1, 2], "2 peaks"),
+    ],
+)
+def test_features_without_a_type_are_told_by_their_names(types, features, asked, kept, told):
+    data = typed(types, array(*features))
+    with pytest.warns(UserWarning, match=rf"have no type: .*{told}"):
+        part = select_modality(data, asked)[0]
+    assert part.feature_names.tolist() == [features[i] for i in kept]
+    assert select_modality(part, asked)[0].n_features == len(kept)  # not told again
+
+
 def test_every_recipe_is_found_by_its_name_in_files():
     assert {name: recipe.method for name, recipe in RECIPES.items()} == {name: name for name in RECIPES}
     assert all(RECIPES[kind.recipe.method] is kind.recipe for kind in MODALITIES.values())

@@ -3,7 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepscore.data.names import as_peak, canonical, is_numbered, is_peak, is_place, match_names, parts_of
+from deepscore.data.names import (
+    as_peak,
+    canonical,
+    is_numbered,
+    is_peak,
+    is_place,
+    match_names,
+    may_be_positions,
+    parts_of,
+)
 
 
 def array(*values):
@@ -107,6 +116,9 @@ def test_places_are_told_from_genes(name, expected):
     [
         (["0", "1", "2"], True),
         (["V1", "V2"], True),
+        (["x0", "x1", "x2"], True),
+        (["0.0", "1.0", "2.0"], True),  # once floats
+        (["0.5", "1.0"], False),
         (["17", "3", "900"], True),  # some of them
         ([str(i) for i in range(200_000)], True),
         (["7157", "100287102"], False),  # Entrez ids
@@ -119,11 +131,66 @@ def test_numbers_are_told_from_names(names, expected):
     assert is_numbered(array(*names)) is expected
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "feature_{}",
+        "gene_{}",
+        "Gene{}",
+        "g{}",
+        "f_{}",
+        "x_{}",
+        "var_{}",
+        "peak_{}",
+        "Feature {}",
+        "GENE.{}",
+        "Column{}",
+    ],
+)
+@pytest.mark.parametrize("first", [0, 1])
+def test_one_word_with_numbers_in_order_may_say_only_positions(form, first):
+    called = array(*[form.format(i + first) for i in range(50)])
+    assert may_be_positions(called, called)
+    assert may_be_positions(called[[7, 3, 20]], called)  # the features of a model
+    almost = called.copy()
+    almost[4] = "MT-CO1"
+    assert may_be_positions(called, almost)
+    assert not may_be_positions(called, called[::-1])  # another order than by position
+    assert not may_be_positions(called, called[::3])
+    assert not may_be_positions(array("CD3D", "CD8A"), called)
+
+
+@pytest.mark.parametrize("form", ["GENE{:03d}", "CD{}", "gene_{}_a", "LOC{}", "KRT{}"])
+def test_names_with_numbers_are_names(form):
+    called = array(*[form.format(i) for i in range(50)])
+    assert not may_be_positions(called, called)
+
+
 def test_ids_and_symbols_in_one_name_come_apart():
     names = array("ENSG00000000003.14_TSPAN6", "HLA-A|ENSG00000206503", "ENSG00000002586.20_PAR_Y", None, "x")
     parts = {where: some.tolist() for where, some in parts_of(names[:3]).items()}
     assert parts == {"ids": ["ENSG00000000003.14", "ENSG00000206503", None], "symbols": ["TSPAN6", "HLA-A", None]}
     assert parts_of(names) == {}  # less than half
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "TP53 (ENSG00000141510)",
+        "TP53(ENSG00000141510)",
+        "TP53..ENSG00000141510",
+        "TP53..ENSG00000141510.",  # make.names() of R
+        "TP53 ENSG00000141510",
+        "ENSG00000141510 (TP53)",
+        " ENSG00000141510|TP53 ",
+        "b'TP53_ENSG00000141510'",
+    ],
+)
+def test_ids_and_symbols_may_be_joined_in_many_ways(name):
+    assert {where: some.tolist() for where, some in parts_of(array(name)).items()} == {
+        "ids": ["ENSG00000141510"],
+        "symbols": ["TP53"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -139,7 +206,8 @@ def test_ids_and_symbols_in_one_name_come_apart():
         ["chrUn_KI270442v1:10-20", "chrUn_KI270442v1-10-20"],
         ["ENSG00000141510", "ENSG00000141510.16", "ensg00000141510.2"],
         ["ENSMUSG00000059552.8", "ENSMUSG00000059552"],
-        ["TP53", "tp53", "Tp53"],
+        ["TP53", "tp53", "Tp53", " TP53 ", "rna_TP53", "sct_TP53", "b'TP53'", 'b"TP53"'],
+        ["ENSG00000141510", "gene:ENSG00000141510", "rna_ENSG00000141510.3", "ENSG00000141510 "],
         ["AC_000123", "AC-000123"],
         ["chrUn_KI270442v1_10_20", "chrUn-KI270442v1-10-20"],
         ["NC_000001.11:1000-1500", "NC-000001.11-1000-1500"],

@@ -144,6 +144,33 @@ def test_columns_of_both_sides_may_meet():
     assert found.tolist() == list(range(N))[::-1]
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_columns_that_contradict_each_other_are_refused(reverse):
+    columns = dict(sorted({"right": SYMBOLS, "wrong": np.roll(SYMBOLS, 1)}.items(), reverse=reverse))
+    with pytest.raises(InputError, match=r"for 40 of 40: by the column '(right|wrong)'.*feature_names=") as caught:
+        find_names({OWN: SYMBOLS}, data_of(IDS, **columns))
+    assert caught.value.code == "ambiguous_names"
+    assert "'right'" in str(caught.value)
+    assert "'wrong'" in str(caught.value)
+    with pytest.raises(InputError, match="features that are looked for") as caught:
+        find_names({OWN: IDS, **columns}, data_of(SYMBOLS))
+    assert caught.value.code == "ambiguous_names"
+
+
+def test_columns_may_differ_in_a_few_features():
+    alias = SYMBOLS.copy()
+    alias[[0, 1]] = alias[[1, 0]]
+    with pytest.warns(UserWarning, match="'symbol'"):
+        assert find_names({OWN: SYMBOLS}, data_of(IDS, symbol=SYMBOLS, alias=alias)).tolist() == list(range(N))
+
+
+def test_names_that_may_be_positions_are_told_unless_they_are_given():
+    called = np.array([f"gene_{i}" for i in range(N)], dtype=object)
+    with pytest.warns(UserWarning, match=r"gene_0, gene_1.*may be positions.*feature_names='index'"):
+        assert find_names({OWN: called[5:9]}, data_of(called)).tolist() == [5, 6, 7, 8]
+    assert find_names({OWN: called}, data_of(called, given=True)).tolist() == list(range(N))
+
+
 def test_where_names_are_given_no_others_are_tried():
     assert (find_names({OWN: SYMBOLS}, data_of(IDS, given=True, symbol=SYMBOLS)) == -1).all()
 

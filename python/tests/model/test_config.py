@@ -67,6 +67,11 @@ def test_a_bad_value_is_refused_by_the_name_of_its_argument(name, value):
     assert caught.value.code == "bad_argument"
 
 
+def test_a_feature_that_is_named_twice_is_shown():
+    with pytest.raises(ConfigError, match=r"1 occur more than once \('MS4A1'\)"):
+        NetworkConfig(common_features=["CD3D", "MS4A1", "CD8A", "MS4A1"])
+
+
 @pytest.mark.parametrize(
     ("name", "value", "kept"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import numpy.typing as npt
 
@@ -42,6 +44,16 @@ def no_shared_features(wanted: Names, data: CellBlocks, cells: Names | None = No
             f"The features of both data sets are numbered ({wanted[0]!r}, {data.feature_names[0]!r}): positions, which "
             "need not mean the same features. Name the features, or the column that names them (feature_names=, "
             "--feature-names); feature_names='index' says that equal numbers are the same feature.",
+        )
+    keys = [canonical(name) for name in data.feature_names]
+    meant, times = set(map(canonical, wanted)), Counter(keys)
+    alike = [name for name, key in zip(data.feature_names, keys, strict=True) if times[key] > 1 and key in meant]
+    if alike:
+        return InputError(
+            "duplicate_features",
+            f"Several names of the data set mean one of the features that are looked for (such as {alike[0]!r}, "
+            f"{next(name for name in alike[1:] if canonical(name) == canonical(alike[0]))!r}: versions of one id, or "
+            f"upper and lower case): which of them is meant is ambiguous. Keep one of them, or {WAYS_OUT}.",
         )
     tried = f" The columns {', '.join(map(repr, data.other_names))} were tried, too." if data.other_names else ""
     advice = (

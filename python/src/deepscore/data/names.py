@@ -12,7 +12,16 @@ import numpy.typing as npt
 from ..support.notices import logger
 from .blocks import Names
 
-__all__ = ["as_peak", "canonical", "is_numbered", "is_peak", "is_place", "match_names", "parts_of"]
+__all__ = [
+    "as_peak",
+    "canonical",
+    "is_numbered",
+    "is_peak",
+    "is_place",
+    "match_names",
+    "may_be_positions",
+    "parts_of",
+]
 
 # What Cell Ranger puts before the names of a reference of several genomes: GRCh38_TP53, mm10___Trp53.
 _GENOME = r"(?:(?:GRC[A-Z]\d+|hg\d+|mm\d+|rn\d+|human|mouse)(?:\.p\d+)?[:_-]+)?"
@@ -31,14 +40,31 @@ _PLACE = re.compile(
 # Stable id; version; mapping version of a lift-over; the copy on Y of a pseudoautosomal gene.
 _ENSEMBL_ID = r"ENS[A-Z]*\d{6,}(?:\.\d+)?(?:[_-]\d+)?"
 _ENSEMBL = re.compile(r"(ENS[A-Z]*\d{6,})(?:\.\d+)?(?:[_-]\d+)?([_-]PAR[_-]Y)?", re.ASCII | re.IGNORECASE)
-_ID_FIRST = re.compile(rf"{_GENOME}({_ENSEMBL_ID})[_|:;-](?!PAR[_-]Y$)(.*\D.*)", re.ASCII | re.IGNORECASE)
-_ID_LAST = re.compile(rf"{_GENOME}(.*[^_|:;.-])[_|:;.-]({_ENSEMBL_ID})", re.ASCII | re.IGNORECASE)
-_WITHOUT_GENOME = re.compile(rf"{_GENOME}(.+)", re.ASCII | re.IGNORECASE)
+_ID_FIRST = re.compile(
+    rf"{_GENOME}(?P<id>{_ENSEMBL_ID})(?:[_|:;-]|\s*(?P<open>\()|\s+)(?!PAR[_-]Y$)(?P<symbol>.*\D.*?)(?(open)\))",
+    re.ASCII | re.IGNORECASE,
+)
+# make.names() of R turns "A (B)" into "A..B.".
+_ID_LAST = re.compile(
+    rf"{_GENOME}(?P<symbol>.*[^_|:;.(\s-])(?:[_|:;.-]{{1,2}}|\s*(?P<open>\()|\s+)(?P<id>{_ENSEMBL_ID})(?(open)\)|\.?)",
+    re.ASCII | re.IGNORECASE,
+)
+# Also without the key that Seurat puts before the name of a feature of an assay, and without that of a GFF file.
+_WITHOUT_GENOME = re.compile(rf"(?:gene:|(?:rna|sct|adt)_)?{_GENOME}(.+)", re.ASCII | re.IGNORECASE)
+# What str() of Python makes of bytes.
+_BYTES = re.compile(r"b(['\"])(.+)\1", re.DOTALL)
 # Seurat writes "-" for "_" and "|", make.names() of R writes "." for all of them.
 _ONE_SEPARATOR = str.maketrans("_|.", "---")
 # make.names() puts an X before a number.
 _X_BEFORE_NUMBER = re.compile(r"[xX](?=\d)")
-_NUMBERED = re.compile(r"(?:V|X|Var)?(\d{1,12})", re.ASCII)
+# As R and pandas number columns; numbers that once were floats end with ".0".
+_NUMBERED = re.compile(r"(?:V|[Xx]|Var)?(\d{1,12})(?:\.0)?", re.ASCII)
+# Words that say of a feature no more than that it is one.
+_WORD_WITH_NUMBER = re.compile(
+    r"((?:features?|genes?|peaks?|var|col|column|[fgvx])[\s_.-]*)(0|[1-9]\d{0,11})", re.ASCII | re.IGNORECASE
+)
+# "All" where a few may be called otherwise.
+NEARLY_ALL = 0.95
 # No genome has so many genes; Entrez ids, which are numbers too, go far beyond.
 MOST_POSITIONS = 100_000
 
@@ -75,13 +101,29 @@ def is_place(name: str) -> bool:
 
 
 def is_numbered(names: Names) -> bool:
-    """Tell names that only say where a feature stands: 0, 1, 2, ... or, as R has them, V1, V2, ...; also some of them.
+    """Tell names that only say where a feature stands: 0, 1, 2, ... or 0.0, V1, X1, x1; also some of them.
 
     Entrez ids are numbers, too, but larger.
     """
     matches = [_NUMBERED.fullmatch(name) for name in names]
     numbers = [int(match[1]) for match in matches if match is not None]
     return len(names) == len(numbers) > 1 and max(numbers) < max(MOST_POSITIONS, 2 * len(names))
+
+
+def may_be_positions(wanted: Names, available: Names) -> bool:
+    """Tell whether the names of both sides may say where a feature stands, such as gene_0, gene_1, ...
+
+    Those of the data set are numbered in its order, from 0 or 1; those that are wanted may be some of such names.
+    """
+    sides = [[_WORD_WITH_NUMBER.fullmatch(name or "") for name in names] for names in (available, wanted)]
+    words = Counter(match[1] for match in sides[0] if match)
+    if not words:
+        return False
+    word = words.most_common(1)[0][0]
+    numbers, others = ([int(match[2]) if match and match[1] == word else -1 for match in side] for side in sides)
+    in_order = max(sum(number == i + first for i, number in enumerate(numbers)) for first in (0, 1))
+    alike = sum(number >= 0 for number in others)
+    return in_order >= NEARLY_ALL * len(numbers) and alike >= NEARLY_ALL * len(others)
 
 
 def parts_of(names: Names) -> dict[str, Names]:
@@ -93,9 +135,9 @@ def parts_of(names: Names) -> dict[str, Names]:
     """
     ids, symbols = np.full(len(names), None), np.full(len(names), None)
     for i, name in enumerate(names):
-        if name is None or (match := _ID_FIRST.fullmatch(name) or _ID_LAST.fullmatch(name)) is None:
+        if name is None or (match := _ID_FIRST.fullmatch(bare := _bare(name)) or _ID_LAST.fullmatch(bare)) is None:
             continue
-        ids[i], symbols[i] = match.groups() if match.re is _ID_FIRST else match.groups()[::-1]
+        ids[i], symbols[i] = match["id"], match["symbol"]
     most = 2 * np.sum(ids != None) > len(names)  # noqa: E711
     return {"ids": ids, "symbols": symbols} if most else {}
 
@@ -103,15 +145,24 @@ def parts_of(names: Names) -> dict[str, Names]:
 def canonical(name: str) -> str:
     """Return one spelling for all spellings of a name that mean the same feature.
 
-    Peaks get one separator and lose a "chr", Ensembl ids lose their version and that of a lift-over, case and the name
-    of a genome in front no longer matter, ``_``, ``|`` and ``.`` are ``-``, as Seurat or R may write them, and the X is
-    gone that R puts before numbers. Nothing else is taken to be equal: a symbol never matches an Ensembl id.
+    Peaks get one separator and lose a "chr", Ensembl ids lose their version and that of a lift-over, case, blanks
+    around it and the name of a genome or assay in front no longer matter, ``_``, ``|`` and ``.`` are ``-``, as Seurat
+    or R may write them, and the X is gone that R puts before numbers. Nothing else is taken to be equal: a
+    symbol never matches an Ensembl id.
     """
     return _with_case(name).casefold()
 
 
+def _bare(name: str) -> str:
+    """Return a name without blanks around it, and without the b'' of bytes."""
+    name = name.strip()
+    match = _BYTES.fullmatch(name) if name.startswith("b") else None
+    return match[2].strip() if match else name
+
+
 def _with_case(name: str) -> str:
     """Return what :func:`canonical` does, before case is folded; human and mouse genes differ by it."""
+    name = _bare(name)
     peak = as_peak(name)
     if peak is not None:
         return f"{peak[0].lower().removeprefix('chr').translate(_ONE_SEPARATOR)}:{peak[1]}-{peak[2]}"

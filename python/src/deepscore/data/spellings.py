@@ -15,9 +15,19 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..support.notices import logger, warn
 from .blocks import CellBlocks, Names
-from .names import canonical, is_numbered, match_names, parts_of
+from .names import canonical, is_numbered, match_names, may_be_positions, parts_of
 
-__all__ = ["INDEX", "OWN", "Spellings", "choose_names", "feature_types_of", "find_names", "kept_names", "spellings_of"]
+__all__ = [
+    "INDEX",
+    "MISSING",
+    "OWN",
+    "Spellings",
+    "choose_names",
+    "feature_types_of",
+    "find_names",
+    "kept_names",
+    "spellings_of",
+]
 
 # Columns that may say of what kind each feature is.
 TYPE_COLUMNS = ("feature_types", "feature_type", "modality", "Type")
@@ -165,10 +175,15 @@ def find_names(wanted: Spellings, data: CellBlocks) -> npt.NDArray[np.intp]:
     -------
     Column of each feature, or -1, as :func:`~deepscore.data.names.match_names` returns it.
 
+    Raises
+    ------
+    InputError
+        ``ambiguous_names`` where two spellings find as many features, but not the same ones.
+
     Warns
     -----
     UserWarning
-        Where a column of the data set is used that nobody has named.
+        Where a column of the data set is used that nobody has named, or the names may be positions.
     """
     available = spellings_of(data.feature_names, {} if data.names_given else data.other_names)
     if is_numbered(data.feature_names) and not data.names_given:
@@ -176,13 +191,16 @@ def find_names(wanted: Spellings, data: CellBlocks) -> npt.NDArray[np.intp]:
     own = match_names(wanted[OWN], available[OWN])
     n_own, most = int((own >= 0).sum()), min(len(own), data.n_features)
     if n_own >= ENOUGH * most or len(wanted) == len(available) == 1:
-        return own
+        return _own_found(own, wanted[OWN], data)
     keys = [{where: _keys(names) for where, names in spelt.items()} for spelt in (wanted, available)]
     shared = {(a, b): len(keys[0][a] & keys[1][b]) for a in keys[0] for b in keys[1]}
     a, b = max(shared, key=lambda pair: shared[pair])
     if n_own >= ENOUGH * shared[a, b]:
-        return own
+        return _own_found(own, wanted[OWN], data)
     found = match_names(wanted[a], available[b])
+    for c, d in shared:
+        if (c, d) != (a, b) and shared[c, d] >= ENOUGH * shared[a, b]:
+            _require_agreement((a, b, found), (c, d, match_names(wanted[c], available[d])), wanted[a])
     text = f"{(found >= 0).sum()} of {len(own)} features are found by {_called(b)} of the data set"
     text += "" if a == OWN else f", where {_called(a)} of the others has them"
     if b in data.other_names:
@@ -190,6 +208,38 @@ def find_names(wanted: Spellings, data: CellBlocks) -> npt.NDArray[np.intp]:
     else:
         logger.info("%s; by the names themselves %d are", text, n_own)
     return found
+
+
+def _own_found(found: npt.NDArray[np.intp], wanted: Names, data: CellBlocks) -> npt.NDArray[np.intp]:
+    """Return what the names themselves have found; warn where they may be positions."""
+    if not data.names_given and (found >= 0).any() and may_be_positions(wanted, data.feature_names):
+        warn(
+            f"The names of the features ({', '.join(data.feature_names[:3])}, ...) may be positions, which need not "
+            "mean the same features in two data sets: calls are then wrong. Name the features, or the column that "
+            "names them (feature_names=, --feature-names); feature_names='index' says that equal names are the same "
+            "feature."
+        )
+    return found
+
+
+def _require_agreement(
+    one: tuple[str, str, npt.NDArray[np.intp]], other: tuple[str, str, npt.NDArray[np.intp]], names: Names
+) -> None:
+    """Refuse two pairs of spellings that find as many features, but others; a few may be called otherwise."""
+    (a, b, found), (c, d, again) = one, other
+    both = (found >= 0) & (again >= 0)
+    differ = both & (found != again)
+    if differ.sum() <= (1 - ENOUGH) * both.sum():
+        return
+    side, first, second = ("of the data set", b, d) if b != d else ("of the features that are looked for", a, c)
+    i = int(np.flatnonzero(differ)[0])
+    raise InputError(
+        "ambiguous_names",
+        f"Two names of the features fit equally well, but contradict each other for {differ.sum()} of {len(found)}: "
+        f"by {_called(first)} {side} {names[i]!r} is feature {found[i] + 1} of the data set, by {_called(second)} "
+        f"feature {again[i] + 1}. Say which names them, in the data set or in the reference: feature_names= "
+        "(--feature-names).",
+    )
 
 
 def _keys(names: Names) -> set[str]:

@@ -96,9 +96,9 @@ def find_common_features(
     Raises
     ------
     deepscore.errors.InputError
-        With the code ``no_shared_features``, ``numbered_features``, ``wrong_orientation``, ``no_labels``,
-        ``modality_required``, ``modality_mismatch``, ``column_not_found``, or any other that says what is wrong with
-        the data.
+        With the code ``no_shared_features``, ``numbered_features``, ``ambiguous_names``, ``wrong_orientation``,
+        ``no_labels``, ``modality_required``, ``modality_mismatch``, ``column_not_found``, or any other that says what
+        is wrong with the data.
     deepscore.errors.ConfigError
         ``bad_argument``.
 
@@ -534,9 +534,9 @@ class DeepScore:
         Raises
         ------
         deepscore.errors.InputError
-            ``not_trained``, ``no_shared_features``, ``numbered_features``, ``low_overlap``, ``wrong_orientation``,
-            ``no_shared_labels``, ``column_not_found``, ``batch_length``, ``groups_length``, ``different_cells``,
-            ``genome_build``, or any other that says what is wrong with the data.
+            ``not_trained``, ``no_shared_features``, ``numbered_features``, ``ambiguous_names``, ``low_overlap``,
+            ``wrong_orientation``, ``no_shared_labels``, ``column_not_found``, ``batch_length``, ``groups_length``,
+            ``different_cells``, ``genome_build``, or any other that says what is wrong with the data.
         deepscore.errors.ConfigError
             ``bad_argument``.
         """

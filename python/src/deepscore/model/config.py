@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ..errors import ConfigError
 from ..support.checks import choice, flag, is_number, number, optional, refusal, whole
 
 __all__ = ["ACTIVATIONS", "NetworkConfig", "recorded"]
@@ -47,8 +49,14 @@ class NetworkConfig:
             if isinstance(names, (str, set, frozenset)) or not isinstance(names, Iterable):  # sets have no order
                 raise refusal("common_features", "a list of different feature names", names)
             names = tuple(str(name) for name in names)
-            if not names or len(set(names)) < len(names):
-                raise refusal("common_features", "a list of different feature names", names[:5])
+            if not names:
+                raise refusal("common_features", "a list of different feature names", names)
+            if twice := [name for name, times in Counter(names).items() if times > 1]:
+                raise ConfigError(
+                    "bad_argument",
+                    f"common_features must be a list of different feature names: {len(twice)} occur more than once "
+                    f"({', '.join(map(repr, twice[:5]))}).",
+                )
         if not isinstance(self.device, str):
             raise refusal("device", "the name of a device", self.device)
         return {

@@ -5,6 +5,7 @@ A new kind is a file beside this one and its name in MODALITIES.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from ...support.notices import logger, warn
 from ..blocks import CellBlocks, Names
 from ..names import is_peak, is_place
 from ..normalize import Normalization
+from ..spellings import MISSING
 from .base import Modality
 from .peaks import PEAKS, TfIdf
 from .protein import PROTEIN
@@ -40,6 +42,10 @@ __all__ = [
 MODALITIES: dict[str, Modality] = {kind.name: kind for kind in (RNA, PEAKS, PROTEIN)}
 # Share of the features whose names look like those of another kind by chance: there are genes like TRNA-1-2.
 CHANCE = 0.05
+# What 10x Genomics calls what is none of these kinds.
+OTHER_TYPES = re.compile(
+    r"crispr .*|multiplexing capture|antigen capture|custom|hashtags?|hto|sample tags?|(?:s?g|guide )rnas?|guides?"
+)
 # By their names in a model file.
 RECIPES: dict[str, type[Normalization]] = {
     recipe.method: recipe for kind in MODALITIES.values() for recipe in (kind.recipe, *kind.former_recipes)
@@ -101,7 +107,7 @@ def select_modality(blocks: CellBlocks, name: str | None) -> tuple[CellBlocks, M
     Warns
     -----
     UserWarning
-        Where a few peaks or genes are left out.
+        Where a few peaks or genes are left out, or features of an unknown type, and where some have no type.
     """
     check_modality(name)
     kinds = _by_type(blocks)
@@ -124,7 +130,10 @@ def select_modality(blocks: CellBlocks, name: str | None) -> tuple[CellBlocks, M
                 f"{' or '.join(kind.features for kind in present)} (such as {blocks.feature_names[0]!r}).",
             )
     keep = kinds == chosen.name
-    return _without_other_kinds(blocks if keep.all() else blocks.select(np.flatnonzero(keep)), chosen), chosen
+    blocks = blocks if keep.all() else blocks.select(np.flatnonzero(keep))
+    if blocks.feature_types is not None:  # of which it is not told again
+        blocks = replace(blocks, feature_types=np.full(blocks.n_features, chosen.feature_types[0], dtype=object))
+    return _without_other_kinds(blocks, chosen), chosen
 
 
 def _majority(blocks: CellBlocks, counts: dict[Modality, int]) -> Modality:
@@ -163,12 +172,43 @@ def _without_other_kinds(blocks: CellBlocks, kind: Modality) -> CellBlocks:
 
 
 def _by_type(blocks: CellBlocks) -> Names | None:
-    """Return the modality of each feature by its feature type, "" for others; None where no type is known."""
+    """Return the modality of each feature by its feature type, "" for others; None where no type is known.
+
+    Features without a type are told by their names; what these cannot tell is what the others are, at first genes.
+    """
     if blocks.feature_types is None:
         return None
-    known = {word.lower(): kind.name for kind in MODALITIES.values() for word in (*kind.feature_types, kind.name)}
-    kinds = np.array([known.get(str(word).lower(), "") for word in blocks.feature_types], dtype=object)
-    return kinds if kinds.any() else None
+    known = {word: _of_type(word) for word in set(blocks.feature_types)}
+    kinds = np.array([known[word] or "" for word in blocks.feature_types], dtype=object)
+    if not kinds.any():
+        return None
+    unknown = [word for word, kind in known.items() if kind is None and word not in MISSING]
+    if unknown:
+        left_out = sum(word in unknown for word in blocks.feature_types)
+        warn(
+            f"{left_out} features are left out: what they are is not known, by their type "
+            f"({', '.join(map(repr, sorted(unknown)[:5]))})."
+        )
+    untyped = np.array([word in MISSING for word in blocks.feature_types], dtype=np.bool_)
+    if untyped.any():
+        untold = [kind.name for kind in MODALITIES.values() if kind.is_name is None and kind.name in kinds]
+        found = _by_name(blocks.feature_names[untyped], untold[0] if untold else None)
+        kinds[untyped] = found
+        told = [f"{(found == kind.name).sum()} {kind.features}" for kind in MODALITIES.values() if kind.name in found]
+        warn(f"{len(found)} features have no type: by their names they are taken for {' and '.join(told)}.")
+    return kinds
+
+
+def _of_type(word: str) -> str | None:
+    """Return the modality that a word for a type of features means, "" for a type that is none, None if unknown."""
+    word = re.sub(r"[\s_-]+", " ", word).strip().lower()
+    for kind in MODALITIES.values():
+        if word in (kind.name, *kind.keys, *map(str.lower, kind.feature_types)):
+            return kind.name
+    for kind in MODALITIES.values():
+        if kind.other_types and kind.other_types.fullmatch(word):
+            return kind.name
+    return "" if OTHER_TYPES.fullmatch(word) else None
 
 
 def _by_name(names: Names, wanted: str | None) -> Names:

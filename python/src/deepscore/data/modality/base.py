@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -26,13 +27,15 @@ class Modality:
     is_name
         Tells whether a name is that of such a feature; None where names cannot tell.
     feature_types
-        What 10x Genomics calls such features in ``feature_types``.
+        What 10x Genomics calls such features in ``feature_types``; others may call them `name` or by one of the `keys`.
     keys
         What such a part is called in a MuData, or an assay in a Seurat object, beside `name`; case does not matter.
     n_features
         How many features a model takes where none are named.
     recipe
         How raw values are normalised.
+    other_types
+        Further words for such features in ``feature_types``, in lower case with blanks between them.
     former_recipes
         How they were in models of earlier versions, which still are read.
     ranking
@@ -63,6 +66,7 @@ class Modality:
     only_counts: bool
     ranks_hold: bool
     overlapping: bool
+    other_types: re.Pattern[str] | None = None
     former_recipes: tuple[type[Normalization], ...] = ()
 
     def detect(self, blocks: CellBlocks) -> Values:

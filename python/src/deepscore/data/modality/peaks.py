@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -86,4 +87,5 @@ PEAKS = Modality(
     only_counts=True,
     ranks_hold=True,
     overlapping=True,
+    other_types=re.compile(r"peak|(?:sc|sn)?atac ?seq|(?:chromatin )?accessibility"),
 )

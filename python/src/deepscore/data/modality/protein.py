@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -64,5 +65,9 @@ PROTEIN = Modality(
     only_counts=False,
     ranks_hold=False,  # the scales of antibodies differ up to 30-fold between laboratories
     overlapping=False,
+    other_types=re.compile(
+        r"(?:(?:cell )?surface )?proteins?(?: expression)?|(?:antibod(?:y|ies)|ab)(?: \w+)?|abseq"
+        r"|cite ?seq|total ?seq\w?"
+    ),
     former_recipes=(LogNorm,),
 )
