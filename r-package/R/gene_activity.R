@@ -9,10 +9,11 @@
 #'   `strand`; or a GRanges. `NULL`: of a ChromatinAssay of Signac its own annotation, and its own
 #'   fragments files are counted (each for the cells that it knows, by their barcodes there); where
 #'   it has none, or with `layer` or `weighting = "distance"`, its peaks are summed. Names may also
-#'   be in `gene_name`, `Name`, `name`, `gene_id` or `ID`: the first of them that is not missing,
-#'   nor "." or "NA". Of what has a column `type` the genes are taken, else transcripts, else exons,
-#'   which are joined by `gene_id`. Loci of one name that overlap are one gene; a name at several
-#'   places is ambiguous and left out, but X is kept before Y and chromosomes before scaffolds.
+#'   be in `gene_name`, `gene_symbol`, `Name`, `name`, `gene_id` or `ID`: the first of them that is
+#'   not missing, nor "." or "NA". Of what has a column `type` the genes are taken, else
+#'   transcripts, else exons, which are joined by `gene_id`. Loci of one name that overlap are one
+#'   gene; a name at several places is ambiguous and left out, but X is kept before Y
+#'   and chromosomes before scaffolds.
 #' @param upstream,downstream Bases before the start and after the end of the gene, by its strand.
 #'   Either end of a gene without a strand may be its start: both are extended by the larger of the
 #'   two.

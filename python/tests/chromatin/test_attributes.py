@@ -64,3 +64,12 @@ def test_names_say_something(value):
 def test_the_first_value_that_says_anything_counts():
     text = 'gene_name "NA"; gene "B"; gene_name "."; gene_name "A"; gene_name "C"; Name "none"'
     assert read_attributes(text, {"gene_name", "gene", "Name"}) == {"gene_name": "A", "gene": "B"}
+
+
+def test_keys_in_capitals_are_read_where_nothing_is_spelt_as_it_should_be():
+    assert read_attributes("GENE_ID 'E1'; GENE_NAME 'X1';", ["gene_id", "gene_name"]) == {
+        "gene_id": "E1",
+        "gene_name": "X1",
+    }
+    assert read_attributes("name=a word;Name=X1", ["Name"]) == {"Name": "X1"}
+    assert read_attributes("name=a word;Name=.", ["Name"]) == {"Name": "a word"}

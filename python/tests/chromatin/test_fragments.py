@@ -252,10 +252,25 @@ def test_files_that_are_not_sorted(tmp_path, monkeypatch, size, starts, line, wo
 
 
 @pytest.mark.parametrize("size", [2**25, 50])
-@pytest.mark.parametrize("end", [b"chr3\t5", b"chr3\t5\n", b"chr3\t5\t9\tAAA-1\n", b"chr3\t5\t9\tAAA-1\t1"])
+@pytest.mark.parametrize(
+    "end", [b"chr3\t5", b"chr3\t5\n", b"chr3\t5\t9\tAAA-1\n", b"chr3\t5\t9\tAAA-1", b"chr3\t5\t9\t\t"]
+)
 def test_a_last_line_that_is_cut_short(tmp_path, monkeypatch, end, size):
     monkeypatch.setattr(module, "BLOCK_BYTES", size)
     refused("fragments_truncated", write(tmp_path / "fragments.tsv", TEXT + end), match="cut short")
+
+
+@pytest.mark.parametrize("size", [2**25, 50, len(TEXT), len(TEXT) - 1])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_whole_last_line_without_its_end_is_counted(tmp_path, monkeypatch, size, packed):
+    monkeypatch.setattr(module, "BLOCK_BYTES", size)
+    text = TEXT.removesuffix(b"\n")
+    path = write(tmp_path / "fragments.tsv", gzip.compress(text) if packed else text)
+    with pytest.warns(UserWarning, match=r"last line of fragments.tsv lacks its end.*check that it is complete"):
+        found = count_fragments(path, PEAKS, CELLS)
+    np.testing.assert_array_equal(found.toarray(), expected(1))
+    commented = write(tmp_path / "commented.tsv", TEXT + b"# made by hand")
+    np.testing.assert_array_equal(count_fragments(commented, PEAKS, CELLS).toarray(), expected(1))
 
 
 @pytest.mark.parametrize("size", [2**25, 50, len(TEXT)])

@@ -154,6 +154,18 @@ def test_the_types_that_tell_genes():
     assert gene_types(["cds"]) == gene_types([]) == ()
 
 
+@pytest.mark.parametrize("kind", ["gene", "Gene", "PSEUDOGENE", "NCRNA_gene", "Transcript", "EXON"])
+@pytest.mark.parametrize("key", ["gene_symbol", "GENE_SYMBOL", "GENE_NAME", "gene_name"])
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_types_and_keys_may_be_in_capitals_and_genes_have_symbols(tmp_path, kind, key, quote):
+    text = f"2L\tFlyBase\t{kind}\t11\t20\t.\t+\t.\tgene_id {quote}FBgn1{quote}; {key} {quote}dpp{quote};\n"
+    found = read_annotation(write(tmp_path, "fly.gtf", text))
+    assert rows(found) == [("2L", 10, 20, "dpp", "+")]
+    assert found["gene_id"].tolist() == ["FBgn1"]
+    table = pd.DataFrame({"chrom": "2L", "start": [10], "end": [20], "strand": "+", "type": kind, "gene_symbol": "dpp"})
+    assert rows(read_annotation(table)) == [("2L", 10, 20, "dpp", "+")]
+
+
 def test_every_column_that_a_table_may_have_is_listed_once():
     assert len(set(TABLE_COLUMNS)) == len(TABLE_COLUMNS)
     assert {"chrom", "start", "end", "strand", "type", "gene", "gene_id", "biotype"} < set(TABLE_COLUMNS)

@@ -6,12 +6,13 @@ import warnings
 import anndata as ad
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 import zarr
 
 from deepscore.errors import InputError
-from deepscore.interfaces.readers import open_source
+from deepscore.interfaces.readers import labels_of, open_source, values_of
 from deepscore.interfaces.stores import open_path
 
 # ----------------------------------------------------------------------------- stores of which a part is not there
@@ -86,6 +87,54 @@ def test_names_of_which_a_part_is_not_there_are_refused(query, tmp_path):
     path = zarr_of(query, tmp_path)
     rewritten(path, "obs/_index", (50,))[1].unlink()
     with pytest.raises(InputError, match="names in obs") as caught:
+        open_path(path)
+    assert caught.value.code == "unknown_data"
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("what", ["labels", "batch", "groups"])
+def test_a_column_without_some_of_its_codes_is_told_where_it_is_used(query, tmp_path, version, what):
+    query.obs["cell_type"] = query.obs["cell_type"].astype("category")
+    query.obs["study"] = pd.Categorical(["one"] * query.n_obs)
+    path = zarr_of(query, tmp_path, version)
+    rewritten(path, "obs/cell_type/codes", (50,))[1].unlink()
+    rewritten(path, "obs/study/codes", (50,))  # of which zarr writes nothing, as there is nothing else
+    source = open_source(path)  # in silence
+    used = labels_of if what == "labels" else lambda *given: values_of(*given, what)
+    assert set(used(source, "study")) == {"one"}
+    with pytest.warns(UserWarning, match=r"1 of the \d chunks of obs\['cell_type'\] .* first category, 'B cell'"):
+        found = used(source, "cell_type")
+    expected = query.obs["cell_type"].astype(str).to_numpy(object)
+    expected[50:100] = query.obs["cell_type"].cat.categories[0]
+    assert found.tolist() == expected.tolist()
+
+
+def test_a_column_of_numbers_without_some_of_them_is_told(query, tmp_path):
+    query.obs["cluster"] = np.arange(query.n_obs) % 7 + 1
+    path = zarr_of(query, tmp_path)
+    rewritten(path, "obs/cluster", (50,))[2].unlink()
+    with pytest.warns(UserWarning, match=r"obs\['cluster'\] are not in the store and read as zero"):
+        assert labels_of(open_source(path), "cluster")[100] == "0"
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_text_of_which_a_part_is_not_there_is_refused_where_it_is_used(query, tmp_path, version):
+    query.obs["note"] = [f"note {i}" for i in range(query.n_obs)]
+    path = zarr_of(query, tmp_path, version)
+    rewritten(path, "obs/note", (50,))[1].unlink()
+    source = open_source(path)
+    assert len(labels_of(source, "cell_type")) == query.n_obs
+    with pytest.raises(InputError, match=r"chunks of obs\['note'\].*copy it again") as caught:
+        labels_of(source, "note")
+    assert caught.value.code == "unknown_data"
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_categories_of_which_a_part_is_not_there_are_refused(query, tmp_path, version):
+    query.obs["cell_type"] = query.obs["cell_type"].astype("category")
+    path = zarr_of(query, tmp_path, version)
+    rewritten(path, "obs/cell_type/categories", (2,))[0].unlink()
+    with pytest.raises(InputError, match="categories of 'cell_type' in obs") as caught:
         open_path(path)
     assert caught.value.code == "unknown_data"
 

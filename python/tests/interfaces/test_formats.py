@@ -130,6 +130,16 @@ def loom(folder, **names):
     return folder / "cells.loom"
 
 
+@pytest.mark.parametrize("genes", ["Symbol", "gene", "GeneName", "gene_symbol", "gene_id", "EnsemblID", "GENE"])
+def test_the_names_of_genes_in_a_loom_may_be_called_in_many_ways(tmp_path, genes):
+    path = loom(tmp_path, genes=genes)
+    with h5py.File(path, "r+") as file:
+        del file["row_attrs/Accession"]
+    found = open_path(path)
+    assert found.var_names.tolist() == ["CD3D", "TBCE", "TBCE-1", "chr1:10-20"]
+    assert found.obs_names.tolist() == CELLS
+
+
 @pytest.mark.parametrize("names", [{}, {"genes": "var_names", "cells": "obs_names"}])
 def test_a_loom_is_read(tmp_path, names):
     found = open_path(loom(tmp_path, **names))

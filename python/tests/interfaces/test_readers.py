@@ -527,6 +527,23 @@ def test_the_features_of_raw_have_types_of_their_own(query):
     np.testing.assert_array_equal(part.to_csr().toarray(), query.X.toarray()[20:30])
 
 
+def test_several_data_sets_are_given_one_by_one(query):
+    with pytest.raises(InputError, match="in a loop") as caught:
+        open_source([query, query])
+    assert caught.value.code == "unknown_data"
+
+
+def test_raw_is_at_hand_where_it_is_not_what_is_read(query):
+    data = query[:, :5].copy()
+    assert open_source(data).blocks.raw is None
+    data.raw = query
+    assert open_source(data).blocks.raw().feature_names.tolist() == query.var_names.tolist()
+    assert open_source(data, "raw").blocks.raw is None
+    data.raw = query.copy()
+    data.raw._X = np.array(["x"])  # cannot be read
+    assert open_source(data).blocks.raw() is None
+
+
 def test_a_layer_called_raw_comes_before_raw(query):
     data = scaled(query, raw=query)
     data.layers["raw"] = 2 * query.X[:, :50]

@@ -13,6 +13,7 @@ from deepscore.data.values import Values
 from deepscore.errors import DeepScoreError, InputError
 from deepscore.query.align import align, find_features, locate
 from deepscore.query.settings import SETTINGS
+from deepscore.support.notices import speaking
 from synthetic import blocks_of, full_model, log_cp10k, names, peak_model, peak_names, random_model, sites
 
 RNA, PEAKS = MODALITIES["rna"], MODALITIES["peaks"]
@@ -68,6 +69,30 @@ def test_a_query_with_too_few_features_is_refused(floor, refuses):
         with pytest.raises(InputError, match=r"has 9 of the model's 100 features \(9%\)") as caught:
             locate(query, GENES, RNA, min_overlap=floor)
     assert caught.value.code == "low_overlap"
+
+
+@pytest.mark.parametrize("language", ["python", "r"])
+@pytest.mark.parametrize("n_features", [0, 9, 30])
+def test_raw_is_named_where_it_has_more_of_the_features(n_features, language):
+    raw = blocks_of(np.ones((3, 95)), GENES[:95])
+    some = np.append(GENES[:n_features], ["OTHER"])
+    query = replace(blocks_of(np.ones((3, len(some))), some), raw=lambda: raw)
+    option = {"python": r"give layer='raw' \(--layer raw\)\.$", "r": r"give layer='raw'\.$"}[language]
+    with speaking(language):
+        if n_features == 30:
+            with pytest.warns(UserWarning, match=rf"30 of the model's .*\.raw has 95 of them.*{option}"):
+                locate(query, GENES, RNA, min_overlap=0.1)
+            return
+        with pytest.raises(InputError, match=rf"\.raw has 95 of them.*{option}") as caught:
+            locate(query, GENES, RNA, min_overlap=0.1)
+    assert caught.value.code == ("low_overlap" if n_features else "no_shared_features")
+
+
+def test_raw_is_not_named_where_it_has_no_more():
+    few = blocks_of(np.ones((3, 9)), GENES[:9])
+    for raw in (few, None):
+        with pytest.raises(InputError, match="lower min_overlap"):
+            locate(replace(few, raw=lambda raw=raw: raw), GENES, RNA, min_overlap=0.1)
 
 
 @pytest.mark.parametrize(("n_features", "refuses"), [(9, True), (10, False)])

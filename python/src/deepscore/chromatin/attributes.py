@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,7 +20,7 @@ _PAIR = re.compile(
 _GFF3 = re.compile(r"\s*[^\s;=\"]+=")
 
 
-def read_attributes(text: str, keys: Container[str]) -> dict[str, str]:
+def read_attributes(text: str, keys: Collection[str]) -> dict[str, str]:
     """Read attributes of GTF (``key "value";``) or of GFF3 (``key=value;``).
 
     Parameters
@@ -28,7 +28,7 @@ def read_attributes(text: str, keys: Container[str]) -> dict[str, str]:
     text
         The ninth column.
     keys
-        Which attributes to read.
+        Which attributes to read, whatever the case of their letters where they are not spelt so.
 
     Returns
     -------
@@ -37,13 +37,15 @@ def read_attributes(text: str, keys: Container[str]) -> dict[str, str]:
     if text.startswith('"') and '""' in text:  # quoted once more, by a program that writes tables
         text = text.strip().removeprefix('"').removesuffix('"').replace('""', '"')
     decode = unquote if _GFF3.match(text) else str
-    found: dict[str, str] = {}
-    for key, quoted in _PAIR.findall(text):
-        if key in keys and key not in found:
+    spelt_so, others = dict[str, str](), dict[str, str]()
+    folded = {key.casefold(): key for key in keys}
+    for written, quoted in _PAIR.findall(text):
+        key, found = (written, spelt_so) if written in keys else (folded.get(written.casefold()), others)
+        if key is not None and key not in found:
             value = decode(_bare(quoted)).strip()
             if value.casefold() not in WORDS:
                 found[key] = value
-    return found
+    return others | spelt_so
 
 
 def _bare(value: str) -> str:

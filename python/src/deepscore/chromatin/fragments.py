@@ -178,16 +178,28 @@ def _blocks(path: Path, progress: bool) -> Iterator[_Block]:
             following = _read(stream, path)
             bar.update(raw.tell() - bar.n)
             whole, newline, rest = (rest + text).rpartition(b"\n")
-            if rest.strip(b" \r") and not following:
-                raise _truncated(path, f"its last line is cut short, or lacks its end ('{excerpt(rest)}')")
             whole += newline
+            unended = rest if rest.strip(b" \r") and not following else b""
+            whole += unended and unended + b"\n"
             rows = _fragments_in(whole)
             if rows:
                 n_columns = n_columns or rows.partition(b"\n")[0].count(b"\t") + 1
+                if unended and not unended.startswith(b"#"):
+                    _require_fragment(unended, n_columns, path)
                 yield _Block(whole, rows, line, n_columns, not following)
             elif not whole and len(rest) >= BLOCK_BYTES:
                 raise _no_fragment(path, line, rest)
             line += whole.count(b"\n")
+
+
+def _require_fragment(text: bytes, n_columns: int, path: Path) -> None:
+    """Refuse a last line without its end that lacks more than that; warn of one that is whole."""
+    if text.count(b"\t") + 1 < n_columns or not _LINE.fullmatch(text):
+        raise _truncated(path, f"its last line is cut short ('{excerpt(text)}')")
+    warn(
+        f"The last line of {path.name} lacks its end, and is counted as it is ('{excerpt(text)}'). Where the file was "
+        "copied, check that it is complete."
+    )
 
 
 def _fragments_in(text: bytes) -> bytes:

@@ -23,7 +23,7 @@ __all__ = ["NAMES", "TABLE_COLUMNS", "gene_ids", "gene_types", "read_annotation"
 GENE_TYPES = ("gene", "ncRNA_gene", "pseudogene")
 PART_TYPES = (("transcript",), ("exon",))
 # The attributes that may hold a name, the most readable first, and those that hold a biotype.
-NAME_KEYS = ("gene_name", "Name", "gene", "gene_id", "ID")
+NAME_KEYS = ("gene_name", "gene_symbol", "Name", "gene", "gene_id", "ID")
 ID_KEYS = ("gene_id", "ID")
 BIOTYPE_KEYS = ("gene_type", "gene_biotype", "biotype")
 COLUMNS = ("chrom", "start", "end", "gene", "strand", "gene_id")
@@ -49,10 +49,10 @@ def read_annotation(
     """Read where the genes are.
 
     GTF and GFF3: features of the types gene, ncRNA_gene and pseudogene, named by the first of the attributes
-    gene_name, Name, gene, gene_id and ID that says anything: "." and "NA" do not. Where there are none, transcripts
-    (else exons) are joined per gene_id, or per transcript_id where the gene_id is nothing but the name (as in files of
-    UCSC). Positions are brought from 1-based closed to 0-based half-open. BED: columns 1 to 4 and 6 (strand), as they
-    are.
+    gene_name, gene_symbol, Name, gene, gene_id and ID that says anything: "." and "NA" do not; types and attributes may
+    be in capitals. Where there are none, transcripts (else exons) are joined per gene_id, or per transcript_id where
+    the gene_id is nothing but the name (as in files of UCSC). Positions are brought from 1-based closed to 0-based
+    half-open. BED: columns 1 to 4 and 6 (strand), as they are.
 
     One row per gene: loci of one name that overlap on one chromosome, on one strand or partly without one, are one
     gene from the first to the last base. A name on chromosomes and on scaffolds (alternative haplotypes, say) keeps
@@ -120,14 +120,30 @@ def gene_types(types: Iterable[str]) -> tuple[str, ...]:
     Parameters
     ----------
     types
-        The types that it has.
+        The types that it has, in small letters or capitals.
 
     Returns
     -------
-    The types of genes, else that of transcripts, else that of exons; nothing where it has none of them.
+    The types of genes, else that of transcripts, else that of exons, also as the annotation spells them; nothing where
+    it has none of them.
     """
-    there = set(types)
-    return next((kinds for kinds in (GENE_TYPES, *PART_TYPES) if there.intersection(kinds)), ())
+    there = dict.fromkeys(types)
+    for kinds in (GENE_TYPES, *PART_TYPES):
+        spelt = _spelt(there, kinds)
+        if spelt:
+            return tuple(dict.fromkeys([*kinds, *spelt]))
+    return ()
+
+
+def _spelt(types: Iterable[str], kinds: Sequence[str]) -> list[str]:
+    """Return which types are of some kinds, in small letters or capitals."""
+    folded = {kind.casefold() for kind in kinds}
+    return [kind for kind in types if kind.casefold() in folded]
+
+
+def _are_parts(kinds: Sequence[str]) -> bool:
+    """Tell transcripts and exons from genes."""
+    return any((kind,) in PART_TYPES for kind in kinds)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -179,7 +195,7 @@ def _from_gff(path: Path) -> pd.DataFrame:
     types: Counter[str] = Counter()
     genes = _features(path, GENE_TYPES, types)
     kinds = gene_types(types)
-    if kinds in PART_TYPES:
+    if _are_parts(kinds):
         return _joined(_described(_features(path, kinds), path, ["gene_id"]), path.name)
     if not kinds:
         found = ", ".join(f"{count} {kind}" for kind, count in types.most_common(5)) or "no features at all"
@@ -192,13 +208,13 @@ def _from_gff(path: Path) -> pd.DataFrame:
 
 def _features(path: Path, wanted: Sequence[str], types: Counter[str] | None = None) -> list[list[str]]:
     """Return chromosome, start, end, strand and attributes of the wanted features; count the types of all."""
-    rows = []
+    rows, folded = [], {kind.casefold() for kind in wanted}
     for number, fields in _lines(path):
         if len(fields) < 9:
             raise _too_few(path, number, fields)
         if types is not None:
             types[fields[2]] += 1
-        if fields[2] in wanted:
+        if fields[2].casefold() in folded:
             rows.append([fields[0], fields[3], fields[4], fields[6], " ".join(fields[8:])])
     return rows
 
@@ -277,7 +293,7 @@ def _from_table(table: pd.DataFrame) -> pd.DataFrame:
         gene_id=first(ID_KEYS),
     )
     id_says_more = (loci["id"].notna() & loci["id"].ne(loci["gene"])).any()
-    are_parts = id_says_more if not kinds else kinds in PART_TYPES
+    are_parts = id_says_more if not kinds else _are_parts(kinds)
     return _joined(loci, "The table") if are_parts else loci
 
 

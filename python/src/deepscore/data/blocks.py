@@ -112,6 +112,8 @@ class CellBlocks:
         Whether the caller said which names to use, so that no others are tried.
     values
         What the values are, counts or log-normalised, where the caller has said so or it was recognised before.
+    raw
+        Opens the data set's ``.raw``, where it has one that is not what is read: it may have more features.
 
     Raises
     ------
@@ -129,6 +131,7 @@ class CellBlocks:
     other_names: Mapping[str, Names] = field(default_factory=dict)
     names_given: bool = False
     values: Form | None = None
+    raw: Callable[[], CellBlocks | None] | None = None
 
     def __post_init__(self) -> None:
         if not self.n_cells or not self.n_features:
@@ -175,7 +178,9 @@ class CellBlocks:
 
     def counted_in(self, feature_names: Names, read: Callable[[int, int], sp.csr_matrix]) -> CellBlocks:
         """Return other features of the same cells, which `read` makes of them."""
-        return replace(self, feature_names=feature_names, read=read, feature_types=None, other_names={}, parts=None)
+        return replace(
+            self, feature_names=feature_names, read=read, feature_types=None, other_names={}, parts=None, raw=None
+        )
 
     def take(self, rows: npt.NDArray[np.intp]) -> CellBlocks:
         """Return the data set with only the cells at `rows`; runs of rows are read at once."""

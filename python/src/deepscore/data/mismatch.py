@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..support.notices import warn
+from ..support.notices import said, warn
 from .blocks import CellBlocks, Names, make_unique, orientation, repeated_names
 from .names import canonical, is_numbered, is_peak, match_names
 from .values import IN_SEURAT
 
-__all__ = ["MIN_OVERLAP", "no_shared_features", "require_single", "tell_repeated_features"]
+__all__ = ["MIN_OVERLAP", "advice_on_raw", "no_shared_features", "require_single", "tell_repeated_features"]
 
 # Share of the wanted features: a data set that has fewer is refused where nothing else is asked for. Those of another
 # organism or genome build meet by chance, and calls on so few features are guesses.
@@ -55,6 +56,7 @@ def no_shared_features(wanted: Names, data: CellBlocks, cells: Names | None = No
             f"{next(name for name in alike[1:] if canonical(name) == canonical(alike[0]))!r}: versions of one id, or "
             f"upper and lower case): which of them is meant is ambiguous. Keep one of them, or {WAYS_OUT}.",
         )
+    of_raw = advice_on_raw([wanted], data, 0)
     tried = f" The columns {', '.join(map(repr, data.other_names))} were tried, too." if data.other_names else ""
     advice = (
         f"{tried} Check species, the kind of names and which column has them (feature_names=), and the modality; in "
@@ -71,8 +73,29 @@ def no_shared_features(wanted: Names, data: CellBlocks, cells: Names | None = No
     return InputError(
         "no_shared_features",
         f"None of the {len(wanted)} features (such as {wanted[0]!r}) was found among the {data.n_features} of the "
-        f"other data set (such as {data.feature_names[0]!r}).{advice}",
+        f"other data set (such as {data.feature_names[0]!r}).{of_raw or advice}",
     )
+
+
+def advice_on_raw(wanted: Iterable[Names], data: CellBlocks, n_found: int) -> str:
+    """Return a sentence that names ``.raw`` where it has more of some features than what is read; else nothing.
+
+    Parameters
+    ----------
+    wanted
+        What the features are called, in one or several ways.
+    n_found
+        How many of them were found in `data`.
+    """
+    raw = None if data.raw is None else data.raw()
+    if raw is None:
+        return ""
+    names = (raw.feature_names, *raw.other_names.values())
+    n_raw, n_wanted = max((int((match_names(some, there) >= 0).sum()), len(some)) for some in wanted for there in names)
+    if n_raw <= n_found or n_raw < MIN_OVERLAP * n_wanted:
+        return ""
+    option = said(python="layer='raw' (--layer raw)", r="layer='raw'")
+    return f" The data set's .raw has {n_raw} of them: to read it, give {option}."
 
 
 def require_single(wanted: Names, positions: npt.NDArray[np.intp], data: CellBlocks) -> None:

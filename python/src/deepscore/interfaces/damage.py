@@ -10,7 +10,7 @@ import numpy as np
 
 from ..support.notices import warn
 
-__all__ = ["lacks_chunks", "require_plausible", "require_whole"]
+__all__ = ["lacks_chunks", "require_column", "require_plausible", "require_whole"]
 
 # What is read at once may unpack to so many bytes, or to so many times what is stored of it: no real data shrink more.
 MOST_BYTES, MOST_TIMES = 2**30, 200
@@ -66,6 +66,43 @@ def lacks_chunks(array: Any) -> bool:
     if array.chunks is None:
         return bool(array.size and not array.is_virtual and not array.id.get_storage_size())
     return bool(array.id.get_num_chunks() < np.prod(-(-np.array(array.shape) // array.chunks)))
+
+
+def require_column(column: Any, name: str) -> None:
+    """Refuse a column of text of a zarr store of which a part is not there; warn of any other one.
+
+    What is not there reads as empty text, as zero, or as the first category. Zarr does not write a chunk that holds
+    nothing else: where all cells of a chunk are of the first category, there is none of its codes.
+
+    Parameters
+    ----------
+    column
+        The array of the column, or the group of one of categories or one with missing values.
+    name
+        What it is, for messages.
+
+    Raises
+    ------
+    ValueError
+        Says what is wrong.
+    """
+    first = "zero"
+    if hasattr(column, "keys"):
+        categories = column.get("categories")
+        if hasattr(categories, "shape"):
+            if categories.size < 2:  # which all cells with a value are of
+                return
+            first = f"its first category, {str(categories[:1][0])!r}"
+        column = column["values" if categories is None else "codes"]
+    if not lacks_chunks(column):
+        return
+    missing = f"{column.nchunks - column.nchunks_initialized} of the {column.nchunks} chunks of {name}"
+    if column.dtype.kind not in "biuf":
+        raise ValueError(f"{missing} are not in the store, and would read as empty text: copy it again, completely")
+    warn(
+        f"{missing} are not in the store and read as {first}. Where all of their cells have that value, zarr leaves "
+        "them out; where the store was copied, check that it is complete."
+    )
 
 
 def require_plausible(store: Any, streamed: Sequence[str] = ()) -> None:

@@ -32,7 +32,10 @@ LEAST_LINE = 4
 # So many bytes can one compressed byte become (deflate).
 MOST_UNPACKED = 1032
 # Where .loom files have the names of genes and of cells: loompy's own, and what others write.
-LOOM_GENES = ("Gene", "gene_name", "gene_names", "gene_symbols", "var_names", "Name", "name", "index", "Accession")
+LOOM_GENES = (
+    "Gene", "Genes", "gene_name", "gene_names", "gene_symbol", "gene_symbols", "Symbol", "var_names", "Name", "index",
+    "Accession", "gene_id", "gene_ids", "Ensembl", "ensembl_id", "ensembl_gene_id",
+)  # fmt: skip
 LOOM_CELLS = ("CellID", "cell_id", "obs_names", "barcode", "barcodes", "Barcode", "cell_names", "index", "Name")
 # Beside a matrix.mtx, plain or gzip: Cell Ranger 3 and later, 1 and 2, and ATAC.
 MTX_FEATURES = ("features.tsv", "genes.tsv", "peaks.bed")
@@ -190,11 +193,20 @@ def _attributes(group: h5py.Group, wanted: Sequence[str]) -> pd.DataFrame:
         for name, values in group.items()
         if getattr(values, "ndim", 0) == 1
     }
-    name = next((name for name in wanted if name in columns), None)
+    spelt = {_plain(name): name for name in columns} | {name: name for name in columns}
+    name = next((spelt[one] for one in [*wanted, *map(_plain, wanted)] if one in spelt), None)
     if name is None:
-        raise ValueError(f"{group.name} has none of {', '.join(wanted)}; there are: {', '.join(columns) or 'none'}")
+        there = ", ".join(columns) or "none"
+        raise ValueError(
+            f"{group.name} has none of {', '.join(wanted)}; there are: {there}. Give the one with the names such a name"
+        )
     table = pd.DataFrame(columns, index=pd.Index([str(one) for one in columns[name]]))
     return table.drop(columns=name)
+
+
+def _plain(name: str) -> str:
+    """Return the name of an attribute in small letters, without what is between its words."""
+    return re.sub(r"[\W_]", "", name).casefold()
 
 
 def _turned(matrix: h5py.Dataset) -> sp.csr_matrix:

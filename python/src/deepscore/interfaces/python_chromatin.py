@@ -221,10 +221,10 @@ def gene_activity(
         file, which is counted exactly.
     annotation
         Where the genes are, which must be given: a GTF, GFF3 or BED file, plain or gzip, or a table with chrom, start,
-        end (0-based, half-open), gene and strand. Names may also be in gene_name, Name, name, gene_id or ID: the first
-        of them that is not missing, nor "." or "NA". Of what has a column type the genes are taken, else transcripts,
-        else exons, which are joined by gene_id. Loci of one name that overlap are one gene; a name at several places is
-        ambiguous and left out, but X is kept before Y and chromosomes before scaffolds.
+        end (0-based, half-open), gene and strand. Names may also be in gene_name, gene_symbol, Name, name, gene_id or
+        ID: the first of them that is not missing, nor "." or "NA". Of what has a column type the genes are taken, else
+        transcripts, else exons, which are joined by gene_id. Loci of one name that overlap are one gene; a name
+        at several places is ambiguous and left out, but X is kept before Y and chromosomes before scaffolds.
     upstream, downstream
         Bases before the start and after the end of the gene, by its strand. Either end of a gene without a strand may
         be its start: both are extended by the larger of the two.

@@ -25,7 +25,7 @@ from ..errors import DeepScoreError, InputError
 from ..support.checks import optional_name
 from ..support.notices import warn
 from .damage import require_whole
-from .stores import open_path
+from .stores import open_path, require_stored
 
 __all__ = ["Source", "labels_of", "open_halves", "open_source", "values_of"]
 
@@ -41,6 +41,8 @@ class Source:
     ----------
     holder, key
         The AnnData or MuData that results are added to, and the modality in a MuData.
+    path
+        Where it was read from.
     """
 
     blocks: CellBlocks
@@ -48,6 +50,7 @@ class Source:
     holder: Any
     modality: str | None
     key: str | None = None
+    path: Path | None = None
 
 
 def open_source(
@@ -87,20 +90,26 @@ def open_source(
     optional_name("modality", modality)
     optional_name("feature_names", feature_names)
     known = check_form("values", values)
-    if isinstance(data, (str, os.PathLike)):
-        data = open_path(Path(data))
+    path = Path(data) if isinstance(data, (str, os.PathLike)) else None
+    if path is not None:
+        data = open_path(path)
     if hasattr(data, "mod") and isinstance(data.mod, Mapping):
         key = _modality_key(data.mod, modality)
         source = open_source(data.mod[key], layer, values=values, feature_names=feature_names)
         kind = MODALITIES.get(modality or "") or named_part(key)
         return Source(source.blocks, source.obs, data, kind.name if kind else None, key)
     if not isinstance(data, ad.AnnData):
+        several = " Give each of several data sets by itself, in a loop." if isinstance(data, (list, tuple)) else ""
         raise InputError(
             "unknown_data",
             f"A {type(data).__name__} is not a data set that deepscore reads. Give an AnnData, a MuData with "
-            "modality=, or a path, such as that of an .h5ad (for a bare matrix: anndata.AnnData(X, obs, var)).",
+            "modality=, or a path, such as that of an .h5ad (for a bare matrix: anndata.AnnData(X, obs, var))."
+            + several,
         )
-    return Source(replace(_unscaled(data, layer, feature_names), values=known), data.obs, data, modality)
+    blocks = _unscaled(data, layer, feature_names)
+    if blocks.source != ".raw" and RAW in _layers(data) and RAW not in data.layers:
+        blocks = replace(blocks, raw=lambda: _readable(data, RAW, feature_names))
+    return Source(replace(blocks, values=known), data.obs, data, modality, path=path)
 
 
 def _unscaled(data: ad.AnnData, layer: str | None, feature_names: str | None) -> CellBlocks:
@@ -143,6 +152,14 @@ def _fault(blocks: CellBlocks) -> str | None:
     except InputError as error:
         return error.code
     return None
+
+
+def _readable(data: ad.AnnData, layer: str, feature_names: str | None) -> CellBlocks | None:
+    """Open a layer, or return None where it cannot be read."""
+    try:
+        return _open_layer(data, layer, feature_names)
+    except InputError:
+        return None
 
 
 def _fault_of_layer(data: ad.AnnData, layer: str, feature_names: str | None) -> str | None:
@@ -327,6 +344,8 @@ def _resolved(source: Source, values: Any, what: str) -> Iterable[Any]:
             table = source.holder.obs.reindex(table.index)
         if values not in table:
             raise InputError("column_not_found", f"obs has no column {values!r}; there are: {_listed(source.obs)}.")
+        if source.path is not None:
+            require_stored(source.path, values)
         values = table[values]
     elif isinstance(values, pd.Series) and not _numbered(values.index):
         values = values.iloc[positions_of(_names(source.obs.index), _names(values.index), what)]

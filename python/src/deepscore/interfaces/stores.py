@@ -14,10 +14,10 @@ from anndata.io import read_elem, sparse_dataset
 
 from ..errors import DeepScoreError, EngineError, InputError
 from ..support.files import require_file
-from .damage import lacks_chunks, require_plausible, require_whole
+from .damage import lacks_chunks, require_column, require_plausible, require_whole
 from .formats import matrix_in, read_10x_h5, read_loom, read_mtx, read_table
 
-__all__ = ["MATRICES", "open_path", "suffix_of", "without_pulling"]
+__all__ = ["MATRICES", "open_path", "require_stored", "suffix_of", "without_pulling"]
 
 # What can be read, by its suffix: what can only be a data set, and text that may be something else (fragments, BED).
 MATRICES = (".h5ad", ".zarr", ".h5mu", ".h5", ".hdf5", ".loom", ".mtx", ".mtx.gz")
@@ -61,7 +61,7 @@ def open_path(path: Path) -> Any:
 
 def _opener(path: Path, kind: str) -> Callable[[Path], Any] | None:
     if os.path.isdir(path) and kind != ".zarr":
-        if any((path / name).is_file() for name in ("zarr.json", ".zgroup")):
+        if _is_zarr(path):
             return _open_zarr
         matrix = matrix_in(path)
         return None if matrix is None else lambda _: read_mtx(matrix)
@@ -121,6 +121,31 @@ def _open_h5ad(path: Path) -> ad.AnnData:
     return ad.AnnData(filename=path, filemode="r", **_parts(file))  # anndata reads all layers of a backed file
 
 
+def require_stored(path: Path, column: str) -> None:
+    """Refuse, or warn of, a column of ``obs`` that a zarr store does not hold all of, before it is used.
+
+    Raises
+    ------
+    InputError
+        ``unknown_data``.
+    """
+    if not _is_zarr(path):
+        return
+    import zarr
+
+    found = zarr.open_group(path, mode="r").get(f"obs/{column}")
+    if found is None:  # as anndata before 0.7 wrote it
+        return
+    try:
+        require_column(found, f"obs[{column!r}]")
+    except ValueError as error:
+        raise InputError("unknown_data", f"{path} cannot be used: {error}.") from None
+
+
+def _is_zarr(path: Path) -> bool:
+    return any((path / name).is_file() for name in ("zarr.json", ".zgroup"))
+
+
 def _open_zarr(path: Path) -> ad.AnnData:
     import zarr
 
@@ -151,5 +176,9 @@ def _require_sound(store: Any) -> None:
         index = table[table.attrs["_index"]] if "_index" in table.attrs else None
         if index is not None and not hasattr(index, "keys") and lacks_chunks(index):
             raise ValueError(f"a part of the names in {name} is not in the store: copy it again, completely")
+        for column in table if hasattr(table, "keys") else ():
+            categories = table[column].get("categories") if hasattr(table[column], "keys") else None
+            if getattr(categories, "size", 0) > 1 and lacks_chunks(categories):
+                raise ValueError(f"a part of the categories of {column!r} in {name} is not in the store: copy it again")
     if "raw" in store and hasattr(store["raw"], "keys") and hasattr(store["raw"].get("X"), "keys"):
         require_whole(store["raw"]["X"], "raw.X")

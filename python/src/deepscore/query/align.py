@@ -13,7 +13,7 @@ from ..chromatin.peaks import carried_over
 from ..data.blocks import CellBlocks, Names
 from ..data.labels import batches_of
 from ..data.linalg import Codes
-from ..data.mismatch import MIN_OVERLAP, no_shared_features, require_single
+from ..data.mismatch import MIN_OVERLAP, advice_on_raw, no_shared_features, require_single
 from ..data.modality import Modality, check_modality, select_modality
 from ..data.names import is_peak
 from ..data.spellings import OWN, Spellings, find_names, spellings_of
@@ -151,19 +151,21 @@ def locate(
     if query.parts is not None:
         of_parts = query.parts.measured[:, found].sum(axis=1)
         there |= {f"{name!r} of the query": int(k) for name, k in zip(query.parts.names, of_parts, strict=True)}
+    wanted = features if isinstance(features, Mapping) else {OWN: features}
     for what, k in there.items():
         if k < min_overlap * n:
+            advice = " Train on features that both have (find_common_features), or lower min_overlap at your own risk."
             raise InputError(
                 "low_overlap",
                 f"{_sentence(what)} has {k} of the model's {n} features ({k / n:.0%}); at least {min_overlap:.0%} are "
-                "needed. Train on features that both have (find_common_features), or lower min_overlap at your own "
-                "risk.",
+                f"needed.{advice_on_raw(wanted.values(), query, k) or advice}",
             )
         logger.info("%d of the model's %d features are in %s (%.0f%%)", k, n, what, 100 * k / n)
         if k < settings.good_overlap * n:
+            better = advice_on_raw(wanted.values(), query, k)
             warn(
-                f"{_sentence(what)} has only {k} of the model's {n} features ({k / n:.0%}): scores are less reliable. "
-                "A model trained on the shared features would do better."
+                f"{_sentence(what)} has only {k} of the model's {n} features ({k / n:.0%}): scores are less reliable."
+                f"{better or ' A model trained on the shared features would do better.'}"
             )
     return query, positions
 
