@@ -474,6 +474,7 @@ def test_a_gene_that_ends_in_a_digit_is_no_cell(tmp_path, name, genes_are_rows):
 
 BROKEN = {
     "short": ("AAACCTGAGAAACCGC-1,0,3,0,0", "AAACCTGAGAAACCGC-1,0,3", "line 3 .*has 3 fields, not 5"),
+    "long": ("AAACCTGAGAAACCGC-1,0,3,0,0", "AAACCTGAGAAACCGC-1,0,3,0,0,0", "line 3 .*has 6 fields, not 5"),
     "cut": ("AAACCTGAGAAACCTA-1,4,0,0,5\n", "AAACCTGAGAAACCTA-1,4,0,0", "line 4 .*has 4 fields, not 5"),
     "empty": ("AAACCTGAGAAACCGC-1,0,3,0,0", "AAACCTGAGAAACCGC-1,0,,0,0", "line 3 .*empty field in column 'TBCE'"),
     "few names": (",CD3D,TBCE,RPL13", "CD3D", "line of names has 2 fields, the line below it 5"),
@@ -504,3 +505,82 @@ def test_a_table_of_write_table_is_read(tmp_path):
     found = open_path(tmp_path / "x.txt")
     np.testing.assert_array_equal(found.X.toarray(), COUNTS)
     assert (found.obs_names.tolist(), found.var_names.tolist()) == (CELLS, GENES["symbols"])
+
+
+def quoted(rows):
+    return [[f'"{field}"' for field in row] for row in rows]
+
+
+def numbered(rows):
+    return [[f'"{i}"', *row] for i, row in enumerate(rows, 1)]
+
+
+AS_WRITTEN = {
+    "write.table": (" ", ".tsv", lambda rows: [['"x"', '"y"', '"z"'][: len(rows[0])], *numbered(quoted(rows))]),
+    "without names": (" ", ".tsv", lambda rows: quoted(rows)),
+    "tabs and quotes": ("\t", ".tsv", lambda rows: [['"V1"', '"V2"', '"V3"'][: len(rows[0])], *quoted(rows)]),
+    "write.csv": (
+        ",",
+        ".csv",
+        lambda rows: [['""', '"V1"', '"V2"', '"V3"'][: len(rows[0]) + 1], *numbered(quoted(rows))],
+    ),
+    "plain csv": (",", ".csv", lambda rows: rows),
+    "a line of names": (
+        "\t",
+        ".tsv",
+        lambda rows: [["gene_id" if len(rows[0]) > 1 else "barcode"] * len(rows[0]), *rows],
+    ),
+    "blanks": (" ", ".txt", lambda rows: rows),
+}
+
+
+@pytest.mark.parametrize(("separator", "end", "change"), AS_WRITTEN.values(), ids=AS_WRITTEN)
+@pytest.mark.parametrize("packed", ["", ".gz"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_names_beside_a_matrix_are_read_as_r_and_pandas_write_them(tmp_path, separator, end, change, packed, turned):
+    mmwrite(tmp_path / "matrix.mtx", sp.coo_matrix(COUNTS if turned else COUNTS.T))
+    ids = [f"ENSG{i:011}" for i in range(4)]
+    for name, rows in (("features", [*zip(ids, SYMBOLS, strict=True)]), ("barcodes", [[cell] for cell in CELLS])):
+        lines = [separator.join(row) for row in change([list(row) for row in rows])]
+        write(tmp_path / f"{name}{end}{packed}", "\n".join(lines) + "\n")
+    found = open_path(tmp_path)
+    np.testing.assert_array_equal(found.X.toarray(), COUNTS)
+    assert (found.obs_names.tolist(), found.var["gene_ids"].tolist()) == (CELLS, ids)
+    assert found.var_names.tolist() == ["CD3D", "TBCE", "TBCE-1", "chr1:10-20"]
+
+
+def test_names_with_blanks_beside_a_matrix_stay_whole(tmp_path):
+    mtx(tmp_path)
+    write(tmp_path / "features.tsv", "CD3 antibody\nCD4 antibody\nCD8 antibody\nCD19 antibody\n")
+    assert open_path(tmp_path).var_names.tolist() == [f"CD{i} antibody" for i in (3, 4, 8, 19)]
+
+
+def test_the_folder_of_a_run_is_refused_with_the_matrices_in_it(tmp_path):
+    for name in ("raw", "filtered"):
+        (tmp_path / f"outs/{name}_feature_bc_matrix").mkdir(parents=True)
+        mtx(tmp_path / f"outs/{name}_feature_bc_matrix", end=".gz")
+    for folder in (tmp_path, tmp_path / "outs"):
+        with pytest.raises(InputError, match=r"such as .*outs/filtered_feature_bc_matrix/matrix\.mtx\.gz") as caught:
+            open_path(folder)
+        assert caught.value.code == "unknown_data"
+
+
+def test_molecules_are_no_matrix(tmp_path):
+    with h5py.File(tmp_path / "molecule_info.h5", "w") as file:
+        file["barcode_idx"], file["count"], file["barcodes"] = np.arange(5), np.arange(5), texts(CELLS)
+    with pytest.raises(InputError, match="give filtered_feature_bc_matrix.h5"):
+        open_path(tmp_path / "molecule_info.h5")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("barcodes", "2 barcodes and 4 names"), ("features/name", "3 barcodes and 3 names")]
+)
+def test_an_h5_of_10x_with_too_few_names_is_refused(tmp_path, name, told):
+    path = h5_of_version_3(tmp_path)
+    with h5py.File(path, "r+") as file:
+        fewer = file[f"matrix/{name}"][:-1]
+        del file[f"matrix/{name}"]
+        file[f"matrix/{name}"] = fewer
+    with pytest.raises(InputError, match=told) as caught:
+        open_path(path)
+    assert caught.value.code == "unknown_data"

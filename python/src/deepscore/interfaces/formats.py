@@ -6,7 +6,7 @@ import csv
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -38,7 +38,16 @@ LOOM_GENES = (
 )  # fmt: skip
 LOOM_CELLS = ("CellID", "cell_id", "obs_names", "barcode", "barcodes", "Barcode", "cell_names", "index", "Name")
 # Beside a matrix.mtx, plain or gzip: Cell Ranger 3 and later, 1 and 2, and ATAC.
-MTX_FEATURES = ("features.tsv", "genes.tsv", "peaks.bed")
+MTX_FEATURES = ("features.tsv", "genes.tsv", "peaks.bed", "features.csv", "genes.csv", "features.txt", "genes.txt")
+MTX_BARCODES = ("barcodes.tsv", "barcodes.csv", "barcodes.txt")
+# Where Cell Ranger and others put matrices below the folder of a run, at most so deep.
+MATRICES_BELOW = ("*.h5", "*/matrix.mtx*", "*/*.h5", "*/*/matrix.mtx*", "*/*/*.h5", "*/*/*/matrix.mtx*")
+
+# The first field of a line of names, as pandas and R write it.
+_HEADING = re.compile(
+    r"|x|[VX]?\d+|(.*[ _.])?(barcode|cell|gene|feature|symbol|ensembl|id|name|index)s?([ _.]?(id|name|symbol)s?)?",
+    re.IGNORECASE,
+)
 
 _CORNER_OF_GENES = re.compile(r"gene|symbol|feature|ensembl|peak|hgnc|mgi|probe|antibod", re.IGNORECASE)
 _CORNER_OF_CELLS = re.compile(r"cell|barcode|sample|well|spot|obs", re.IGNORECASE)
@@ -80,6 +89,10 @@ def read_10x_h5(file: h5py.File) -> ad.AnnData:
     if "matrix" in file:
         return _of_10x(file["matrix"], file["matrix/features"], "id", "name")
     genomes = [group for group in file.values() if hasattr(group, "keys") and {"barcodes", "genes"} <= set(group)]
+    if "barcode_idx" in file:
+        raise ValueError(
+            "it is a molecule_info.h5, a list of molecules: give filtered_feature_bc_matrix.h5 of the same folder"
+        )
     if not genomes:
         raise ValueError("it is none of Cell Ranger's: there is neither a group 'matrix' nor one for each genome")
     parts = [_of_10x(group, group, "genes", "gene_names") for group in genomes]
@@ -102,6 +115,11 @@ def _of_10x(group: h5py.Group, features: h5py.Group, ids: str, names: str) -> ad
     n_features, n_cells = (int(n) for n in group["shape"][:])
     matrix = sp.csr_matrix((group["data"][:], group["indices"][:], group["indptr"][:]), shape=(n_cells, n_features))
     matrix.check_format()
+    if (group["barcodes"].size, features[names].size) != (n_cells, n_features):
+        raise ValueError(
+            f"it has values of {n_cells} cells x {n_features} features, but {group['barcodes'].size} barcodes and "
+            f"{features[names].size} names of features: copy it again, or write it anew"
+        )
     columns = {"gene_ids": ids, "feature_types": "feature_type", "genome": "genome"}
     var = pd.DataFrame({name: _texts(features[old]) for name, old in columns.items() if old in features})
     return _named(matrix, _texts(group["barcodes"]), _texts(features[names]), var)
@@ -124,10 +142,16 @@ def _named(matrix: Any, cells: Sequence[str], features: Sequence[str], var: pd.D
 
 
 def matrix_in(folder: Path) -> Path | None:
-    """Return the only .mtx file in a folder, None where there is none."""
+    """Return the only .mtx file in a folder, None where there is none, and none in the folders in it."""
     found = sorted(path for path in folder.iterdir() if path.name.lower().endswith((".mtx", ".mtx.gz")))
     if len(found) > 1:
         raise ValueError(f"it holds {len(found)} of them, such as {found[0].name} and {found[1].name}: name one")
+    if not found:
+        below = [str(path.relative_to(folder)) for pattern in MATRICES_BELOW for path in sorted(folder.glob(pattern))]
+        whole = [path for path in below if "molecule_info" not in path]
+        if whole:
+            best = min(whole, key=lambda path: "filtered" not in path)
+            raise ValueError(f"it holds no matrix itself: give one that is in it, such as {folder / best}")
     return found[0] if found else None
 
 
@@ -135,14 +159,15 @@ def read_mtx(path: Path) -> ad.AnnData:
     """Read a matrix.mtx, plain or gzip, with the names of its features and barcodes in the files beside it.
 
     What is in front of the name of one file is in front of the others', such as ``GSM1_matrix.mtx.gz`` and
-    ``GSM1_barcodes.tsv.gz``.
+    ``GSM1_barcodes.tsv.gz``. Those may be quoted, with a line of names and numbers of lines, as R and pandas write
+    them.
     """
-    cells = [line.split("\t")[0] for line in _lines(_beside(path, "barcodes.tsv"))]
-    of_features = _beside(path, *MTX_FEATURES)
-    rows = [line.split("\t") for line in _lines(of_features)]
+    of_cells, of_features = _beside(path, *MTX_BARCODES), _beside(path, *MTX_FEATURES)
     with opened(path) as file:
         sizes = next((line for line in file if not line.startswith("%") and line.strip()), "").split()
     n_rows, n_columns, n_values = map(int, [*sizes, "0"][:3])
+    cells = [row[0] for row in _names_beside(of_cells, (n_rows, n_columns))]
+    rows = _names_beside(of_features, (n_rows, n_columns))
     if n_values * LEAST_LINE > path.stat().st_size * (MOST_UNPACKED if path.suffix == ".gz" else 1):
         raise ValueError(f"{n_values:,} values, as its first line says, have no place in {path.stat().st_size:,} bytes")
     turned = (n_rows, n_columns) == (len(cells), len(rows)) and n_rows != n_columns
@@ -169,9 +194,23 @@ def _beside(path: Path, *names: str) -> Path:
     raise ValueError(f"there is no {before}{f' or {before}'.join(names)} (or .gz) beside it")
 
 
-def _lines(path: Path) -> list[str]:
+def _names_beside(path: Path, sizes: tuple[int, int]) -> list[list[str]]:
+    """Read the fields of each feature or barcode, without a line of names and without numbers of lines."""
     with opened(path) as file:
-        return [line.rstrip("\r\n") for line in file if line.strip()]
+        lines = [line.rstrip("\r\n") for line in file if line.strip()]
+    some = lines[-1] if lines else ""
+    is_quoted = some.startswith('"')
+    by_blanks = is_quoted or re.match(r"ENS[A-Z]*G\d+(\.\d+)? +\S", some)  # a name of its own may hold blanks
+    separator = "\t" if "\t" in some else "," if ".csv" in path.name.lower() else " " if by_blanks else "\t"
+    dialect: Any = {"quoting": csv.QUOTE_MINIMAL if is_quoted or separator == "," else csv.QUOTE_NONE}
+    rows = list(csv.reader(lines, delimiter=separator, skipinitialspace=separator == " ", **dialect))
+    for below in (rows, rows[1:]):
+        if below and any(all(len(row) > 1 and row[0] == str(i) for i, row in enumerate(below, at)) for at in (0, 1)):
+            return [row[1:] for row in below]
+    is_heading = [_HEADING.fullmatch(row[0]) is not None for row in rows[:2]]
+    if len(rows) - 1 in sizes and (is_heading == [True, False] or (len(rows) not in sizes and is_heading[0])):
+        return rows[1:]
+    return rows
 
 
 # -------------------------------------------------------------------------------------------------------------- loom
@@ -244,31 +283,20 @@ def read_table(path: Path) -> ad.AnnData:
     texts: list[pd.DataFrame] = []
     named = np.array(columns, dtype=object)
     lacks = False
-    with opened(path) as file:
-        for _ in range(n_before):
-            file.readline()
-        chunks: Any = pd.read_csv(
-            file,
-            sep=r"\s+" if separator == " " else separator,
-            header=None,
-            names=range(len(columns) + 1),
-            converters={0: str},  # the name of a gene or a cell may be NA
-            chunksize=max(VALUES_PER_BLOCK // len(row), 64),
-        )
-        for chunk in chunks:
-            rows.extend(chunk.pop(0))
-            chunk = chunk.set_axis(named, axis=1)
-            if not blocks:
-                is_text = np.array([not is_numeric_dtype(dtype) for dtype in chunk.dtypes])
-                is_logical = np.array([is_bool_dtype(dtype) for dtype in chunk.dtypes])
-                is_text |= is_logical & ~(is_logical | is_text).all()  # beside numbers, true and false say something
-            names = rows[len(rows) - len(chunk) :]
-            values = chunk.loc[:, ~is_text]
-            for i in np.flatnonzero([not is_numeric_dtype(dtype) for dtype in values.dtypes]):
-                _require_numbers(values.iloc[:, i], names)
-            lacks = lacks or bool(values.isna().to_numpy().any() or chunk.iloc[:, -1].isna().any())
-            texts.append(chunk.loc[:, is_text])
-            blocks.append(sp.csr_matrix(values.to_numpy(np.float32)))
+    for chunk in _chunks(path, n_before, separator, len(columns) + 1):
+        rows.extend(chunk.pop(0))
+        chunk = chunk.set_axis(named, axis=1)
+        if not blocks:
+            is_text = np.array([not is_numeric_dtype(dtype) for dtype in chunk.dtypes])
+            is_logical = np.array([is_bool_dtype(dtype) for dtype in chunk.dtypes])
+            is_text |= is_logical & ~(is_logical | is_text).all()  # beside numbers, true and false say something
+        names = rows[len(rows) - len(chunk) :]
+        values = chunk.loc[:, ~is_text]
+        for i in np.flatnonzero([not is_numeric_dtype(dtype) for dtype in values.dtypes]):
+            _require_numbers(values.iloc[:, i], names)
+        lacks = lacks or bool(values.isna().to_numpy().any() or chunk.iloc[:, -1].isna().any())
+        texts.append(chunk.loc[:, is_text])
+        blocks.append(sp.csr_matrix(values.to_numpy(np.float32)))
     if lacks:
         _require_full_lines(path, n_before, separator, ["", *columns], np.flatnonzero(~is_text) + 1)
     matrix, table = sp.vstack(blocks, format="csr"), pd.concat(texts)
@@ -281,6 +309,26 @@ def read_table(path: Path) -> ad.AnnData:
         warnings.filterwarnings("ignore", ".* names are not unique")  # an error later on, of all formats
         found = ad.AnnData(matrix.T.tocsr(), others, table) if turned else ad.AnnData(matrix, table, others)
         return _without_figures(found)
+
+
+def _chunks(path: Path, n_before: int, separator: str, n_fields: int) -> Iterator[Any]:
+    """Read some rows at once, below the line of names."""
+    with opened(path) as file:
+        for _ in range(n_before):
+            file.readline()
+        chunks = pd.read_csv(
+            file,
+            sep=r"\s+" if separator == " " else separator,
+            header=None,
+            names=range(n_fields),
+            converters={0: str},  # the name of a gene or a cell may be NA
+            chunksize=max(VALUES_PER_BLOCK // n_fields, 64),
+        )
+        try:
+            yield from chunks
+        except pd.errors.ParserError:
+            _require_full_lines(path, n_before, separator, [""] * n_fields, ())
+            raise
 
 
 def _first_lines(file: TextIO) -> tuple[int, str, list[str], list[str]]:
@@ -345,16 +393,18 @@ def _require_numbers(column: Any, rows: Sequence[str]) -> None:
 
 
 def _require_full_lines(path: Path, n_before: int, separator: str, header: Sequence[str], values: Any) -> None:
-    """Refuse lines of fewer fields than the others, and values that are empty."""
+    """Refuse lines of fewer or more fields than the others, and values that are empty."""
     with opened(path) as file:
         for _ in range(n_before):
             file.readline()
         reader = csv.reader(file, delimiter=separator, skipinitialspace=separator == " ")
         for row in reader:
             line = f"line {n_before + reader.line_num} (row {row[0]!r})" if row else ""
-            row = row if separator != " " else row[: len(header)]
-            if row and len(row) < len(header) and any(field.strip() for field in row):
-                raise ValueError(f"{line} has {len(row):,} fields, not {len(header):,}: was the file cut short?")
+            if separator == " " and row[-1:] == [""]:  # blanks at the end of a line
+                row = row[:-1]
+            if len(row) != len(header) and any(field.strip() for field in row):
+                why = ": was the file cut short?" if len(row) < len(header) else ""
+                raise ValueError(f"{line} has {len(row):,} fields, not {len(header):,}{why}")
             for i in values if "" in row[1:] else ():
                 if row[i] == "":
                     raise ValueError(
