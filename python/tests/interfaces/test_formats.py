@@ -424,6 +424,31 @@ def test_what_is_known_of_cells_is_no_feature(tmp_path, genes_are_rows):
     pd.testing.assert_frame_equal(found.obs, figures, check_dtype=False)
 
 
+def test_labels_that_are_numbers_are_no_gene(tmp_path):
+    for labels in ([3, 1, 2], ["3", "1", "NK"]):
+        pd.DataFrame(COUNTS, CELLS, GENES["symbols"]).assign(label=labels).to_csv(tmp_path / "x.csv")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = open_path(tmp_path / "x.csv")
+        assert (found.var_names.tolist(), found.obs["label"].tolist()) == (GENES["symbols"], labels)
+
+
+def test_what_is_known_of_cells_may_be_missing(tmp_path):
+    values = pd.DataFrame(COUNTS, CELLS, GENES["symbols"]).assign(doublet_score=[0.5, None, 0.25])
+    values.to_csv(tmp_path / "x.csv")
+    with pytest.warns(UserWarning, match="doublet_score"):
+        found = open_path(tmp_path / "x.csv")
+    np.testing.assert_array_equal(found.X.toarray(), COUNTS)
+    np.testing.assert_array_equal(found.obs["doublet_score"], [0.5, np.nan, 0.25])
+
+
+def test_blanks_around_names_are_none_of_them(tmp_path):
+    write(tmp_path / "x.csv", table(CELLS, GENES["symbols"], COUNTS, separator=" , "))
+    found = open_path(tmp_path / "x.csv")
+    assert (found.obs_names.tolist(), found.var_names.tolist()) == (CELLS, GENES["symbols"])
+    np.testing.assert_array_equal(found.X.toarray(), COUNTS)
+
+
 def test_what_is_known_of_genes_is_no_cell(tmp_path):
     values = pd.DataFrame(COUNTS.T, GENES["symbols"], CELLS)
     for column, of_genes in (("Length", [10, 20, 30, 40]), ("Chr", ["1", "2", "X", "3"])):

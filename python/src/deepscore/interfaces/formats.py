@@ -54,14 +54,16 @@ _CORNER_OF_CELLS = re.compile(r"cell|barcode|sample|well|spot|obs", re.IGNORECAS
 _CELL = re.compile(r"(?<![A-Z])[ACGTN]{8,}(?![A-Z])|cell|barcode|well|spot|sample", re.IGNORECASE)
 # Of 10x Genomics from version 2 on; whatever a sample or a lane puts before or behind.
 _BARCODE_OF_10X = re.compile(r"(?<![A-Za-z])[ACGTN]{16}(?![A-Za-wyz])")
-# What Seurat, scanpy, scater and their kind count and compute for each cell; no gene has such a name.
+# What Seurat, scanpy, scater and their kind compute for each cell, and what people note of it; no gene has such a name.
 _OF_CELLS = re.compile(
     r"n(um)?_?(count|feature|gene|umi)s?([_.].*)?|(sum|total|detected|mean)_(count|feature|gene|umi)s?.*|sum|detected|total|"
     r"(umi|gene|feature)_?counts?|log(1p|10)?_?(total|n)_?(count|feature|gene|umi)s?.*|subsets_.*|pANN_.*|"
     r"(pct|percent|percentage|fraction|frac)[-._]?(count|feature|top|mt|mito|ribo|rb|hb|read)?s?([-._].*)?|"
     r"(mt|mito|ribo)[-._]?(pct|percent|frac|ratio).*|((seurat|sc3|k_?means|rna)_?)?clusters?([-._]?\d+)?|"
     r".*_snn_res\.?[\d.]+|(louvain|leiden|phenograph)([-._].*)?|((doublet|scrublet)_?scores?|(is_|predicted_)?doublets?)|"
-    r"(s|g2m)[._]score|(umap|t-?sne)[_-]\d+|pca?_\d+|size_?factors?|orig\.ident|batch|donor|age",
+    r"(s|g2m)[._]score|(umap|t-?sne)[_-]\d+|pca?_\d+|size_?factors?|orig\.ident|batch|donor|age|"
+    r"labels?|cell[._]?(type|label|class)s?|(sub)?class|annotations?|sample|condition|treatment|tissue|sex|gender|patient|"
+    r"subject|individual|replicate|plate",
     re.IGNORECASE,
 )
 # What featureCounts and biomaRt say of each gene.
@@ -281,10 +283,10 @@ def read_table(path: Path) -> ad.AnnData:
     rows: list[str] = []
     blocks: list[sp.csr_matrix] = []
     texts: list[pd.DataFrame] = []
-    named = np.array(columns, dtype=object)
+    named = np.array([name.strip() for name in columns], dtype=object)
     lacks = False
     for chunk in _chunks(path, n_before, separator, len(columns) + 1):
-        rows.extend(chunk.pop(0))
+        rows.extend(chunk.pop(0).str.strip())
         chunk = chunk.set_axis(named, axis=1)
         if not blocks:
             is_text = np.array([not is_numeric_dtype(dtype) for dtype in chunk.dtypes])
@@ -298,7 +300,8 @@ def read_table(path: Path) -> ad.AnnData:
         texts.append(chunk.loc[:, is_text])
         blocks.append(sp.csr_matrix(values.to_numpy(np.float32)))
     if lacks:
-        _require_full_lines(path, n_before, separator, ["", *columns], np.flatnonzero(~is_text) + 1)
+        values_at = [i for i in np.flatnonzero(~is_text) + 1 if not _OF_CELLS.fullmatch(columns[i - 1])]
+        _require_full_lines(path, n_before, separator, ["", *columns], values_at)
     matrix, table = sp.vstack(blocks, format="csr"), pd.concat(texts)
     for _, column in table.items():
         if not _is_description(column):
@@ -351,7 +354,7 @@ def _first_lines(file: TextIO) -> tuple[int, str, list[str], list[str]]:
     if separator not in first:
         separator = " "
     names, row = _fields(first, separator), _fields(second, separator)
-    if len(names) < 2 and len(row) < 2:
+    if len(row) < 2:
         raise ValueError("it is no table with a line of names, and of values below it")
     of_comment = _fields(comment, separator)
     if len(of_comment) == len(names) > 2:
@@ -387,8 +390,8 @@ def _require_numbers(column: Any, rows: Sequence[str]) -> None:
             "" if not re.fullmatch(r"-?\d+,\d+", value) else " Write numbers with a point, and thousands without comma."
         )
         raise ValueError(
-            f"the value of row {rows[i]!r} in column {column.name!r} is {value!r}, which is no number. Correct it, or "
-            f"write NA where there is none.{comma}"
+            f"the value of row {rows[i]!r} in column {column.name!r} is {value!r}, which is no number. Correct it, "
+            f"write NA where there is none, or leave the row or the column out.{comma}"
         )
 
 
@@ -432,7 +435,8 @@ def _without_figures(data: ad.AnnData) -> ad.AnnData:
             some = f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
             warn(f"{len(names)} names of the table are none of {what}: {some}. They become columns of {there}.")
         for name, column in zip(names, values.toarray().T, strict=True):
-            table[name] = column
+            is_whole = np.isfinite(column).all() and (column == np.round(column)).all()  # a cluster is 1, not 1.0
+            table[name] = column.astype(np.int64) if is_whole else column
     return found
 
 
