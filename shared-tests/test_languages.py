@@ -114,7 +114,9 @@ def of_a_reference(folder, names):
     config = {"hidden_nodes": [64, 16], "common_features": features, "n_labels": 4, "epochs": 8, "seed": 5}
     settings = {"config": config, "reference": reference, "query": query, "batch": batch}
     (folder / "settings.json").write_text(json.dumps(settings))
-    ds = deepscore.DeepScore(**config).set_reference(data, "label_missing", batch=batch).train(progress=False)
+    few, unlabelled = "fewer than 10 cells .* 'pDC'", "2 of .* cells have no label"
+    with pytest.warns(UserWarning, match=few), pytest.warns(UserWarning, match=unlabelled):
+        ds = deepscore.DeepScore(**config).set_reference(data, "label_missing", batch=batch).train(progress=False)
     return in_r_too(ds, folder, query)
 
 
