@@ -270,7 +270,8 @@ class CellBlocks:
             chosen = np.flatnonzero(of_block <= np.uint64(min(n_cells / self.n_cells, 1) * (2**64 - 2**11)))
             blocks.append(block[chosen])
             keys.append(of_block[chosen])
-        if 2 * sum(map(len, keys)) < min(n_cells, self.n_cells):  # of equal cells, none or all
+        wanted = min(n_cells, self.n_cells)
+        if not wanted / 2 <= sum(map(len, keys)) <= 2 * wanted:  # of equal cells none are chosen, or all
             return self.take(self.spread(n_cells)).to_csr()
         rows = sp.vstack(blocks, format="csr")
         return rows[np.lexsort((content_keys(rows), np.concatenate(keys)))]
