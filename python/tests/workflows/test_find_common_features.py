@@ -25,9 +25,3 @@ def test_options_that_make_no_sense_are_refused(options):
     with pytest.raises(ConfigError) as caught:
         FeaturesRequest(**options)
     assert caught.value.code == "bad_argument"
-
-
-def test_without_a_query_there_is_nothing_to_share(rng):
-    with pytest.raises(ConfigError, match="a list of at least one") as caught:
-        find_common_features(blocks_of(counts(rng, np.zeros(9, int), 20), names("GENE", 20)), [], FeaturesRequest())
-    assert caught.value.code == "bad_argument"

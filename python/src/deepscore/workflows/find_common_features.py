@@ -11,7 +11,7 @@ from ..data.labels import read_labels, tell_labels
 from ..data.modality import select_modality
 from ..features.markers import MarkerTest
 from ..features.select import Strategy, common_features
-from ..support.checks import choice, keep, refusal, texts, whole
+from ..support.checks import choice, keep, texts, whole
 from ..support.threads import one_blas_thread
 
 __all__ = ["FeaturesRequest", "find_common_features"]
@@ -37,8 +37,6 @@ def find_common_features(
     reference: CellBlocks, queries: Sequence[CellBlocks], request: FeaturesRequest, labels: Names | None = None
 ) -> list[str]:
     """Choose features of one modality, the best first; see :func:`deepscore.find_common_features`."""
-    if not queries:
-        raise refusal("query", "a data set, or a list of at least one", [])
     reference, kind = select_modality(reference, request.modality)
     reference = reference.measured_by_all()
     queries = [select_modality(query, kind.name)[0].measured_by_all() for query in queries]
