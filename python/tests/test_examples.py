@@ -45,6 +45,7 @@ def runs(tmp_path_factory):
 def test_the_example_calls_most_cells_rightly(name, runs):
     done = runs[name]
     assert done.returncode == 0, done.stderr
-    assert "Warning" not in done.stderr
+    warned = [line for line in done.stderr.splitlines() if "Warning" in line]
+    assert all("Unknown types are not looked for" in line for line in warned), warned  # as is so with peaks
     last = re.fullmatch(r".*Right calls: ([\d.]+)% of 300 cells", done.stdout.splitlines()[-1])
     assert float(last[1]) / 100 > LEAST[name]
