@@ -36,14 +36,6 @@ def test_names_that_mean_one_feature_are_ambiguous():
         assert part in str(error)
 
 
-def test_some_ambiguous_names_are_told():
-    wanted = np.array(["TP53", "ENSG00000141510"], object)
-    features = np.array(["ENSG00000141510.1", "TP53", "ENSG00000141510.2"], object)
-    data = blocks_of(np.ones((3, 3)), features)
-    with pytest.warns(UserWarning, match=r"^1 features .*'ENSG00000141510.1' and 'ENSG00000141510.2'.*ambiguous"):
-        require_single(wanted, match_names(wanted, features), data)
-
-
 def test_a_matrix_the_wrong_way_round_is_recognised_from_either_side():
     turned = blocks_of(np.ones((12, 4)), names("cell", 4), GENES)
     assert no_shared_features(GENES, turned).code == "wrong_orientation"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
@@ -45,8 +46,16 @@ def no_shared_features(wanted: Names, data: CellBlocks, cells: Names | None = No
             "need not mean the same features. Name the features, or the column that names them (feature_names=, "
             "--feature-names); feature_names='index' says that equal numbers are the same feature.",
         )
-    if ambiguous := _ambiguous(wanted, data):
-        return InputError("duplicate_features", ambiguous)
+    keys = [canonical(name) for name in data.feature_names]
+    meant, times = set(map(canonical, wanted)), Counter(keys)
+    alike = [name for name, key in zip(data.feature_names, keys, strict=True) if times[key] > 1 and key in meant]
+    if alike:
+        return InputError(
+            "duplicate_features",
+            f"Several names of the data set mean one of the features that are looked for (such as {alike[0]!r}, "
+            f"{next(name for name in alike[1:] if canonical(name) == canonical(alike[0]))!r}: versions of one id, or "
+            f"upper and lower case): which of them is meant is ambiguous. Keep one of them, or {WAYS_OUT}.",
+        )
     of_raw = advice_on_raw([wanted], data, 0)
     tried = f" The columns {', '.join(map(repr, data.other_names))} were tried, too." if data.other_names else ""
     advice = (
@@ -90,7 +99,7 @@ def advice_on_raw(wanted: Iterable[Names], data: CellBlocks, n_found: int) -> st
 
 
 def require_single(wanted: Names, positions: npt.NDArray[np.intp], data: CellBlocks) -> None:
-    """Refuse a data set that has a wanted feature more than once; warn where it has only several spellings of one.
+    """Refuse a data set that has a wanted feature more than once.
 
     Parameters
     ----------
@@ -101,19 +110,11 @@ def require_single(wanted: Names, positions: npt.NDArray[np.intp], data: CellBlo
     ------
     InputError
         ``duplicate_features``.
-
-    Warns
-    -----
-    UserWarning
-        Where features were not found because several names mean them.
     """
-    missing = wanted[positions < 0]
-    if 0 < len(missing) < len(wanted) and (ambiguous := _ambiguous(missing, data)):
-        warn(ambiguous)
     if data.single.all():
         return
     copies = {canonical(name) for name in data.feature_names[~data.single]}
-    twice = [name for name in missing if canonical(name) in copies]
+    twice = [name for name in wanted[positions < 0] if canonical(name) in copies]
     if twice:
         raise InputError(
             "duplicate_features",
@@ -141,22 +142,6 @@ def tell_repeated_features(data: CellBlocks, what: str, among: Names | None = No
             f"{len(repeated)} feature names occur more than once in the {what} ({', '.join(repeated[:5])}): they are "
             f"left out of the choice. To use them, {WAYS_OUT}: {make_unique('feature')}."
         )
-
-
-def _ambiguous(missing: Names, data: CellBlocks) -> str | None:
-    """Explain which features are not found because different names of the data set mean the same; None if none are."""
-    spelt: dict[str, list[str]] = {canonical(name): [] for name in missing}
-    for name in data.feature_names[data.single]:
-        if (key := canonical(name)) in spelt:
-            spelt[key].append(name)
-    several = [names for names in spelt.values() if len(names) > 1]
-    if not several:
-        return None
-    return (
-        f"{len(several)} features are not found, because several names mean them (such as {several[0][0]!r} and "
-        f"{several[0][1]!r}: versions of one id, or upper and lower case): which is meant is ambiguous. Keep one of "
-        "them, or add them up."
-    )
 
 
 def _among(features: Names, cells: Names) -> bool:
