@@ -20,8 +20,7 @@ data_set <- function(x, layer = NULL, modality = NULL, feature_names = NULL) {
 
 # Is it a path of what can only be a data set? Text may be fragments or a BED file.
 is_data_path <- function(x) {
-  kinds <- "\\.(h5ad|h5mu|zarr|h5|hdf5|loom|mtx|mtx\\.gz)$"
-  is_string(x) && (dir.exists(x) || grepl(kinds, x, ignore.case = TRUE))
+  is_string(x) && isTRUE(call_engine("holds_data", as_utf8(path.expand(x))))
 }
 
 #' @export

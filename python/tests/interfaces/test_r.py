@@ -397,3 +397,12 @@ def test_reticulate_sees_that_every_function_takes_progress():
     """Its newer versions make R functions with the arguments of the Python signature."""
     for function in (rbridge.train, rbridge.check_config, rbridge.choose_part):
         assert "progress" in inspect.signature(function).parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("a.h5ad", True), ("A.H5", True), ("matrix.mtx.gz", True), ("f.tsv.gz", False), ("peaks.bed", False)],
+)
+def test_paths_of_data_sets_are_told_from_those_of_text(tmp_path, name, expected):
+    assert rbridge.holds_data(str(tmp_path / name))["value"] is expected
+    assert rbridge.holds_data(str(tmp_path))["value"] is True  # as a store or the matrices of Cell Ranger are

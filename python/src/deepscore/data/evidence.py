@@ -11,9 +11,9 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy import stats
 
-__all__ = ["LINEAR", "NATURAL", "READINGS", "has_long_tail", "lattice", "near_whole", "one_total", "repeated"]
+from .linalg import SEED, Doubles
 
-Doubles = npt.NDArray[np.float64]
+__all__ = ["LINEAR", "NATURAL", "READINGS", "has_long_tail", "lattice", "near_whole", "one_total", "repeated"]
 
 # The field takes natural logarithms, Bioconductor those to the base 2.
 LINEAR = 0.0
@@ -121,7 +121,7 @@ def repeated(cells: sp.csr_matrix) -> bool:
     Whole numbers, and what was rounded, recur at any feature.
     """
     feature, x = cells.indices, cells.data
-    anywhere = np.random.default_rng(0).permutation(x)
+    anywhere = np.random.default_rng(SEED).permutation(x)
     return _recurring(feature, x) - _recurring(feature, anywhere) > REPEATED
 
 

@@ -39,8 +39,7 @@ def require_whole(values: Any, name: str) -> None:
     """
     if not hasattr(values, "keys"):
         if not isinstance(values, h5py.Dataset) and lacks_chunks(values):
-            missing = f"{values.nchunks - values.nchunks_initialized} of the {values.nchunks} chunks"
-            warn(f"{missing} of {name} are not in the store and read as zeros. Where it was copied, copy it again.")
+            warn(f"{_lost(values, name)} are not in the store and read as zeros. Where it was copied, copy it again.")
         return
     data, indices, indptr = values["data"], values["indices"], values["indptr"][:]
     if indptr[0] != 0 or (np.diff(indptr) < 0).any() or not indptr[-1] == data.size == indices.size:
@@ -66,6 +65,10 @@ def lacks_chunks(array: Any) -> bool:
     if array.chunks is None:
         return bool(array.size and not array.is_virtual and not array.id.get_storage_size())
     return bool(array.id.get_num_chunks() < np.prod(-(-np.array(array.shape) // array.chunks)))
+
+
+def _lost(array: Any, name: str) -> str:
+    return f"{array.nchunks - array.nchunks_initialized} of the {array.nchunks} chunks of {name}"
 
 
 def require_column(column: Any, name: str) -> None:
@@ -96,7 +99,7 @@ def require_column(column: Any, name: str) -> None:
         column = column["values" if categories is None else "codes"]
     if not lacks_chunks(column):
         return
-    missing = f"{column.nchunks - column.nchunks_initialized} of the {column.nchunks} chunks of {name}"
+    missing = _lost(column, name)
     if column.dtype.kind not in "biuf":
         raise ValueError(f"{missing} are not in the store, and would read as empty text: copy it again, completely")
     warn(

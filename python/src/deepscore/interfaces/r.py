@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Kwargs", "Values", "answering", "given_labels", "load_torch", "optional_values", "strings"]
 
-BRIDGE = 6
+BRIDGE = 7
 # While R reads, it holds the lock of Python: between short reads the other threads get on with their work.
 VALUES_PER_READ = 250_000
 Answer = dict[str, Any]
@@ -84,8 +84,7 @@ def in_r(text: str) -> str:
             return f"`{name}`"
         return f"{name} = " + (f'"{value[1:-1]}"' if value[0] == "'" else _CONSTANTS.get(value, value))
 
-    text = re.sub(r"\b(True|False)\b|(?<=\bnot )None\b", lambda one: _CONSTANTS[one[0]], _ARGUMENT.sub(spelt, text))
-    return text
+    return re.sub(r"\b(True|False)\b|(?<=\bnot )None\b", lambda one: _CONSTANTS[one[0]], _ARGUMENT.sub(spelt, text))
 
 
 def answering(function: Callable[..., Any]) -> Callable[..., Answer]:
@@ -236,6 +235,14 @@ def blocks(
     tell_repeated_cells(data)
     data = data if named is None else data.select(np.flatnonzero(named))
     return data if modality is None else select_modality(data, modality)[0]
+
+
+@answering
+def holds_data(path: str) -> bool:
+    """Tell the path of what can only be a data set: text may be fragments, or a BED file."""
+    from .stores import MATRICES, suffix_of
+
+    return os.path.isdir(path) or suffix_of(path) in MATRICES
 
 
 @answering

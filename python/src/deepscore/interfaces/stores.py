@@ -17,11 +17,13 @@ from ..support.files import require_file
 from .damage import lacks_chunks, require_column, require_plausible, require_whole
 from .formats import matrix_in, read_10x_h5, read_loom, read_mtx, read_table
 
-__all__ = ["MATRICES", "open_path", "require_stored", "suffix_of", "without_pulling"]
+__all__ = ["MATRICES", "ZARR_MARKS", "open_path", "require_stored", "suffix_of", "without_pulling"]
 
 # What can be read, by its suffix: what can only be a data set, and text that may be something else (fragments, BED).
 MATRICES = (".h5ad", ".zarr", ".h5mu", ".h5", ".hdf5", ".loom", ".mtx", ".mtx.gz")
 TABLES = (".csv", ".tsv", ".txt", ".tab", ".csv.gz", ".tsv.gz", ".txt.gz", ".tab.gz")
+# Files that tell a folder of zarr from any other.
+ZARR_MARKS = ("zarr.json", ".zgroup")
 
 
 def suffix_of(path: str | os.PathLike[str]) -> str:
@@ -143,7 +145,7 @@ def require_stored(path: Path, column: str) -> None:
 
 
 def _is_zarr(path: Path) -> bool:
-    return any((path / name).is_file() for name in ("zarr.json", ".zgroup"))
+    return any((path / name).is_file() for name in ZARR_MARKS)
 
 
 def _open_zarr(path: Path) -> ad.AnnData:

@@ -27,7 +27,7 @@ from ..query.annotation import Annotation
 from ..support.files import replacing, require_writable, reserve
 from ..support.notices import warn
 from .readers import Source
-from .stores import suffix_of, without_pulling
+from .stores import ZARR_MARKS, suffix_of, without_pulling
 
 __all__ = [
     "STORES",
@@ -42,8 +42,6 @@ __all__ = [
 # What can be written, by its suffix: the whole data set, or only what has been added to its cells.
 STORES = (".h5ad", ".zarr", ".h5mu")
 TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
-# Files that tell a folder of zarr, which may be replaced, from any other.
-MARKS = ("zarr.json", ".zgroup")
 
 # The table of all probabilities, in ``obsm``.
 PROBABILITIES = "deepscore_probabilities"
@@ -83,7 +81,7 @@ def require_output(output: str, query: str | None = None, kinds: Sequence[str] =
         raise InputError("path_not_writable", f"Only of an .h5mu can an .h5mu be written: let {output} end in .h5ad.")
     if kind == ".parquet" and find_spec("pyarrow") is None and find_spec("fastparquet") is None:
         raise EngineError("missing_package", "Parquet files need pyarrow: pip install 'deepscore[formats]'.")
-    require_writable(output, MARKS if kind == ".zarr" else ())
+    require_writable(output, ZARR_MARKS if kind == ".zarr" else ())
 
 
 def write_result(
@@ -146,7 +144,7 @@ def write_store(data: ad.AnnData, query: str | None, output: str, key: str | Non
     if data.obs.index.name in data.obs:  # a table in a file has each name once
         data.obs = data.obs.rename_axis(None)
     with (
-        replacing(output, MARKS if zarr else ()) as temporary,
+        replacing(output, ZARR_MARKS if zarr else ()) as temporary,
         ad.settings.override(**AS_IT_IS),
         warnings.catch_warnings(),
     ):
