@@ -58,6 +58,16 @@ def dataset(seed: int, n_cells: int = 240, n_features: int = 80, labels: Sequenc
     return ad.AnnData(counts(rng, codes, n_features), obs=obs, var=var)
 
 
+def hidden(data: ad.AnnData) -> ad.AnnData:
+    """Return the same data set under numbers, its values in the layer "given" and its names in the column "name"."""
+    found = ad.AnnData(data.X * 0, obs=data.obs, layers={"given": data.X})
+    found.var["name"] = data.var_names.to_numpy()
+    return found
+
+
+READ_HIDDEN = {"layer": "given", "values": "counts", "feature_names": "name"}
+
+
 def blocks_of(
     matrix: object, features: np.ndarray | None = None, cells: np.ndarray | None = None, rows: int = 64
 ) -> CellBlocks:

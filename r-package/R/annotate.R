@@ -32,6 +32,7 @@
 #' @param peaks_model A trained model of peaks with the same labels, such as [train_bridge()] makes
 #'   it, or the path of its file: it calls `peaks` in place of that regression.
 #' @param progress As for [find_common_features()].
+#' @param peaks_layer,peaks_values,peaks_feature_names How to read `peaks`: see [match_peaks()].
 #' @param assay The assay of a Seurat object, or the alternative experiment of a
 #'   SingleCellExperiment, to read. `NULL`: see [deepscore-package]. Cells of the query that it
 #'   lacks get no call: `NA`.
@@ -85,6 +86,7 @@ annotate <- function(ds, query, threshold = 0.5, batch = NULL, layer = NULL, val
                      feature_names = NULL, modality = NULL, probabilities = FALSE,
                      min_overlap = 0.1, refine = TRUE, groups = NULL, peaks = NULL,
                      peaks_model = NULL, progress = getOption("deepscore.progress", TRUE),
+                     peaks_layer = NULL, peaks_values = NULL, peaks_feature_names = NULL,
                      assay = NULL, ...) {
   UseMethod("annotate")
 }
@@ -98,8 +100,9 @@ annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer =
                                values = NULL, feature_names = NULL, modality = NULL,
                                probabilities = FALSE, min_overlap = 0.1, refine = TRUE,
                                groups = NULL, peaks = NULL, peaks_model = NULL,
-                               progress = getOption("deepscore.progress", TRUE), assay = NULL,
-                               ...) {
+                               progress = getOption("deepscore.progress", TRUE),
+                               peaks_layer = NULL, peaks_values = NULL,
+                               peaks_feature_names = NULL, assay = NULL, ...) {
   no_more_arguments()
   query <- data_set(query, layer, modality, feature_names)
   blocks <- named_by(query_blocks(ds, query, layer, modality, assay), feature_names)
@@ -109,7 +112,7 @@ annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer =
     "annotate", model_bytes(ds), blocks, cell_values(batch, query, "batch", blocks$cells),
     cell_values(groups, query, "groups", blocks$cells),
     given(c("threshold", "modality", "probabilities", "min_overlap", "refine")),
-    paired_peaks(query, peaks),
+    paired_peaks(query, peaks, peaks_layer, peaks_values, peaks_feature_names),
     if (!is.null(peaks_model)) model_bytes(trained_model(peaks_model)),
     progress = progress
   )
@@ -118,12 +121,15 @@ annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer =
 }
 
 # The raw peaks of the same cells: a part of the query, or a data set of its own.
-paired_peaks <- function(query, peaks) {
-  if (is.null(peaks)) return(NULL)
-  if (is_string(peaks) && (peaks %in% part_names(query) || !file.exists(peaks))) {
-    return(part_blocks(query, peaks))
+paired_peaks <- function(query, peaks, layer, values, feature_names) {
+  if (is.null(peaks)) return(refuse_reading("peaks", layer, values, feature_names))
+  is_part <- is_string(peaks) && (peaks %in% part_names(query) || !file.exists(peaks))
+  blocks <- if (is_part) {
+    named_by(part_blocks(query, peaks, layer), feature_names)
+  } else {
+    peaks_blocks(peaks, layer, feature_names = feature_names)
   }
-  peaks_blocks(peaks)
+  read_as(blocks, values)
 }
 
 # A query as the model reads it: its assay is of the model's modality. But a model called "rna" may

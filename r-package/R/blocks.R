@@ -31,6 +31,27 @@ queries_of <- function(reference, queries, layer, values, modality, feature_name
   })
 }
 
+# A query that need not be given, and how to read it only where it is.
+optional_query <- function(reference, query, query_layer, query_values, modality,
+                           query_feature_names, assay, verb) {
+  if (!is.null(query)) {
+    return(queries_of(
+      reference, list(query), query_layer, query_values, modality, query_feature_names, assay, verb
+    )[[1]])
+  }
+  refuse_reading("query", query_layer, query_values, query_feature_names)
+}
+
+# Refuse to be told how to read a data set that is not given. `why`: where it could not be.
+refuse_reading <- function(what, layer, values, feature_names, why = paste0("give `", what, "`")) {
+  given <- !vapply(list(layer, values, feature_names), is.null, NA)
+  if (!any(given)) return(invisible())
+  name <- paste0(what, c("_layer", "_values", "_feature_names")[given])[1]
+  abort(
+    "ConfigError", "bad_argument", "`", name, "` says how to read the ", what, ": ", why, "."
+  )
+}
+
 # Which column of the table of features the user says has their names.
 named_by <- function(blocks, feature_names) {
   if (!is.null(feature_names)) {

@@ -57,23 +57,16 @@ check_reference <- function(reference, labels, query = NULL, common_features = N
                             batch = NULL, modality = NULL, folds = 5, seed = 0, missing = NULL,
                             progress = getOption("deepscore.progress", TRUE), assay = NULL,
                             query_assay = NULL) {
-  for (name in c("query_layer", "query_values", "query_feature_names")) {
-    if (is.null(query) && !is.null(get(name))) {
-      abort("ConfigError", "bad_argument", "`", name, "` is about a query: give `query`.")
-    }
-  }
   if (missing(labels)) labels <- labels_of(reference)
   reference <- data_set(reference, layer, modality, feature_names)
   learnt <- named_by(blocks_of(reference, layer, modality, assay), feature_names)
   learnt <- read_as(learnt, values)
   found <- call_engine(
     "check_reference", learnt, cell_values(labels, reference, "labels", learnt$cells),
-    if (!is.null(query)) {
-      queries_of(
-        learnt, list(query), query_layer, query_values, modality, query_feature_names, query_assay,
-        "check_reference"
-      )[[1]]
-    },
+    optional_query(
+      learnt, query, query_layer, query_values, modality, query_feature_names, query_assay,
+      "check_reference"
+    ),
     cell_values(batch, reference, "batch", learnt$cells),
     given(c("common_features", "modality", "folds", "seed", "missing")),
     progress = progress

@@ -11,6 +11,10 @@
 #'   has at least one peak.
 #' @param min_width,max_width Least and greatest width in bases of the peaks that are returned.
 #' @param standard_chromosomes Leave out peaks on scaffolds, such as chrUn_KI270742v1?
+#' @param feature_names Column of the table of features that has the names of the peaks, in every
+#'   data set with such a table.
+#' @param assay The assay (or alternative experiment) of peaks to read, in every data set that has
+#'   several. `NULL`: see `datasets`.
 #'
 #' @section Positions:
 #' Peak names (`chr1:10-20`, `chr1-10-20` or `chr1_10_20`, with or without "chr"), tables and BED
@@ -29,9 +33,10 @@
 #' ))
 #' @export
 find_common_peaks <- function(datasets, how = "intersection", min_width = NULL, max_width = NULL,
-                              standard_chromosomes = FALSE) {
+                              standard_chromosomes = FALSE, feature_names = NULL, assay = NULL) {
   peaks <- call_engine(
-    "find_common_peaks", several(lapply(each_data_set(datasets), as_peaks)),
+    "find_common_peaks",
+    several(lapply(each_data_set(datasets), as_peaks, feature_names, assay)),
     given(c("how", "min_width", "max_width", "standard_chromosomes"))
   )
   as.character(peaks)

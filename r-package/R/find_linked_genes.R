@@ -10,6 +10,7 @@
 #'   not genes.
 #' @param layer,values Layer of the RNA to read, and what its values are: see [set_reference()].
 #' @param feature_names The names of the genes of the RNA: see [find_common_features()].
+#' @param atac_layer,atac_values,atac_feature_names How to read the ATAC: see [gene_activity()].
 #'
 #' @return A character vector of gene names as the RNA spells them, the best first: by the
 #'   correlation of expression and activity over pools of about 50 cells with similar RNA.
@@ -35,11 +36,15 @@
 #' find_linked_genes(multiome, n_features = 10, annotation = genes, upstream = 0)
 #' @export
 find_linked_genes <- function(multiome, n_features = NULL, annotation = NULL, upstream = 2000,
-                              layer = NULL, values = NULL, feature_names = NULL, rna_assay = NULL,
-                              atac_assay = NULL) {
-  halves <- multiome_halves(multiome, layer, rna_assay, atac_assay, feature_names)
+                              layer = NULL, values = NULL, feature_names = NULL,
+                              atac_layer = NULL, atac_values = NULL, atac_feature_names = NULL,
+                              rna_assay = NULL, atac_assay = NULL) {
+  halves <- multiome_halves(
+    multiome, layer, rna_assay, atac_assay, feature_names, atac_layer, atac_feature_names
+  )
   genes <- call_engine(
-    "find_linked_genes", read_as(halves$rna, values), halves$atac, as_annotation(annotation),
+    "find_linked_genes", read_as(halves$rna, values), read_as(halves$atac, atac_values),
+    as_annotation(annotation),
     given(c("n_features", "upstream"))
   )
   as.character(genes)

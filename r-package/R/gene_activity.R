@@ -66,7 +66,7 @@ gene_activity <- function(x, annotation = NULL, upstream = 2000, downstream = 0,
     cells <- as_cell_names(cells)
     return(as_counts(activity(one_path(x, "x"), cells), cells))
   }
-  blocks <- read_as(named_by(peaks_blocks(x, layer, modality), feature_names), values)
+  blocks <- read_as(peaks_blocks(x, layer, modality, feature_names), values)
   files <- list()
   if (is.null(annotation)) {
     own <- peaks_part(x, modality)

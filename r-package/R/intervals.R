@@ -2,11 +2,15 @@
 # from 0 and are half open; those of GRanges count from 1 and include both ends.
 
 # Peak names as a list of strings, the path of a BED file, or a data set that holds peaks.
-as_peaks <- function(x) UseMethod("as_peaks")
+# How to read a data set, `feature_names` and `assay` say.
+as_peaks <- function(x, feature_names = NULL, assay = NULL) UseMethod("as_peaks")
 
 #' @export
-as_peaks.default <- function(x) {
-  if (length(dim(x)) == 2 || !(is.null(x) || is.atomic(x))) return(peaks_blocks(x))
+as_peaks.default <- function(x, feature_names = NULL, assay = NULL) {
+  if (length(dim(x)) == 2 || !(is.null(x) || is.atomic(x)) || is_data_path(x)) {
+    if (!length(part_names(x))) assay <- NULL
+    return(peaks_blocks(x, modality = assay, feature_names = feature_names))
+  }
   abort(
     "InputError", "invalid_peaks",
     "Peaks are names such as chr1:10-20, not values of type ", typeof(x), "."
@@ -14,22 +18,25 @@ as_peaks.default <- function(x) {
 }
 
 #' @export
-as_peaks.character <- function(x) if (is_path(x)) as_utf8(path.expand(x)) else strings(x)
+as_peaks.character <- function(x, ...) {
+  if (!is_path(x)) return(strings(x))
+  if (is_data_path(x)) as_peaks.default(x, ...) else as_utf8(path.expand(x))
+}
 
 #' @export
-as_peaks.factor <- function(x) strings(x)
+as_peaks.factor <- function(x, ...) strings(x)
 
 #' @export
-as_peaks.DeepScore <- function(x) {
+as_peaks.DeepScore <- function(x, ...) {
   model_bytes(x)
   strings(x$manifest$features)
 }
 
 #' @export
-as_peaks.GenomicRanges <- function(x) as_peaks(as_table_of(x))
+as_peaks.GenomicRanges <- function(x, ...) as_peaks(as_table_of(x))
 
 #' @export
-as_peaks.data.frame <- function(x) {
+as_peaks.data.frame <- function(x, ...) {
   missing <- setdiff(c("chrom", "start", "end"), names(x))
   if (length(missing)) {
     abort(

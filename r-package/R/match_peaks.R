@@ -41,7 +41,7 @@ match_peaks <- function(query, peaks, fragments = NULL, layer = NULL, values = N
                         modality = NULL, min_overlap = 0.1, counting = "fragments",
                         assay = "matched") {
   check_assay_name(assay, query)
-  blocks <- read_as(named_by(peaks_blocks(query, layer, modality), feature_names), values)
+  blocks <- read_as(peaks_blocks(query, layer, modality, feature_names), values)
   answer <- call_engine(
     "match_peaks", blocks, as_peaks(peaks),
     if (!is.null(fragments)) one_path(fragments, "fragments"),

@@ -102,10 +102,11 @@ is_peak <- function(names) as.logical(call_engine("are_peaks", strings(names)))
 
 # Peaks: the part that `modality` names, else the default assay of a Seurat object (or the main
 # experiment) if it holds peaks, or the first part that does.
-peaks_blocks <- function(x, layer = NULL, modality = NULL) {
-  x <- data_set(x, layer, modality %||% "peaks")
+peaks_blocks <- function(x, layer = NULL, modality = NULL, feature_names = NULL) {
+  x <- data_set(x, layer, modality %||% "peaks", feature_names)
   name <- peaks_part_name(x, modality)
-  if (is.null(name)) as_blocks(x, layer) else part_blocks(x, name, layer)
+  blocks <- if (is.null(name)) as_blocks(x, layer) else part_blocks(x, name, layer)
+  named_by(blocks, feature_names)
 }
 
 peaks_part <- function(x, modality = NULL) {
@@ -124,14 +125,25 @@ first_part <- function(x, has, names = part_names(x)) {
 }
 
 # The RNA and the ATAC of a multiome, and the data set whose table of cells `batch` may name.
-multiome_halves <- function(x, layer, rna_assay, atac_assay, feature_names = NULL) {
-  if (is_string(x)) return(path_halves(x, layer, feature_names))
-  halves <- halves_of(x, layer, rna_assay, atac_assay)
+multiome_halves <- function(x, layer, rna_assay, atac_assay, feature_names = NULL,
+                            atac_layer = NULL, atac_feature_names = NULL) {
+  open <- list(
+    rna = function(x, ...) data_set(x, layer, ..., feature_names = feature_names),
+    atac = function(x, ...) data_set(x, atac_layer, ..., feature_names = atac_feature_names)
+  )
+  halves <- if (is_string(x)) {
+    rna <- open$rna(x, "rna")
+    list(rna = rna, atac = open$atac(x, "peaks"), cells = rna)
+  } else {
+    halves_of(x, layer, atac_layer, rna_assay, atac_assay, open)
+  }
   halves$rna <- named_by(halves$rna, feature_names)
+  halves$atac <- named_by(halves$atac, atac_feature_names)
   halves
 }
 
-halves_of <- function(x, layer, rna_assay, atac_assay) {
+# `open` opens halves that are paths.
+halves_of <- function(x, layer, atac_layer, rna_assay, atac_assay, open) {
   if (is_kinds(x)) x <- list(rna = x[["Gene Expression"]], atac = x[["Peaks"]])
   atac_assay <- atac_assay %||% first_part(x, holds_peaks)
   if (inherits(x, "Seurat")) {
@@ -140,15 +152,11 @@ halves_of <- function(x, layer, rna_assay, atac_assay) {
   }
   if (!is.null(atac_assay) || !is.null(rna_assay) && length(part_names(x))) {
     half <- function(name, ...) if (is.null(name)) as_blocks(x, ...) else part_blocks(x, name, ...)
-    return(list(rna = half(rna_assay, layer), atac = half(atac_assay), cells = x))
+    return(list(rna = half(rna_assay, layer), atac = half(atac_assay, atac_layer), cells = x))
   }
-  if (length(dim(x)) != 2 || is.data.frame(x)) return(pair_halves(x, layer))
-  list(rna = only(as_blocks(x, layer), "rna"), atac = only(as_blocks(x), "peaks"), cells = x)
-}
-
-path_halves <- function(x, layer, feature_names) {
-  rna <- data_set(x, layer, "rna", feature_names)
-  list(rna = rna, atac = data_set(x, modality = "peaks"), cells = rna)
+  if (length(dim(x)) != 2 || is.data.frame(x)) return(pair_halves(x, layer, atac_layer, open))
+  atac <- only(as_blocks(x, atac_layer), "peaks")
+  list(rna = only(as_blocks(x, layer), "rna"), atac = atac, cells = x)
 }
 
 # Of genes and peaks in one matrix, those of one modality: the engine tells them apart.
@@ -157,7 +165,7 @@ only <- function(blocks, modality) {
   blocks
 }
 
-pair_halves <- function(x, layer) {
+pair_halves <- function(x, layer, atac_layer, open) {
   if (!is.list(x) || is.object(x) || length(x) != 2) {
     abort(
       "InputError", "unknown_data",
@@ -171,8 +179,8 @@ pair_halves <- function(x, layer) {
       paste(names(x), collapse = " and "), "."
     )
   }
-  x$rna <- data_set(x$rna, layer)
-  list(rna = as_blocks(x$rna, layer), atac = as_blocks(x$atac), cells = x$rna)
+  x <- Map(function(half, open) open(half), x[c("rna", "atac")], open)
+  list(rna = as_blocks(x$rna, layer), atac = as_blocks(x$atac, atac_layer), cells = x$rna)
 }
 
 rna_first <- function(names) unique(c(call_engine("first_part", strings(names), "rna"), names))

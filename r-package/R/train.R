@@ -13,6 +13,8 @@
 #' @param progress Show a bar with loss and accuracy? It is for a terminal or a notebook, not for
 #'   the log of a script. The option `deepscore.progress` is the default.
 #' @param query Data set that the GIF shows. `NULL`: cells of the reference.
+#' @param query_layer,query_values,query_feature_names How to read `query`: see
+#'   [find_common_features()].
 #' @param assay The assay of the query to read: see [annotate()].
 #' @param ... Not used.
 #'
@@ -30,7 +32,8 @@
 #' @export
 train <- function(ds, early_stopping = FALSE, patience = 5, lr_schedule = "cosine",
                   tensorboard = NULL, gif = NULL, progress = getOption("deepscore.progress", TRUE),
-                  query = NULL, assay = NULL, ...) {
+                  query = NULL, query_layer = NULL, query_values = NULL,
+                  query_feature_names = NULL, assay = NULL, ...) {
   UseMethod("train")
 }
 
@@ -42,6 +45,7 @@ body(train.default) <- quote(abort_foreign("train", ds, "caret"))
 train.DeepScore <- function(ds, early_stopping = FALSE, patience = 5, lr_schedule = "cosine",
                             tensorboard = NULL, gif = NULL,
                             progress = getOption("deepscore.progress", TRUE), query = NULL,
+                            query_layer = NULL, query_values = NULL, query_feature_names = NULL,
                             assay = NULL, ...) {
   no_more_arguments()
   if (!is.raw(ds$prepared)) {
@@ -56,9 +60,9 @@ train.DeepScore <- function(ds, early_stopping = FALSE, patience = 5, lr_schedul
   model <- call_engine(
     "train", config_of(ds), ds$prepared,
     given(c("early_stopping", "patience", "lr_schedule", "tensorboard", "gif")),
-    if (!is.null(query)) {
-      queries_of(ds$prepared, list(query), NULL, NULL, NULL, NULL, assay, "train")[[1]]
-    },
+    optional_query(
+      ds$prepared, query, query_layer, query_values, NULL, query_feature_names, assay, "train"
+    ),
     progress = progress
   )
   new_deepscore(ds$config, model = as_raw(model))

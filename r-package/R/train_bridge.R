@@ -24,9 +24,14 @@
 #' @param feature_names The names of the genes of the multiome's RNA: see [find_common_features()].
 #' @param seed,progress As for [DeepScore()] and [train()].
 #' @param missing Words that stand for a missing label: see [set_reference()].
+#' @param reference_layer,reference_values,reference_feature_names How to read a reference: see
+#'   [set_reference()].
+#' @param atac_layer,atac_values,atac_feature_names How to read the ATAC of the multiome: see
+#'   [gene_activity()].
 #' @param rna_assay,atac_assay The two assays of a Seurat object, or alternative experiments.
 #'   `NULL`: `"RNA"`, else `"SCT"`, else the first assay whose features are genes; and the default
 #'   assay if it holds peaks, else the first that does.
+#' @param reference_assay The assay of a reference to read: see [set_reference()].
 #'
 #' @return A trained `DeepScore` object. Its `manifest$training$bridge` tells where it comes from:
 #'   the RNA model, and how many cells of each label were kept. A warning names the labels with
@@ -57,16 +62,31 @@ train_bridge <- function(rna_model, multiome, modality = "peaks", labels = NULL,
                          upstream = 2000, common_features = NULL, threshold = 0.5, batch = NULL,
                          layer = NULL, values = NULL, feature_names = NULL, seed = 0,
                          progress = getOption("deepscore.progress", TRUE), missing = NULL,
-                         rna_assay = NULL, atac_assay = NULL) {
-  if (is_string(rna_model)) rna_model <- load_model(rna_model)
+                         reference_layer = NULL, reference_values = NULL,
+                         reference_feature_names = NULL, atac_layer = NULL, atac_values = NULL,
+                         atac_feature_names = NULL,
+                         rna_assay = NULL, atac_assay = NULL, reference_assay = NULL) {
+  if (is_string(rna_model) && !is_data_path(rna_model)) rna_model <- load_model(rna_model)
   is_model <- inherits(rna_model, "DeepScore")
-  if (missing(labels) && !is_model) labels <- labels_of(rna_model)
-  first <- if (is_model) model_bytes(rna_model) else blocks_of(rna_model, modality = "rna")
-  halves <- multiome_halves(multiome, layer, rna_assay, atac_assay, feature_names)
+  if (is_model) {
+    first <- model_bytes(rna_model)
+    why <- "`rna_model` is a trained model"
+    refuse_reading(
+      "reference", reference_layer, reference_values, reference_feature_names, why
+    )
+  } else {
+    rna_model <- data_set(rna_model, reference_layer, "rna", reference_feature_names)
+    if (missing(labels)) labels <- labels_of(rna_model)
+    first <- blocks_of(rna_model, reference_layer, "rna", reference_assay)
+    first <- read_as(named_by(first, reference_feature_names), reference_values)
+  }
+  halves <- multiome_halves(
+    multiome, layer, rna_assay, atac_assay, feature_names, atac_layer, atac_feature_names
+  )
   model <- call_engine(
     "train_bridge", first,
     if (!is_model) cell_values(labels, rna_model, "labels", first$cells),
-    read_as(halves$rna, values), halves$atac, as_annotation(annotation),
+    read_as(halves$rna, values), read_as(halves$atac, atac_values), as_annotation(annotation),
     cell_values(batch, halves$cells, "batch", halves$rna$cells),
     given(c("modality", "upstream", "common_features", "threshold", "seed", "missing")),
     progress = progress

@@ -18,7 +18,7 @@ import pytest
 import deepscore
 from deepscore.interfaces.cli import main
 from deepscore.model import file as modelfile
-from synthetic import dataset, peak_names, random_model
+from synthetic import READ_HIDDEN, dataset, hidden, peak_names, random_model
 
 
 @pytest.fixture(autouse=True)
@@ -245,6 +245,34 @@ def test_bridge_trains_as_python_does_and_helps_to_annotate_activity(multiome, c
     np.testing.assert_allclose(found, called.obsm["deepscore_probabilities"])
     alone = trained.annotate("activity.h5ad", peaks="atac.h5ad", probabilities=True)
     assert (found != alone.obsm["deepscore_probabilities"]).all(axis=None)  # the cells are easy to call, though
+
+
+def reading_hidden(*data):
+    """Return the options that say how to read what was hidden, of each data set."""
+    options = READ_HIDDEN.items()
+    return [text for one in data for name, value in options for text in (f"--{one}{name.replace('_', '-')}", value)]
+
+
+def test_data_sets_beside_the_first_are_read_as_it_is_said(multiome, folder, trained):
+    trained.save("model.deepscore")
+    deepscore.gene_activity("atac.h5ad", "genes.bed").write_h5ad("activity.h5ad")
+    for name in ("ref", "query", "atac"):
+        hidden(ad.read_h5ad(f"{name}.h5ad")).write_h5ad(f"hidden_{name}.h5ad")
+    atac = ad.read_h5ad("hidden_atac.h5ad")
+    atac.var_names = "peak " + atac.var_names
+    mudata.MuData({"rna": hidden(multiome), "atac": atac}).write_h5mu("hidden_multiome.h5mu")
+    for before, read in (("", lambda *_: ()), ("hidden_", reading_hidden)):
+        of_query = ("--query", f"{before}query.h5ad", *read("query-"))
+        assert run("train", "ref.h5ad", "--labels", "cell_type", *of_query, "--n-features", 20, "-o", f"{before}m") == 0
+        assert run("check", "ref.h5ad", "--labels", "cell_type", *of_query, "--folds", 2) == 0
+        halves = (f"{before}ref.h5ad", f"{before}multiome.h5mu", *read("", "atac-", "reference-"))
+        assert run("bridge", *halves, "--labels", "cell_type", "-o", f"{before}bridge") == 0
+        of_peaks = ("--peaks", f"{before}atac.h5ad", *read("peaks-"))
+        assert run("annotate", "model.deepscore", "activity.h5ad", *of_peaks, "-o", f"{before}out.csv") == 0
+    assert deepscore.inspect_model("m") == deepscore.inspect_model("hidden_m")
+    digests = {deepscore.inspect_model(name)["content_sha256"] for name in ("bridge", "hidden_bridge")}
+    assert len(digests) == 1
+    assert (folder / "out.csv").read_bytes() == (folder / "hidden_out.csv").read_bytes()
 
 
 def test_activity_is_that_of_python_and_peaks_help_to_annotate_it(multiome, capsys, trained):

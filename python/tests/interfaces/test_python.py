@@ -16,7 +16,7 @@ import deepscore
 from deepscore.errors import ConfigError, InputError
 from deepscore.model.config import NetworkConfig
 from deepscore.training.config import TrainConfig
-from synthetic import LABELS, dataset, digest, gene_table, log_cp10k, multiome, sites
+from synthetic import LABELS, dataset, digest, gene_table, hidden, log_cp10k, multiome, sites
 
 QUICK = {"hidden_nodes": (16, 8), "epochs": 4, "batch_size": 32}
 
@@ -397,6 +397,42 @@ def test_the_film_shows_the_query(reference, query, tmp_path):
     with Image.open(tmp_path / "film.gif") as film:
         assert film.n_frames == 4
     assert digest(query) == before
+    told = {"query_layer": "given", "query_feature_names": "name"}
+    ds.train(progress=False, gif=tmp_path / "hidden.gif", query=hidden(query), **told)
+    other = query.copy()
+    other.var_names = "other " + other.var_names
+    both = mudata.MuData({"rna": query, "atac": other})
+    ds.train(progress=False, gif=tmp_path / "both.gif", query=both)
+    for name in ("hidden.gif", "both.gif"):
+        assert (tmp_path / name).read_bytes() == (tmp_path / "film.gif").read_bytes()
+
+
+@pytest.mark.parametrize("option", ["query_layer", "query_values", "query_feature_names"])
+def test_how_to_read_a_query_is_said_of_one_that_is_given(reference, option):
+    with pytest.raises(ConfigError, match=f"{option} says how to read the query: give query=") as caught:
+        quick().set_reference(reference, "cell_type").train(progress=False, **{option: "counts"})
+    assert caught.value.code == "bad_argument"
+
+
+# Each verb that reads, and what is in front of the options of each data set.
+READING = {
+    deepscore.find_common_features: ("", "query_"),
+    deepscore.check_reference: ("", "query_"),
+    deepscore.DeepScore.set_reference: ("",),
+    deepscore.DeepScore.train: ("query_",),
+    deepscore.DeepScore.annotate: ("", "peaks_"),
+    deepscore.DeepScore.embed: ("",),
+    deepscore.match_peaks: ("",),
+    deepscore.gene_activity: ("",),
+    deepscore.find_linked_genes: ("", "atac_"),
+    deepscore.train_bridge: ("", "atac_", "reference_"),
+}
+
+
+@pytest.mark.parametrize("verb", READING, ids=[verb.__name__ for verb in READING])
+def test_every_verb_is_told_how_to_read_each_of_its_data_sets(verb):
+    wanted = {before + name for before in READING[verb] for name in ("layer", "values", "feature_names")}
+    assert wanted <= set(inspect.signature(verb).parameters)
 
 
 def test_tensorboard_writes_into_the_asked_folder(reference, tmp_path):

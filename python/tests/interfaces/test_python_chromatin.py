@@ -16,7 +16,7 @@ import scipy.sparse as sp
 import deepscore
 from deepscore.chromatin.intervals import parse_peaks
 from deepscore.errors import ConfigError, DeepScoreError, EngineError
-from synthetic import dataset, digest, gene_table, multiome, sites
+from synthetic import READ_HIDDEN, dataset, digest, gene_table, hidden, multiome, sites
 from workflows.test_train_bridge import code_of
 
 
@@ -111,6 +111,11 @@ def test_common_peaks_of_every_form(form, atac, shifted, tmp_path):
     expected = [f"{p.chrom}:{p.start}-{p.end + 100}" for p in parse_peaks(atac.var_names).itertuples()]
     assert sorted(found) == sorted(expected)
     assert all(type(name) is str for name in found)
+
+
+def test_common_peaks_by_a_column(atac, shifted):
+    found = deepscore.find_common_peaks([hidden(atac), hidden(shifted)], feature_names="name")
+    assert found == deepscore.find_common_peaks([atac, shifted])
 
 
 @PEAKS_IN_EVERY_FORM
@@ -532,3 +537,40 @@ def test_a_negative_count_is_not_hidden_by_others_in_its_peak(of_peaks, atac):
     values[40, at], values[40, -1] = 5, -3
     both.X = sp.csr_matrix(values)
     assert code_of(of_peaks.annotate, both) == "negative_values"
+
+
+# ------------------------------------------------------------------------------------------- how halves are read
+
+
+def test_each_data_set_of_a_bridge_is_read_as_it_is_said():
+    rna, atac = multiome(4)
+    reference = multiome(5)[0]
+    plain = {"labels": "cell_type", "progress": False}
+    expected = deepscore.train_bridge(reference, (rna, atac), **plain)
+    told = {f"{before}{name}": value for before in ("", "atac_", "reference_") for name, value in READ_HIDDEN.items()}
+    found = deepscore.train_bridge(hidden(reference), (hidden(rna), hidden(atac)), **plain, **told)
+    assert found.manifest["content_sha256"] == expected.manifest["content_sha256"]
+    parts = 0.37 * atac.X
+    fractions = ad.AnnData(parts, atac.obs, atac.var)
+    assert code_of(lambda: deepscore.train_bridge(reference, (rna, fractions), **plain)) == "scaled_data"
+    assert deepscore.train_bridge(reference, (rna, fractions), atac_values="counts", **plain).manifest
+    linked = deepscore.find_linked_genes((rna, atac), annotation=gene_table())
+    of_atac = {f"atac_{name}": value for name, value in READ_HIDDEN.items()}
+    assert deepscore.find_linked_genes((rna, hidden(atac)), annotation=gene_table(), **of_atac) == linked
+
+
+def test_a_trained_model_is_not_read_as_a_reference(of_peaks):
+    with pytest.raises(ConfigError, match="rna_model is a trained model"):
+        deepscore.train_bridge(of_peaks, multiome(1), reference_values="counts")
+
+
+@pytest.mark.filterwarnings("ignore:Unknown types are not looked for")
+def test_raw_peaks_beside_a_query_are_read_as_it_is_said():
+    rna, atac = multiome(4)
+    ds = deepscore.DeepScore((8,), epochs=2).set_reference(rna, "cell_type").train(progress=False)
+    expected = ds.annotate(rna.copy(), peaks=atac).obs["deepscore_score"]
+    told = {f"peaks_{name}": value for name, value in READ_HIDDEN.items()}
+    found = ds.annotate(rna.copy(), peaks=hidden(atac), **told).obs["deepscore_score"]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    with pytest.raises(ConfigError, match="peaks_layer says how to read the peaks: give peaks="):
+        ds.annotate(rna, peaks_layer="counts")

@@ -477,7 +477,7 @@ def test_halves_of_every_form_of_a_multiome(query, h5mu):
 def test_a_layer_is_that_of_the_rna(query):
     whole = in_mudata(in_layer(query))
     for multiome in (whole, (whole["rna"], whole["atac"])):
-        rna, atac = open_halves(multiome, "raw")
+        rna, atac = open_halves(multiome, {"layer": "raw"})
         assert (rna.blocks.source, atac.blocks.source) == ("layer 'raw'", "X")
 
 
@@ -615,7 +615,7 @@ def test_the_caller_says_what_values_are(query):
     assert open_source(query).blocks.values is None
     mdata = in_mudata(query)
     assert open_source(mdata, modality="rna", values="counts").blocks.values == "counts"
-    rna, atac = open_halves(mdata, values="lognorm")
+    rna, atac = open_halves(mdata, {"values": "lognorm"})
     assert (rna.blocks.values, atac.blocks.values) == ("lognorm", None)
     for wrong in ("log", 1, ["counts"], ""):
         with pytest.raises(ConfigError, match="values must be one of counts, lognorm") as caught:

@@ -15,6 +15,10 @@ test_that("the raw peaks of a query are an assay, an alternative experiment or a
   expect_equal(run(activity, peaks = atac)[columns], found, tolerance = 1e-6)
   expect_equal(run(activity, peaks = atac[, 150:1])[columns], found, tolerance = 1e-6)
   expect_equal(run(object, peaks = multiome_seurat(5))[[]][columns], found, tolerance = 1e-6)
+  normal <- SeuratObject::SetAssayData(object, "counts", atac * 0.37, assay = "ATAC")
+  told <- run(normal, peaks = "ATAC", peaks_layer = "data", peaks_values = "counts")
+  expect_equal(told[[]][columns], found, tolerance = 1e-6)
+  expect_code("bad_argument", run(object, peaks_layer = "data"))
   skip_if_not_installed("SingleCellExperiment")
   sce <- SingleCellExperiment::SingleCellExperiment(list(counts = activity))
   SingleCellExperiment::altExp(sce, "raw") <-

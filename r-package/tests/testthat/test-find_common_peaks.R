@@ -12,6 +12,21 @@ test_that("data sets of all kinds have common peaks", {
   expect_identical(find_common_peaks(c(bed, bed)), c("chr1:9000-9600", "chr2:9900-10100"))
 })
 
+test_that("an assay, and a column of names, may be named", {
+  skip_if_no_engine()
+  object <- multiome_seurat()
+  few <- object[["ATAC"]]@counts[c(1, 5, 9), ]
+  object[["few"]] <- SeuratObject::CreateAssayObject(counts = few)
+  found <- find_common_peaks(list(object, rownames(few)), assay = "few")
+  expect_identical(found, find_common_peaks(list(rownames(few), rownames(few))))
+  expect_code("layer_not_found", find_common_peaks(list(object), assay = "none"))
+  skip_if_not_installed("SummarizedExperiment")
+  unnamed <- SummarizedExperiment::SummarizedExperiment(
+    list(counts = unname(few)), rowData = data.frame(name = rownames(few))
+  )
+  expect_identical(find_common_peaks(list(unnamed, unnamed), feature_names = "name"), found)
+})
+
 test_that("arguments reach the engine", {
   skip_if_no_engine()
   sets <- list(a = c("chr1:10-20", "chrUn_1:5-9"), b = c("chr1:20-40", "chr2:1-3"))

@@ -85,3 +85,36 @@ test_that("genes are linked whose activity follows their expression", {
   expect_code("no_annotation", find_linked_genes(multiome_small()))
   expect_code("bad_argument", find(multiome_small(), 0))
 })
+
+test_that("each data set of a bridge is read as it is said, from assays and from a file", {
+  skip_if_no_engine()
+  reference <- multiome_seurat(seed = 2, n = 200)
+  halves <- multiome_small(n = 200)
+  bridge <- function(...) suppressWarnings(quietly(train_bridge(..., progress = FALSE)))
+  expected <- bridge(reference, halves, labels = "type")$model
+  odd <- reference
+  odd[["other"]] <- SeuratObject::CreateAssayObject(counts = reference[["RNA"]]@counts)
+  odd[["RNA"]]@counts <- odd[["RNA"]]@counts * 0
+  skip_if_not_installed("SummarizedExperiment")
+  named <- function(x) {
+    SummarizedExperiment::SummarizedExperiment(
+      list(empty = unname(x * 0), given = unname(x)),
+      rowData = data.frame(name = rownames(x)), colData = data.frame(row.names = colnames(x))
+    )
+  }
+  found <- bridge(
+    odd, list(rna = halves$rna, atac = named(halves$atac)), labels = "type",
+    reference_assay = "other", reference_values = "counts", atac_layer = "given",
+    atac_values = "counts", atac_feature_names = "name"
+  )
+  expect_identical(found$model, expected)
+  expect_code("layer_not_found", bridge(odd, halves, labels = "type", reference_layer = "none"))
+  expect_code("bad_argument", bridge(odd, halves, labels = "type", reference_values = "log"))
+  expect_code("bad_argument", bridge(rna_model(), halves, reference_layer = "counts"))
+  fractions <- list(rna = halves$rna, atac = halves$atac * 0.37)
+  expect_code("scaled_data", bridge(rna_model(), fractions))
+  expect_s3_class(bridge(rna_model(), fractions, atac_values = "counts"), "DeepScore")
+  expect_code("scaled_data", find_linked_genes(fractions, annotation = genes_small()))
+  linked <- function(x, ...) quietly(find_linked_genes(x, annotation = genes_small(), ...))
+  expect_gt(length(linked(fractions, atac_values = "counts")), 0)
+})

@@ -29,6 +29,9 @@ __all__ = ["main"]
 # Arguments that name files to read, and files to write.
 INPUTS = ("reference", "query", "rna_model", "multiome", "x", "annotation", "cells", "model", "peaks", "peaks_model")
 OUTPUTS = ("output", "report")
+# How a data set is read, and how a query is.
+READING = ("layer", "values", "feature_names")
+OF_QUERY = tuple(f"query_{name}" for name in READING)
 OUT_HELP = (
     ".h5ad, .zarr or .h5mu: the whole query with what is new (named as the query, it takes its place once it is "
     "complete); .csv, .tsv (.gz) or .parquet: a table of what is new"
@@ -149,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_missing(check)
     check.add_argument("--query", help="the data set to annotate: tell which features it has, too")
     _add_matrix(check)
-    check.add_argument("--query-feature-names", metavar="COL", help="the same of the query")
+    _add_reading(check, "query")
     check.add_argument("--batch", metavar="COL", help="column of obs with the batches: leave out whole ones")
     check.add_argument("--folds", type=int, default=5, metavar="N", help="times to leave cells out (default: 5)")
     check.add_argument("--seed", type=int, default=0)
@@ -169,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--strategy", default="variable", help="variable, markers_in_variable or markers")
     _add_matrix(train)
-    train.add_argument("--query-feature-names", metavar="COL", help="the same of the queries")
+    _add_reading(train, "query")
     train.add_argument("--batch", metavar="COL", help="column of obs with the batches of the reference")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("-o", "--output", required=True, metavar="MODEL", help="model file to write")
@@ -182,8 +185,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_missing(bridge)
     bridge.add_argument("--modality", default="peaks", help="peaks or activity (default: peaks)")
     bridge.add_argument("--annotation", metavar="GENES", help="GTF, GFF3 or BED file, for activity")
-    bridge.add_argument("--values", help="what the values of the multiome's RNA are: counts or lognorm")
-    bridge.add_argument("--feature-names", metavar="COL", help="column of var that names the RNA's genes, or index")
+    _add_reading(bridge, of="the multiome's RNA")
+    _add_reading(bridge, "atac", "the multiome's ATAC")
+    _add_reading(bridge, "reference", "RNA where it is a reference")
     bridge.add_argument("--batch", metavar="COL", help="column of obs with the batches of the multiome")
     bridge.add_argument("--threshold", type=float, default=0.5, help="lowest score to learn from (default: 0.5)")
     bridge.add_argument("--seed", type=int, default=0)
@@ -213,6 +217,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     annotate.add_argument("--groups", metavar="COL", help="column of obs with clusters: a call for each, by vote")
     annotate.add_argument("--peaks", help="for gene activity: .h5ad with the raw peaks of the same cells")
+    _add_reading(annotate, "peaks")
     annotate.add_argument("--peaks-model", metavar="MODEL", help="a model of peaks that calls them, such as a bridge")
     annotate.add_argument("--no-refine", action="store_true", help="call each cell by itself")
     annotate.add_argument("--probabilities", action="store_true", help="add the table of all probabilities")
@@ -237,10 +242,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_matrix(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--layer", help="layer to read in place of X; raw is .raw")
-    command.add_argument("--values", help="what the values are: counts or lognorm (default: recognised)")
-    command.add_argument("--feature-names", metavar="COL", help="column of var that names the features, or index")
+    _add_reading(command)
     command.add_argument("--modality", help="modality of an .h5mu file, or of a matrix of genes and peaks")
+
+
+def _add_reading(command: argparse.ArgumentParser, data: str | None = None, of: str | None = None) -> None:
+    """Add what says how to read a data set; other ones than the first have their name in front."""
+    before, of = ("--", of or "X") if data is None else (f"--{data}-", of or f"--{data}")
+    command.add_argument(f"{before}layer", metavar="LAYER", help=f"layer to read in place of X; raw is .raw ({of})")
+    command.add_argument(f"{before}values", metavar="VALUES", help=f"what the values are: counts or lognorm ({of})")
+    command.add_argument(f"{before}feature-names", metavar="COL", help=f"column of var with names, or index ({of})")
 
 
 def _add_missing(command: argparse.ArgumentParser) -> None:
@@ -266,7 +277,7 @@ def _conclude(arguments: argparse.Namespace, text: str) -> None:
 def _check(arguments: argparse.Namespace) -> None:
     from .python import check_reference, find_common_features
 
-    names = ("layer", "values", "feature_names", "query_feature_names", "modality")
+    names = (*READING, "modality", *OF_QUERY)
     options = _given(arguments, "query", "batch", "folds", "seed", "missing", *names)
     if arguments.query is not None:
         kind, n_features = _by_default(arguments)
@@ -296,12 +307,12 @@ def _train(arguments: argparse.Namespace) -> None:
         _by_default(arguments)[1] if arguments.n_features is None else arguments.n_features,
         arguments.strategy,
         labels=None if arguments.strategy == "variable" else arguments.labels,
-        **_given(arguments, "layer", "values", "feature_names", "query_feature_names", "modality", "missing"),
+        **_given(arguments, *READING, *OF_QUERY, "modality", "missing"),
     )
     model = DeepScore(common_features=features, seed=arguments.seed).set_reference(
         arguments.reference,
         arguments.labels,
-        **_given(arguments, "layer", "values", "feature_names", "batch", "modality", "missing"),
+        **_given(arguments, *READING, "batch", "modality", "missing"),
     )
     model.train().save(arguments.output)
     _conclude(arguments, f"{model!r}\n-> {arguments.output}")
@@ -310,8 +321,9 @@ def _train(arguments: argparse.Namespace) -> None:
 def _bridge(arguments: argparse.Namespace) -> None:
     from .python_chromatin import train_bridge
 
-    given = ("labels", "annotation", "values", "feature_names", "batch", "threshold", "seed", "missing")
-    options = _given(arguments, *given)
+    given = ("labels", "annotation", "batch", "threshold", "seed", "missing")
+    of_others = [f"{data}_{name}" for data in ("reference", "atac") for name in READING]
+    options = _given(arguments, *given, *READING, *of_others)
     model = train_bridge(arguments.rna_model, arguments.multiome, arguments.modality, **options)
     model.save(arguments.output)
     _conclude(arguments, f"{model!r}\n-> {arguments.output}")
@@ -330,7 +342,7 @@ def _activity(arguments: argparse.Namespace) -> None:
             raise InputError(
                 "unknown_data", f"{arguments.cells} must hold one barcode in a line and no header; not so {odd[:80]!r}."
             )
-    options = _given(arguments, "upstream", "weighting", "layer", "values", "feature_names", "modality", "names")
+    options = _given(arguments, "upstream", "weighting", *READING, "modality", "names")
     found = gene_activity(arguments.x, arguments.annotation, cells=cells, **options)
     write_result(found, None, None, arguments.output)
     _conclude(arguments, f"{found.n_obs} cells x {found.n_vars} genes -> {arguments.output}")
@@ -347,7 +359,8 @@ def _annotate(arguments: argparse.Namespace) -> None:
     ds = load(arguments.model)
     given = _given(arguments, "threshold", "modality", "probabilities", "min_overlap")
     request = AnnotateRequest(refine=not arguments.no_refine, **given)
-    options = _given(arguments, "layer", "values", "feature_names", "batch", "groups", "peaks", "peaks_model")
+    of_peaks = ("peaks", "peaks_model", *(f"peaks_{name}" for name in READING))
+    options = _given(arguments, *READING, "batch", "groups", *of_peaks)
     source, found, origin = called(ds.model, arguments.query, request, **options)
     annotated, table = add_annotation(source, found, origin), table_of(found, source.blocks.cell_names)
     write_result(annotated, source.key, arguments.query, arguments.output, table)

@@ -27,7 +27,7 @@ from ..workflows import find_common_features as choosing
 from ..workflows.check_reference import ReferenceCheck
 from ..workflows.set_reference import ReferenceRequest, set_reference
 from ..workflows.train import train
-from .readers import Source, labels_of, open_source, values_of
+from .readers import Source, labels_of, open_beside, open_source, values_of
 from .writers import add_annotation, add_embedding
 
 __all__ = ["DeepScore", "annotate", "called", "check_reference", "deepscore_of", "find_common_features", "load"]
@@ -216,22 +216,17 @@ def check_reference(
     inverse document frequency. Features that were chosen as markers, by the labels of all cells, make the figures a
     little too good.
     """
-    of_query = {"query_layer": query_layer, "query_values": query_values, "query_feature_names": query_feature_names}
-    for name, value in of_query.items():
-        if query is None and value is not None:
-            raise ConfigError("bad_argument", f"{name} is about a query: give query=.")
+    shown = open_beside("query", query, query_layer, modality, query_values, query_feature_names)
     opened = open_source(reference, layer, modality, values=values, feature_names=feature_names)
     request = checking.CheckRequest(
         common_features=common_features, modality=opened.modality, folds=folds, seed=seed, missing=missing
     )
-    if query is not None:
-        query = open_source(query, query_layer, modality, values=query_values, feature_names=query_feature_names).blocks
     with progress_shown(progress):
         return checking.check_reference(
             opened.blocks,
             labels_of(opened, labels),
             request,
-            query=query,
+            query=shown,
             batch=values_of(opened, batch, "batch"),
         )
 
@@ -410,6 +405,9 @@ class DeepScore:
         gif: str | os.PathLike[str] | None = None,
         progress: bool = True,
         query: Any = None,
+        query_layer: str | None = None,
+        query_values: str | None = None,
+        query_feature_names: str | None = None,
     ) -> Self:
         """Train the network on the reference.
 
@@ -430,7 +428,10 @@ class DeepScore:
         progress
             Show a bar with loss and accuracy, in a terminal or a notebook; see :func:`find_common_features`.
         query
-            Data set that the GIF shows (up to 2,000 of its cells); without it, cells of the reference.
+            Data set that the GIF shows (up to 2,000 of its cells); without it, cells of the reference. Of a MuData, the
+            modality of the reference.
+        query_layer, query_values, query_feature_names
+            How to read `query`: see :func:`find_common_features`.
 
         Returns
         -------
@@ -453,7 +454,8 @@ class DeepScore:
             gif=gif,  # type: ignore[arg-type]
             progress=progress,
         )
-        shown = None if query is None else open_source(query).blocks
+        kind = self._reference.modality
+        shown = open_beside("query", query, query_layer, kind, query_values, query_feature_names)
         self._model = train(self._reference, self.config, request, shown)
         return self
 
@@ -474,6 +476,9 @@ class DeepScore:
         peaks: Any = None,
         peaks_model: Any = None,
         progress: bool = True,
+        peaks_layer: str | None = None,
+        peaks_values: str | None = None,
+        peaks_feature_names: str | None = None,
     ) -> Any:
         """Annotate a query.
 
@@ -517,6 +522,9 @@ class DeepScore:
             of its file: it calls `peaks` in place of that regression.
         progress
             As for :func:`find_common_features`.
+        peaks_layer, peaks_values, peaks_feature_names
+            How to read `peaks`: layer, what its values are (``"counts"`` also takes counts with fractions), and column
+            of ``var`` that names the peaks.
 
         Returns
         -------
@@ -545,7 +553,19 @@ class DeepScore:
         )
         with progress_shown(progress):
             annotated = called(
-                self.model, query, request, layer, values, feature_names, batch, groups, peaks, peaks_model
+                self.model,
+                query,
+                request,
+                layer,
+                values,
+                feature_names,
+                batch,
+                groups,
+                peaks,
+                peaks_model,
+                peaks_layer=peaks_layer,
+                peaks_values=peaks_values,
+                peaks_feature_names=peaks_feature_names,
             )
         return add_annotation(*annotated)
 
@@ -677,6 +697,10 @@ def called(
     groups: Any = None,
     peaks: Any = None,
     peaks_model: Any = None,
+    *,
+    peaks_layer: str | None = None,
+    peaks_values: str | None = None,
+    peaks_feature_names: str | None = None,
 ) -> tuple[Source, Annotation, dict[str, Any]]:
     """Open a query and call its cells, without adding anything to it; arguments as for :meth:`DeepScore.annotate`.
 
@@ -691,7 +715,7 @@ def called(
         replace(request, modality=source.modality),
         batch=values_of(source, batch, "batch"),
         groups=values_of(source, groups, "groups"),
-        peaks=None if peaks is None else open_source(peaks, modality=PEAKS.name).blocks,
+        peaks=open_beside("peaks", peaks, peaks_layer, PEAKS.name, peaks_values, peaks_feature_names),
         peaks_model=None if peaks_model is None else model_of(peaks_model),
     )
     given = {"batch": batch, "groups": groups, "peaks": peaks, "peaks_model": peaks_model}

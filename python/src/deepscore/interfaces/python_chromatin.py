@@ -44,6 +44,7 @@ def find_common_peaks(
     min_width: int | None = None,
     max_width: int | None = None,
     standard_chromosomes: bool = False,
+    feature_names: str | None = None,
 ) -> list[str]:
     """Merge the peaks of several data sets into one set for all of them.
 
@@ -61,6 +62,8 @@ def find_common_peaks(
         Least and greatest width in bases of the peaks that are returned.
     standard_chromosomes
         Whether to leave out peaks on scaffolds, such as chrUn_KI270742v1.
+    feature_names
+        Column of ``var`` that names the peaks, in every AnnData and path of one.
 
     Returns
     -------
@@ -90,7 +93,7 @@ def find_common_peaks(
     request = peaks_of_sets.CommonPeaksRequest(
         how=how, min_width=min_width, max_width=max_width, standard_chromosomes=standard_chromosomes
     )
-    return peaks_of_sets.find_common_peaks([peaks_of(data) for data in sets], request)
+    return peaks_of_sets.find_common_peaks([peaks_of(data, feature_names) for data in sets], request)
 
 
 def match_peaks(
@@ -290,6 +293,9 @@ def find_linked_genes(
     layer: str | None = None,
     values: str | None = None,
     feature_names: str | None = None,
+    atac_layer: str | None = None,
+    atac_values: str | None = None,
+    atac_feature_names: str | None = None,
 ) -> list[str]:
     """Choose the genes whose activity follows their expression, from any multiome at hand.
 
@@ -310,6 +316,8 @@ def find_linked_genes(
         Layer of the RNA to read in place of X, and what its values are: see :meth:`DeepScore.set_reference`.
     feature_names
         Column of the RNA's ``var`` that names the genes, or ``"index"``: see :func:`find_common_features`.
+    atac_layer, atac_values, atac_feature_names
+        How to read the ATAC: as `layer`, `values` and `feature_names` of :func:`gene_activity`.
 
     Returns
     -------
@@ -322,7 +330,9 @@ def find_linked_genes(
         ``different_cells``, ``no_annotation``, ``no_shared_features``, and what :func:`gene_activity` raises.
     """
     request = activity.LinkedGenesRequest(n_features=n_features, upstream=upstream)
-    rna, atac = open_halves(multiome, layer, values, feature_names)
+    of_rna = {"layer": layer, "values": values, "feature_names": feature_names}
+    of_atac = {"layer": atac_layer, "values": atac_values, "feature_names": atac_feature_names}
+    rna, atac = open_halves(multiome, of_rna, of_atac)
     return activity.find_linked_genes(rna.blocks, atac.blocks, request, _genes(annotation))
 
 
@@ -343,6 +353,12 @@ def train_bridge(
     seed: int = 0,
     progress: bool = True,
     missing: Sequence[str] | None = None,
+    reference_layer: str | None = None,
+    reference_values: str | None = None,
+    reference_feature_names: str | None = None,
+    atac_layer: str | None = None,
+    atac_values: str | None = None,
+    atac_feature_names: str | None = None,
 ) -> DeepScore:
     """Train a model of chromatin with labels from RNA, through a multiome.
 
@@ -378,6 +394,10 @@ def train_bridge(
         As for :class:`DeepScore` and :meth:`DeepScore.train`.
     missing
         Words that stand for a missing label: see :meth:`DeepScore.set_reference`.
+    reference_layer, reference_values, reference_feature_names
+        How to read a reference: as `layer`, `values` and `feature_names` of :meth:`DeepScore.set_reference`.
+    atac_layer, atac_values, atac_feature_names
+        How to read the ATAC of the multiome: as `layer`, `values` and `feature_names` of :func:`gene_activity`.
 
     Returns
     -------
@@ -405,15 +425,21 @@ def train_bridge(
         progress=progress,
         missing=missing,
     )
-    rna, atac = open_halves(multiome, layer, values, feature_names)
-    batches, genes = values_of(rna, batch, "batch"), _genes(annotation)
+    of_reference = {"layer": reference_layer, "values": reference_values, "feature_names": reference_feature_names}
     if is_file(rna_model):
         rna_model = load(rna_model)
+    if isinstance(rna_model, DeepScore) and any(value is not None for value in of_reference.values()):
+        names = ", ".join(f"reference_{name}=" for name in of_reference)
+        raise ConfigError("bad_argument", f"{names} say how to read a reference; rna_model is a trained model.")
+    of_rna = {"layer": layer, "values": values, "feature_names": feature_names}
+    of_atac = {"layer": atac_layer, "values": atac_values, "feature_names": atac_feature_names}
+    rna, atac = open_halves(multiome, of_rna, of_atac)
+    batches, genes = values_of(rna, batch, "batch"), _genes(annotation)
     with progress_shown(progress):
         if isinstance(rna_model, DeepScore):
             first = rna_model.model
         else:
-            reference = open_source(rna_model, modality=RNA.name)
+            reference = open_source(rna_model, modality=RNA.name, **of_reference)
             first = bridge.train_rna_model(reference.blocks, labels_of(reference, labels), rna.blocks, request)
         return deepscore_of(bridge.train_bridge(first, rna.blocks, atac.blocks, request, genes=genes, batch=batches))
 
@@ -432,8 +458,8 @@ def is_file(x: Any) -> bool:
     return is_path(x) and not os.path.isdir(x) and suffix_of(x) not in MATRICES
 
 
-def peaks_of(x: Any) -> Names:
-    """Return the peak names of a data set, a model, a table, a BED file or a list."""
+def peaks_of(x: Any, feature_names: str | None = None) -> Names:
+    """Return the peak names of a data set (in the column of this name), a model, a table, a BED file or a list."""
     if isinstance(x, DeepScore):
         return x.model.feature_names
     if isinstance(x, pd.DataFrame):
@@ -441,7 +467,7 @@ def peaks_of(x: Any) -> Names:
     if is_file(x):
         return peak_names(read_bed(Path(x)))
     if is_path(x) or hasattr(x, "obs_names"):
-        return peaks_among(open_source(x, modality=PEAKS.name).blocks)
+        return peaks_among(open_source(x, modality=PEAKS.name, feature_names=feature_names).blocks)
     names = [x] if isinstance(x, str) or not isinstance(x, Iterable) else list(x)
     if not all(isinstance(name, str) for name in names):
         raise InputError("invalid_peaks", f"Peaks are names such as chr1:10-20, not {x!r:.60}.")

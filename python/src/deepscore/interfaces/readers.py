@@ -21,13 +21,13 @@ from ..data.labels import as_texts, positions_of
 from ..data.modality import MODALITIES, PEAKS, RNA, named_part, part_of, select_modality
 from ..data.spellings import choose_names, feature_types_of
 from ..data.values import check_form, check_values
-from ..errors import DeepScoreError, InputError
+from ..errors import ConfigError, DeepScoreError, InputError
 from ..support.checks import optional_name
 from ..support.notices import warn
 from .damage import require_whole
 from .stores import open_path, require_stored
 
-__all__ = ["Source", "labels_of", "open_halves", "open_source", "values_of"]
+__all__ = ["Source", "labels_of", "open_beside", "open_halves", "open_source", "values_of"]
 
 # The layer that stands for .raw, and the one that holds counts by custom: what scaled values give way to.
 RAW, COUNTS = "raw", "counts"
@@ -110,6 +110,29 @@ def open_source(
     if blocks.source != ".raw" and RAW in _layers(data) and RAW not in data.layers:
         blocks = replace(blocks, raw=lambda: _readable(data, RAW, feature_names))
     return Source(replace(blocks, values=known), data.obs, data, modality, path=path)
+
+
+def open_beside(
+    what: str, data: Any, layer: str | None, modality: str | None, values: str | None, feature_names: str | None
+) -> CellBlocks | None:
+    """Open a data set that need not be given, and how to read it only where it is.
+
+    Parameters
+    ----------
+    what
+        Name of the argument; those that say how to read it start with it.
+
+    Raises
+    ------
+    ConfigError
+        ``bad_argument`` where it is said how to read what is not given.
+    """
+    for name, value in {"layer": layer, "values": values, "feature_names": feature_names}.items():
+        if data is None and value is not None:
+            raise ConfigError("bad_argument", f"{what}_{name} says how to read the {what}: give {what}=.")
+    if data is None:
+        return None
+    return open_source(data, layer, modality, values=values, feature_names=feature_names).blocks
 
 
 def _unscaled(data: ad.AnnData, layer: str | None, feature_names: str | None) -> CellBlocks:
@@ -209,16 +232,23 @@ def _reading(what: str) -> Iterator[None]:
 
 
 def open_halves(
-    multiome: Any, layer: str | None = None, values: str | None = None, feature_names: str | None = None
+    multiome: Any, of_rna: Mapping[str, Any] = {}, of_atac: Mapping[str, Any] = {}
 ) -> tuple[Source, Source]:
-    """Open the RNA (as the options say) and the ATAC of a multiome: a MuData, or a pair of data sets."""
+    """Open the RNA and the ATAC of a multiome, a MuData or a pair of data sets, each as its options say.
+
+    Parameters
+    ----------
+    of_rna, of_atac
+        ``layer``, ``values`` and ``feature_names``: see :func:`open_source`.
+    """
     if isinstance(multiome, (tuple, list)):
         if len(multiome) != 2:
             raise InputError("unknown_data", f"A multiome is two data sets, RNA and ATAC, not {len(multiome)}.")
-        rna = open_source(multiome[0], layer, values=values, feature_names=feature_names)
-        return rna, open_source(multiome[1])
-    rna = open_source(multiome, layer, RNA.name, values=values, feature_names=feature_names)
-    halves = rna, open_source(multiome, None, PEAKS.name)
+        return open_source(multiome[0], **of_rna), open_source(multiome[1], **of_atac)
+    halves = (
+        open_source(multiome, modality=RNA.name, **of_rna),
+        open_source(multiome, modality=PEAKS.name, **of_atac),
+    )
     if halves[0].key is not None:
         return halves
     rna, atac = (  # genes and peaks in one matrix
