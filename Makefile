@@ -15,7 +15,7 @@ export MPLBACKEND := Agg
 R_SOURCES := $(shell find r-package -type f -not -path '*/vignettes/*.html')
 
 .PHONY: help setup demo test lint lint-ruff lint-format lint-types lint-r test-python test-pythons test-shared check-r test-seurat5 docs-r \
-  bench-bridge bench-accuracy bench-chromatin clean
+  bench-bridge bench-accuracy bench-openset bench-laws bench-chromatin clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -84,8 +84,14 @@ docs-r: setup ## write man/ and NAMESPACE from the roxygen comments
 bench-bridge: setup ## measure the bridge, training and streaming; prints each figure beside its target
 	$(PYTHON) python/benchmarks/bridge.py
 
-bench-accuracy: setup ## DeepScore and its peers on TASKS=tasks.toml; ONLY=regex METHODS=list SEEDS=0,1,2 PEERS=fresh
+bench-accuracy: setup ## DeepScore and its peers on TASKS=tasks.toml; ONLY=regex METHODS=list SEEDS=0,1,2 PEERS=fresh JOBS=1
 	$(PYTHON) python/benchmarks/accuracy/run.py
+
+bench-openset: setup ## how unknown types are seen, each label of TASKS=tasks.toml withheld in turn; also LIMIT=labels per task
+	$(PYTHON) python/benchmarks/accuracy/openset.py
+
+bench-laws: setup ## the laws of a call as figures, on some tasks of TASKS=tasks.toml or those that ONLY=regex finds
+	$(PYTHON) python/benchmarks/accuracy/laws.py
 
 bench-chromatin: setup ## speed and memory of peaks, fragments and activity; accuracy from fragments and on moved peaks
 	$(PYTHON) python/benchmarks/chromatin.py

@@ -24,6 +24,12 @@ def through_bridge(
     return transfer(atac[atac.obs["label"] != UNCLASSIFIED].copy(), query, task)
 
 
+def permuted(in_order: Callable, n_cells: int) -> list[str]:
+    """Return the calls of the query's cells, in their order, after they were annotated in another one."""
+    order = np.random.default_rng(0).permutation(n_cells)
+    return np.asarray(in_order(order), dtype=str)[np.argsort(order)].tolist()
+
+
 def peak_megabytes() -> float:
     """Return the most resident memory this process has had; ru_maxrss would count its parent's as well."""
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
@@ -53,7 +59,10 @@ def main(tasks: str, task_name: str, method_name: str, out: str, *seed: str) -> 
     measured = {"seconds": time.perf_counter() - start, "megabytes": peak_megabytes()}
     result = {"calls": np.asarray(calls, dtype=str).tolist(), "confidence": np.asarray(confidence, float).tolist()}
     assert len(result["calls"]) == len(result["confidence"]) == len(truth)
-    Path(out).write_text(json.dumps(result | {"truth": truth, "labels": labels} | measured | dict(*own)))
+    more = dict(*own)
+    if in_order := more.pop("in_order", None):
+        more["permuted"] = permuted(in_order, len(truth))
+    Path(out).write_text(json.dumps(result | {"truth": truth, "labels": labels} | measured | more))
 
 
 if __name__ == "__main__":

@@ -14,30 +14,60 @@ TITLES = {
     "accuracy": "accuracy",
     "macro_f1": "macro-F1",
     "ece": "ECE",
+    "ece_floor": "ECE floor",
+    "withheld_right": "right labels withheld",
     "unclassified_known": "known called Unclassified",
     "auroc": "AUROC",
     "unknown_below": "unknown below the 95 % threshold",
     "unclassified_unknown": "unknown called Unclassified",
+    "equal_permuted": "equal calls, permuted",
     "seconds": "seconds",
     "megabytes": "peak MB",
 }
-BASIC = ["accuracy", "macro_f1", "ece", "seconds", "megabytes"]
-OPEN = ["auroc", "unknown_below", "unclassified_unknown", "unclassified_known"]
+BASIC = ["accuracy", "macro_f1", "ece", "ece_floor", "withheld_right", "seconds", "megabytes"]
+OPEN = ["auroc", "unknown_below", "unclassified_unknown", "unclassified_known", "withheld_right"]
+PEERS_FILE = "peers.csv"
+# What the trust in DeepScore's calls rests on: the metric, on which tasks, and whether the worst is the highest.
+TRUST = [
+    ("withheld_right", "all", True),
+    ("unclassified_unknown", "open-set", False),
+    ("auroc", "open-set", False),
+    ("equal_permuted", "all", False),
+    ("ece", "closed", True),
+    ("ece_floor", "closed", True),
+]
 
 
-def write(rows: list[dict], folder: Path) -> None:
-    """Write accuracy.md and accuracy.csv (every run by itself), and print the first."""
-    runs = pd.DataFrame(rows).reindex(columns=["group", "task", "method", "seed", *TITLES, "note", "error"])
-    runs["megabytes"] *= 2**20 / 1e6  # runs count 1,048,576 bytes as one
-    folder.mkdir(parents=True, exist_ok=True)
-    runs.to_csv(folder / "accuracy.csv", index=False, float_format="%.4f")
+def write(rows: list[dict], folder: Path, peers: list[dict]) -> None:
+    """Write accuracy.md and accuracy.csv (every run by itself), and print the first.
+
+    `peers`, where the runs are without, are what DeepScore's margins are taken over.
+    """
+    runs = table_of(rows)
     rivals = runs[~runs["method"].isin(CEILINGS)]
-    parts = ["# Accuracy", machine(), means(rivals), over_seeds(rivals), margins(rivals), ceilings(runs)]
-    parts.append(open_set(rivals))
+    with_peers = beside(rivals, peers)
+    leads = [margins(with_peers, ["macro_f1", "accuracy"], "closed"), margins(with_peers, ["auroc"], "open-set")]
+    place = f"{machine()} Seconds and memory of peers are from when they were measured."
+    parts = ["# Accuracy", place, means(rivals), over_seeds(rivals), trust(rivals, leads), by_family(rivals)]
+    parts += [margins_text(leads, from_file=bool(peers)), ceilings(runs), open_set(rivals)]
     parts += [every_task(runs), failures(runs)]
+    save(parts, runs, folder, "accuracy")
+
+
+def table_of(rows: list[dict]) -> pd.DataFrame:
+    """Return the runs with every column, and megabytes of a million bytes."""
+    runs = pd.DataFrame(rows).reindex(columns=["group", "family", "task", "method", "seed", *TITLES, "note", "error"])
+    runs["megabytes"] *= 2**20 / 1e6  # runs count 1,048,576 bytes as one
+    return runs
+
+
+def save(parts: list[str], table: pd.DataFrame, folder: Path, name: str) -> None:
+    """Write the parts as markdown and the table as csv, and print the first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
     text = "\n\n".join(part for part in parts if part) + "\n"
-    (folder / "accuracy.md").write_text(text)
-    print(f"\n{text}\nwritten: {folder / 'accuracy.md'}, {folder / 'accuracy.csv'}")
+    (folder / f"{name}.md").write_text(text)
+    print(f"\n{text}\nwritten: {folder / f'{name}.md'}, {folder / f'{name}.csv'}")
 
 
 def machine() -> str:
@@ -47,13 +77,14 @@ def machine() -> str:
     threads = os.environ.get("OMP_NUM_THREADS", "not set")
     return (
         f"{cpu}, {os.cpu_count()} cores, {memory:.0f} GB, {platform.platform()}, Python {platform.python_version()}, "
-        f"OMP_NUM_THREADS {threads}; {date.today()}. Seconds and memory of peers are from when they were measured."
+        f"OMP_NUM_THREADS {threads}; {date.today()}."
     )
 
 
 def by_task(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the mean over seeds, one row for each task and method that gave a result."""
-    return runs.groupby(["group", "task", "method"], sort=False)[list(TITLES)].mean().dropna(subset="accuracy")
+    runs_of = runs.groupby(["group", "family", "task", "method"], sort=False)
+    return runs_of[list(TITLES)].mean().dropna(subset="accuracy")
 
 
 def means(runs: pd.DataFrame) -> str:
@@ -80,26 +111,77 @@ def over_seeds(runs: pd.DataFrame) -> str:
     return f"DeepScore, mean of all closed tasks by seed (least to most): {found}"
 
 
-def margins(runs: pd.DataFrame) -> str:
-    """Return, for each closed task, how far DeepScore is ahead."""
-    found = by_task(runs[~runs["group"].str.endswith("open-set")])
+def trust(runs: pd.DataFrame, leads: list[pd.DataFrame]) -> str:
+    """Return what the trust in DeepScore's calls rests on: the mean over tasks and the worst of them."""
+    found = by_task(runs[runs["method"] == PRODUCT]).reset_index().set_index("task")
+    lines = [worst_of(found.loc[of_kind(found, kind), metric], kind, high) for metric, kind, high in TRUST]
+    for lead, kind in zip(leads, ("closed", "open-set"), strict=True):
+        lines += [worst_of(values, kind, high=False) for name, values in lead.items() if name.endswith("best peer")]
+    table = pd.DataFrame([line for line in lines if line])
+    return "" if table.empty else f"## Trust\n\nDeepScore, at the default threshold.\n\n{markdown(table)}"
+
+
+def of_kind(runs: pd.DataFrame, kind: str) -> pd.Series:
+    """Return which runs are of tasks of a kind: closed, open-set or all."""
+    return (runs["group"].str.endswith("open-set") == (kind == "open-set")) | (kind == "all")
+
+
+def worst_of(values: pd.Series, kind: str, high: bool) -> dict:
+    """Return the mean of a figure over tasks, and the worst of them: the highest or the lowest."""
+    values = values.dropna()
+    if values.empty:
+        return {}
+    worst = values.idxmax() if high else values.idxmin()
+    line = {"figure": TITLES.get(values.name, values.name), "tasks": f"{len(values)} {kind}"}
+    return line | {"mean": values.mean(), "worst": values[worst], "worst task": worst}
+
+
+def by_family(runs: pd.DataFrame) -> str:
+    """Return the means over the closed tasks of each family of data, of DeepScore alone."""
+    found = by_task(runs[(runs["method"] == PRODUCT) & of_kind(runs, "closed")]).reset_index()
+    if found["family"].nunique() < 2:
+        return ""
+    families = found.groupby("family", sort=False)
+    table = families[[name for name in BASIC if name not in ("seconds", "megabytes")]].mean()
+    table.insert(0, "tasks", families.size())
+    return f"## Closed tasks by family of data\n\n{markdown(table.reset_index())}"
+
+
+def beside(runs: pd.DataFrame, peers: list[dict]) -> pd.DataFrame:
+    """Return the runs and beside them what is known of peers that were not run."""
+    places = runs[["group", "family", "task"]].drop_duplicates()
+    return pd.concat([runs, pd.DataFrame(peers).merge(places, on="task")], ignore_index=True) if peers else runs
+
+
+def margins(runs: pd.DataFrame, metrics: list[str], kind: str) -> pd.DataFrame:
+    """Return, for each task of a kind, how far DeepScore is ahead."""
+    found = by_task(runs[of_kind(runs, kind)]).dropna(subset=metrics).droplevel(["group", "family"])
     lines = []
-    for task, part in found.droplevel("group").groupby("task", sort=False):
+    for task, part in found.groupby("task", sort=False):
         part = part.droplevel("task")
         peers = part.drop(index=PRODUCT, errors="ignore")
         if len(peers) < len(part) and len(peers):
             line = {"task": task}
-            for metric in ("macro_f1", "accuracy"):
+            for metric in metrics:
                 line[TITLES[metric]] = part.loc[PRODUCT, metric]
                 line |= margin(part, peers.filter(items=REGRESSIONS, axis=0), metric, "regression")
                 line |= margin(part, peers, metric, "best peer")
             lines.append(line)
-    if not lines:
+    return pd.DataFrame(lines).set_index("task") if lines else pd.DataFrame()
+
+
+def margins_text(leads: list[pd.DataFrame], from_file: bool) -> str:
+    leads = [lead for lead in leads if not lead.empty]
+    if not leads:
         return ""
-    table = pd.DataFrame(lines)
-    table.loc[len(table)] = {"task": "**mean**"} | table.mean(numeric_only=True).to_dict()
     note = "DeepScore less the better of the two logistic regressions, and less the best peer, chosen with hindsight."
-    return f"## Margins\n\n{note}\n\n{markdown(table)}"
+    if from_file:
+        note += f" No peer was run: theirs are the figures of {PEERS_FILE}, which lies beside the tasks."
+    parts = ["## Margins", note]
+    for lead in leads:
+        summary = pd.DataFrame({"**mean**": lead.mean(numeric_only=True), "**worst**": lead.min(numeric_only=True)}).T
+        parts.append(markdown(pd.concat([lead, summary]).rename_axis("task").reset_index()))
+    return "\n\n".join(parts)
 
 
 def margin(part: pd.DataFrame, peers: pd.DataFrame, metric: str, title: str) -> dict:

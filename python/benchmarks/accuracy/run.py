@@ -1,6 +1,6 @@
 """Run DeepScore and its peers on the accuracy tasks and write one table: ``make bench-accuracy``.
 
-TASKS=path/to/tasks.toml  ONLY=regex  METHODS=comma,list  SEEDS=0,1,2  PEERS=fresh  TIMEOUT=seconds  OUT=folder
+TASKS=path/to/tasks.toml  ONLY=regex  METHODS=comma,list  SEEDS=0,1,2  PEERS=fresh  TIMEOUT=seconds  JOBS=1  OUT=folder
 """
 
 import hashlib
@@ -10,10 +10,13 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pandas as pd
 from catalog import Method, NotInstalled, discover, python_for
-from report import CEILINGS, write
+from report import CEILINGS, PEERS_FILE, write
 from score import score
 from tasks import HERE, ROOT, Task, read_tasks, tasks_file
 
@@ -78,32 +81,67 @@ def reason(messages: str) -> str:
     return text[:200]
 
 
-def main() -> None:
-    path = tasks_file()
+def row(path: Path, task: Task, method: Method, python: Path | str, seed: str) -> dict:
+    """Return one run with its score."""
+    found = result(path, task, method, python, seed)
+    line = {"group": task.group, "family": task.family, "task": task.name, "method": method.name, "seed": seed}
+    line |= {name: found[name] for name in ("error", "seconds", "megabytes", "note") if name in found}
+    line |= {} if "error" in found else score(found, task.open_set)
+    measured = found.get("error") or f"macro-F1 {line['macro_f1']:.3f}, {line['seconds']:.1f} s"
+    print(f"{task.name} {method.name} {seed}: {measured}", flush=True)
+    return line
+
+
+def measure(path: Path, tasks: list[Task], methods: list[Method]) -> list[dict]:
+    """Return every run of these methods on these tasks of a file, JOBS at a time."""
     seeds = (os.environ.get("SEEDS") or "0,1,2").split(",")
+    pythons = {method.name: environment(method) for method in methods}
+    runs = [
+        (path, task, method, pythons[method.name], seed)
+        for task in tasks
+        for method in methods
+        if method.name not in CEILINGS or task.modality in CHROMATIN
+        for seed in ([""] if method.is_peer else seeds)
+    ]
+    jobs = int(os.environ.get("JOBS") or 1)
+    if jobs == 1:
+        return [row(*run) for run in runs]
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            return list(pool.map(lambda run: row(*run), runs))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def chosen_tasks(path: Path) -> list[Task]:
+    """Return the tasks whose name ONLY finds; end the program where there is none."""
+    tasks = [task for task in read_tasks(path) if re.search(os.environ.get("ONLY") or "", task.name)]
+    return tasks or sys.exit(f"No task of {path} has a name that matches {os.environ.get('ONLY')}.")
+
+
+def chosen_methods(usual: Sequence[str] = ()) -> list[Method]:
+    """Return those that METHODS names, else the usual ones, else all; end the program where there is no such method."""
     methods = discover()
-    names = os.environ["METHODS"].split(",") if os.environ.get("METHODS") else list(methods)
+    names = os.environ["METHODS"].split(",") if os.environ.get("METHODS") else usual or methods
     if unknown := set(names) - set(methods):
         sys.exit(f"There is no method {', '.join(sorted(unknown))}; there are {', '.join(methods)}.")
-    chosen = [methods[name] for name in names]
-    tasks = [task for task in read_tasks(path) if re.search(os.environ.get("ONLY") or "", task.name)]
-    if not tasks:
-        sys.exit(f"No task of {path} has a name that matches {os.environ.get('ONLY')}.")
-    pythons = {method.name: environment(method) for method in chosen}
-    rows = []
-    for task in tasks:
-        for method in chosen:
-            if method.name in CEILINGS and task.modality not in CHROMATIN:
-                continue
-            for seed in [""] if method.is_peer else seeds:
-                found = result(path, task, method, pythons[method.name], seed)
-                row = {"group": task.group, "task": task.name, "method": method.name, "seed": seed}
-                row |= {name: found[name] for name in ("error", "seconds", "megabytes", "note") if name in found}
-                row |= {} if "error" in found else score(found, task.open_set)
-                rows.append(row)
-                measured = found.get("error") or f"macro-F1 {row['macro_f1']:.3f}, {row['seconds']:.1f} s"
-                print(f"{task.name} {method.name} {seed}: {measured}", flush=True)
-    write(rows, OUT)
+    return [methods[name] for name in names]
+
+
+def kept_peers(path: Path, tasks: list[Task], methods: list[Method]) -> list[dict]:
+    """Return what peers.csv beside the tasks says of the peers, where none of them is to be run."""
+    file = path.parent / PEERS_FILE
+    if any(method.is_peer for method in methods) or not file.is_file():
+        return []
+    table = pd.read_csv(file).rename(columns={"auroc_unknown": "auroc"})
+    table = table[table["task"].isin([task.name for task in tasks])]
+    return table[["task", "method", "accuracy", "macro_f1", "auroc"]].to_dict("records")
+
+
+def main() -> None:
+    path = tasks_file()
+    tasks, methods = chosen_tasks(path), chosen_methods()
+    write(measure(path, tasks, methods), OUT, kept_peers(path, tasks, methods))
 
 
 if __name__ == "__main__":

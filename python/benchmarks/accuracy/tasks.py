@@ -12,6 +12,12 @@ import anndata as ad
 UNCLASSIFIED = "Unclassified"
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
+FAMILIES = {  # of queries' files; what is chosen on one family is judged on the others
+    "blood": ("pbmc3k", "kang", "symphony", "zheng_sorted"),
+    "islets": ("panc8", "baron_cider"),
+    "cortex": ("snare_rna", "snare_activity", "starmap", "tasic"),
+    "hypothalamus": ("merfish", "hypo_ref"),
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,14 @@ class Task:
     def group(self) -> str:
         """The tasks that are averaged together."""
         return f"{self.modality}, open-set" if self.open_set else self.modality
+
+    @property
+    def family(self) -> str:
+        """The tissue of the query, or peaks or protein; a file that FAMILIES does not know is a family by itself."""
+        if self.modality in ("peaks", "protein"):
+            return self.modality
+        file = Path(self.entry["query"]).stem
+        return next((family for family, files in FAMILIES.items() if file in files), file)
 
     @property
     def files(self) -> list[Path]:

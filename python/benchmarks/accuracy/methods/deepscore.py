@@ -10,7 +10,7 @@ REQUIREMENTS = None  # the environment of this checkout: never cached, once for 
 def transfer(reference, query, task, seed):
     model = trained(reference, query, task, seed)
     has_peaks = task.modality == "activity" and "query_peaks" in task.entry
-    return annotated(model, query, peaks=task.query_peaks(query) if has_peaks else None)
+    return annotated(model, query, task if has_peaks else None)
 
 
 def bridge(reference, multiome, query, task, seed):
@@ -19,7 +19,7 @@ def bridge(reference, multiome, query, task, seed):
         return annotated(deepscore.train_bridge(reference, multiome, labels="label", **options), query)
     model = trained(reference, query, task, seed)  # of genes: it calls the multiome and the query's activity
     peaks_model = deepscore.train_bridge(model, multiome, **options)
-    return annotated(model, query, peaks=task.query_peaks(query), peaks_model=peaks_model)
+    return annotated(model, query, task, peaks_model=peaks_model)
 
 
 def trained(reference, query, task, seed):
@@ -31,10 +31,17 @@ def trained(reference, query, task, seed):
     return model.set_reference(reference, "label", modality=kind).train(progress=False)
 
 
-def annotated(model, query, **options):
-    found = model.annotate(query, batch=sample_of(query), probabilities=True, **options)
+def annotated(model, query, peaks_of=None, **options):
+    """Annotate, with the raw peaks that the task `peaks_of` has of the query."""
+
+    def annotate(query):
+        peaks = peaks_of.query_peaks(query) if peaks_of else None
+        return model.annotate(query, batch=sample_of(query), probabilities=True, peaks=peaks, **options)
+
+    found = annotate(query)
     best = found.obsm["deepscore_probabilities"].idxmax(axis=1)
-    return found.obs["deepscore"], found.obs["deepscore_score"], {"best": best.astype(str).tolist()}
+    more = {"best": best.astype(str).tolist(), "in_order": lambda order: annotate(query[order].copy()).obs["deepscore"]}
+    return found.obs["deepscore"], found.obs["deepscore_score"], more
 
 
 def sample_of(data):
