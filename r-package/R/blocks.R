@@ -5,7 +5,8 @@
 # (0-based, half open) as the raw bytes of p (int32), i (int32) and x (float32). Of several assays,
 # `assay` names the one to read; else `modality` chooses where the default one is of another.
 blocks_of <- function(x, layer = NULL, modality = NULL, assay = NULL) {
-  blocks <- if (is.null(assay)) as_blocks(x, layer, modality) else part_blocks(x, assay, layer)
+  read <- if (is.null(assay)) as_blocks else function(x, ...) part_blocks(x, assay, ...)
+  blocks <- read(x, layer, modality)
   tell_left_out(x, blocks)
   blocks
 }
@@ -128,14 +129,14 @@ as_blocks.Seurat <- function(x, layer = NULL, modality = NULL) {
   name <- choose_part(x, modality)
   # Other layers of it were asked for by their name.
   if (is.null(layer) || identical(layer, "counts")) name <- origin_of(x, name)
-  part_blocks(x, name, layer)
+  part_blocks(x, name, layer, modality)
 }
 
 #' @export
-as_blocks.Assay <- function(x, layer = NULL, modality = NULL) as_blocks_assay(x, layer)
+as_blocks.Assay <- function(x, layer = NULL, modality = NULL) as_blocks_assay(x, layer, modality)
 
 #' @export
-as_blocks.StdAssay <- function(x, layer = NULL, modality = NULL) as_blocks_assay(x, layer)
+as_blocks.StdAssay <- as_blocks.Assay
 
 #' @export
 as_blocks.SummarizedExperiment <- function(x, layer = NULL, modality = NULL) {
@@ -163,11 +164,11 @@ as_blocks.matrix <- as_blocks.Matrix
 #' @export
 as_blocks.DelayedMatrix <- as_blocks.Matrix
 
-as_blocks_assay <- function(assay, layer, where = "") {
+as_blocks_assay <- function(assay, layer, modality = NULL) {
   filled <- assay_layers(assay)
   layer <- choose_layer(layer, filled, c("counts", "data"))
-  values <- assay_matrices(assay, layer)
-  source <- paste0(where, if (methods::is(assay, "Assay")) "slot '" else "layer '", layer, "'")
+  values <- of_one_kind(assay_matrices(assay, layer), modality)
+  source <- paste0(if (methods::is(assay, "Assay")) "slot '" else "layer '", layer, "'")
   split <- length(values) > 1
   blocks <- if (split) split_blocks(assay, values, source) else matrix_blocks(values[[1]], source)
   with_table(blocks, feature_table(assay))
@@ -180,6 +181,19 @@ assay_matrices <- function(assay, layer) {
   lapply(stats::setNames(names, names), function(name) {
     seurat_object("LayerData")(assay, layer = name)
   })
+}
+
+# Seurat 5 makes one assay of what Read10X() gives of several kinds of features: a layer for each of
+# them, and of each data set where some were merged.
+of_one_kind <- function(layers, modality) {
+  if (length(layers) < 2) return(layers)
+  kinds <- sub("^[^.]*\\.([^.]*).*$", "\\1", names(layers))
+  by_kind <- split(layers, factor(kinds, unique(kinds)))
+  examples <- lapply(by_kind, `[[`, 1)
+  if (length(examples) < 2 || !is_kinds(examples)) return(layers)
+  name <- choose_part(examples, modality)
+  tell("The layers hold several kinds of features: '", name, "' is read.")
+  by_kind[[name]]
 }
 
 # The table of features of a Seurat assay.
@@ -211,7 +225,14 @@ split_blocks <- function(assay, layers, source) {
   cells <- collect("cells", colnames(assay))
   rows <- lapply(parts, function(part) match(part$features, features) - 1L)
   of <- rep(seq_along(parts), vapply(parts, function(part) length(part$cells), 1L))
-  found <- match(cells, unlist(lapply(parts, `[[`, "cells")))
+  in_parts <- unlist(lapply(parts, `[[`, "cells"))
+  if (anyDuplicated(in_parts)) {
+    tell(
+      "Some cells are in several of the layers ", toString(names(parts)), ": of these the first ",
+      "is read. `layer` names another."
+    )
+  }
+  found <- match(cells, in_parts)
   column <- sequence(vapply(parts, function(part) length(part$cells), 1L))[found]
   of <- of[found]
   slices <- function(start, stop) {

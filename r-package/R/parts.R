@@ -70,7 +70,7 @@ is_corrected <- function(assay) {
   !"data" %in% layers || any(vapply(assay_matrices(assay, "data"), min, 1) < 0)
 }
 
-part_blocks <- function(x, name, layer = NULL) {
+part_blocks <- function(x, name, layer = NULL, modality = NULL) {
   if (!is.atomic(name)) refuse_object(name, "The name of an assay")
   known <- part_names(x)
   if (!is_string(name) || !name %in% known) {
@@ -81,7 +81,7 @@ part_blocks <- function(x, name, layer = NULL) {
     )
   }
   where <- paste0("assay '", name, "', ")
-  blocks <- as_blocks(part(x, name), layer)
+  blocks <- as_blocks(part(x, name), layer, modality)
   if (!startsWith(blocks$source, where)) blocks$source <- paste0(where, blocks$source)
   blocks$assay <- blocks$read_from <- name
   blocks
@@ -105,7 +105,9 @@ is_peak <- function(names) as.logical(call_engine("are_peaks", strings(names)))
 peaks_blocks <- function(x, layer = NULL, modality = NULL, feature_names = NULL) {
   x <- data_set(x, layer, modality %||% "peaks", feature_names)
   name <- peaks_part_name(x, modality)
-  blocks <- if (is.null(name)) as_blocks(x, layer) else part_blocks(x, name, layer)
+  read <- if (is.null(name)) as_blocks else function(x, ...) part_blocks(x, name, ...)
+  blocks <- read(x, layer, "peaks")
+  tell_left_out(x, blocks)
   named_by(blocks, feature_names)
 }
 
