@@ -1,5 +1,6 @@
-# Assays of Signac (ChromatinAssay): an assay of peaks that knows where the genes are and which
-# fragments files its cells are from. Signac need not be installed: its slots are attributes.
+# Assays of Signac (ChromatinAssay, and ChromatinAssay5 of Signac 2): an assay of peaks that knows
+# where the genes are and which fragments files its cells are from. Signac need not be installed:
+# its slots are attributes.
 
 own_slot <- function(assay, name) {
   value <- if (isS4(assay)) attr(assay, name, exact = TRUE)
@@ -12,16 +13,29 @@ own_annotation <- function(assay) {
   ranges
 }
 
-# The fragments files of an assay: of each its path, the cells that it holds, and their barcodes
-# there, which have other names where the cells were renamed.
+# The fragments files of an assay: of each its path, the cells that it holds, their barcodes there,
+# which have other names where the cells were renamed, and its own names of chromosomes, if it has.
 own_fragments <- function(assay, cells) {
   files <- lapply(own_slot(assay, "fragments"), function(fragments) {
     barcodes <- own_slot(fragments, "cells") %||% cells
     names(barcodes) <- names(barcodes) %||% barcodes
     barcodes <- barcodes[names(barcodes) %in% cells]
-    list(path = own_slot(fragments, "path"), cells = names(barcodes), barcodes = unname(barcodes))
+    list(
+      path = own_slot(fragments, "path") %||% own_slot(fragments, "file.path"),
+      cells = names(barcodes), barcodes = unname(barcodes),
+      chromosomes = own_slot(fragments, "seqlevels")
+    )
   })
   Filter(function(file) length(file$cells) > 0, files)
+}
+
+# An annotation with the names that chromosomes have in a file.
+annotation_of_file <- function(annotation, chromosomes) {
+  if (is.null(chromosomes)) return(annotation)
+  table <- as_table_of(annotation)
+  renamed <- table$chrom %in% names(chromosomes)
+  table$chrom[renamed] <- chromosomes[table$chrom[renamed]]
+  table
 }
 
 # Can the files be read? Objects are moved from machine to machine, and their files are not.
@@ -63,7 +77,9 @@ count_files <- function(files, cells, count) {
 
 # A new assay of peaks of the class of another one, whose annotation and fragments it keeps.
 as_chromatin_assay <- function(assay, like) {
-  if (!methods::is(like, "ChromatinAssay")) return(assay)
+  of_version_2 <- methods::is(like, "ChromatinAssay5")
+  if (!of_version_2 && !methods::is(like, "ChromatinAssay")) return(assay)
+  if (of_version_2) assay <- methods::as(assay, "Assay5")
   kept <- intersect(c("annotation", "fragments", "seqinfo"), methods::slotNames(like))
   slots <- lapply(stats::setNames(kept, kept), function(name) methods::slot(like, name))
   if ("ranges" %in% methods::slotNames(like)) {

@@ -59,8 +59,8 @@ gene_activity <- function(x, annotation = NULL, upstream = 2000, downstream = 0,
     abort("ConfigError", "bad_argument", "`cells` are barcodes of fragments; `x` is a data set.")
   }
   options <- given(c("upstream", "downstream", "weighting", "biotypes", "counting", "names"))
-  activity <- function(source, barcodes = NULL) {
-    call_engine("gene_activity", source, as_annotation(annotation), strings(barcodes), options)
+  activity <- function(source, barcodes = NULL, genes = annotation) {
+    call_engine("gene_activity", source, as_annotation(genes), strings(barcodes), options)
   }
   if (of_file) {
     cells <- as_cell_names(cells)
@@ -75,7 +75,8 @@ gene_activity <- function(x, annotation = NULL, upstream = 2000, downstream = 0,
   }
   if (!is.null(annotation) && are_there(files)) {
     counts <- count_files(files, blocks$cells, function(file) {
-      answer <<- activity(one_path(file$path, "x"), file$barcodes)
+      genes <- annotation_of_file(annotation, file$chromosomes)
+      answer <<- activity(one_path(file$path, "x"), file$barcodes, genes)
       as_counts(answer, file$cells)
     })
   } else {

@@ -32,7 +32,8 @@ own_genes <- function() {
 
 signac_object <- function(fragments = fragments_objects(), annotation = own_genes()) {
   cells <- c("s2_a", "s1_b", "s1_a")
-  counts <- matrix(1:6, 2, dimnames = list(c("chr1-150-210", "chr2-1-25"), cells))
+  counts <- matrix(1:6 + 0, 2, dimnames = list(c("chr1-150-210", "chr2-1-25"), cells))
+  counts <- methods::as(counts, "CsparseMatrix")
   object <- SeuratObject::CreateSeuratObject(counts[c(2, 1), ], assay = "RNA")
   names <- sub("-", ":", rownames(counts))
   object[["peaks"]] <- methods::new(
@@ -109,4 +110,48 @@ test_that("matched peaks are an assay of Signac, too, which brings genes and fra
     quietly(gene_activity(found, upstream = 0))[["activity"]]@counts,
     quietly(gene_activity(object, upstream = 0))[["activity"]]@counts
   )
+})
+
+test_that("an assay of Signac 2 is read as one of Signac, and matched peaks are one of these", {
+  skip_if_not_seurat5()
+  skip_if_no_engine()
+  signac_classes(environment())
+  where <- environment()
+  methods::setClass("Fragment2", where = where, slots = c(
+    file.path = "character", file.index = "character", cells = "ANY", seqlevels = "ANY"
+  ))
+  methods::setClass(
+    "ChromatinAssay5", contains = "Assay5", where = where,
+    slots = c(fragments = "list", annotation = "ANY")
+  )
+  methods::setClass(
+    "GRangesAssay", contains = "ChromatinAssay5", where = where, slots = c(ranges = "GRanges")
+  )
+  object <- signac_object()
+  expected <- quietly(gene_activity(object, upstream = 0))[["activity"]]@counts
+  old <- object[["peaks"]]
+  # the file calls the chromosomes otherwise
+  fragments <- lapply(old@fragments, function(file) {
+    lines <- sub("^chr", "mouse_", readLines(file@path))
+    methods::new(
+      "Fragment2",
+      file.path = fragments_small(lines), cells = file@cells,
+      seqlevels = c(chr1 = "mouse_1", chr2 = "mouse_2")
+    )
+  })
+  SeuratObject::DefaultAssay(object) <- "RNA"
+  object[["peaks"]] <- NULL
+  object[["peaks"]] <- methods::new(
+    "GRangesAssay", SeuratObject::CreateAssay5Object(counts = old@counts),
+    ranges = old@ranges, fragments = fragments, annotation = own_genes()
+  )
+  SeuratObject::DefaultAssay(object) <- "peaks"
+  found <- quietly(gene_activity(object, upstream = 0))[["activity"]]@counts
+  expect_equal(found, expected)
+  matched <- quietly(match_peaks(object, c("chr1:160-400", "chr2_5_30")))
+  expect_s4_class(matched[["matched"]], "GRangesAssay")
+  expect_identical(as.character(matched[["matched"]]@ranges), c("chr1:160-400", "chr2:5-30"))
+  expect_identical(matched[["matched"]][[]]$covered, c(TRUE, TRUE))
+  again <- quietly(gene_activity(matched, upstream = 0))[["activity"]]@counts
+  expect_equal(again, expected)
 })
