@@ -107,13 +107,14 @@ def test_each_case_counts_once_in_its_family(openset):
     assert "| b1 | 0.700 | 0.500 | 0.900 | 0.500 |" in openset.every_case(runs)
 
 
-def test_near_cells_are_sure_whatever_the_querys_scale(openset, tmp_path):
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_near_cells_are_sure_whatever_the_querys_scale(openset, tmp_path, metric):
     method = importlib.import_module("methods.knn_distance")
     reference, query = synthetic.dataset(1), synthetic.dataset(2, 120)
     reference.obs["label"] = reference.obs["cell_type"]
     reference = reference[reference.obs["label"] != "T cell"].copy()
     query.X = query.X * 3
-    calls, confidence, _ = method.transfer(reference, query, task(openset, tmp_path))
+    calls, confidence, _ = method.transfer(reference, query, task(openset, tmp_path), metric)
     known = (query.obs["cell_type"] != "T cell").to_numpy()
     assert (calls == query.obs["cell_type"].to_numpy(str))[known].mean() > 0.8
     assert confidence[known].mean() > confidence[~known].mean()

@@ -16,7 +16,7 @@ from tasks import ROOT, Task, read_tasks, tasks_file
 
 OUT = Path(os.environ.get("OUT") or ROOT / "bench-output" / "openset")
 CASES = ROOT / ".bench" / "openset"
-METHODS = (PRODUCT, "lr_refz", "lr_ownz", "knn_distance", "singler", "celltypist")
+METHODS = (PRODUCT, "lr_refz", "lr_ownz", "knn_distance", "knn_cosine", "singler", "celltypist")
 LEAST_CELLS, LEAST_SHARE, MOST_SHARE = 15, 0.02, 0.5  # of the query that are of the unknown label
 LEAST_LABELS = 2  # that remain in the reference
 
