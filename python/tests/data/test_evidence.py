@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from deepscore.data.evidence import LINEAR, READINGS, has_long_tail, lattice, near_whole, one_total, repeated
+from deepscore.data.evidence import (
+    LINEAR,
+    READINGS,
+    has_long_tail,
+    lattice,
+    near_whole,
+    one_total,
+    repeated,
+    too_uneven,
+    transformed,
+)
 from synthetic import study
 
 NATURAL, OF_TWO, OF_TEN = READINGS[1:]
@@ -123,3 +133,27 @@ def test_weighted_counts_recur_at_their_feature(raw, normalised, rng):
 def test_counts_have_a_longer_tail_than_logarithms(raw, normalised):
     assert has_long_tail(raw)
     assert not has_long_tail(each(normalised, np.log1p))
+
+
+def test_deep_counts_would_be_uneven_as_logarithms(rng):
+    means = rng.lognormal(1.5, 0.4, 200)
+    deep = some(rng.poisson(means * rng.lognormal(0, 0.2, (300, 1))).clip(max=18))
+    assert too_uneven(deep)
+    assert too_uneven(some(means * rng.lognormal(0, 0.2, (300, 200))).minimum(18).tocsr())
+    assert not too_uneven(each(deep, np.log1p))
+    assert not too_uneven(deep[:30])  # too few values to say how they vary
+    alike = rng.gamma(2, 0.5, (300, 40)) * (rng.random((300, 40)) < 0.4)
+    assert not too_uneven(some(alike))  # by chance, where the mean is high the variance is
+
+
+def test_what_counts_were_put_through_is_named(raw, normalised):
+    assert transformed(each(raw, np.sqrt)) == "square roots"
+    assert transformed(each(raw, lambda x: np.arcsinh(x / 5))) == "inverse hyperbolic sines"
+    assert transformed(each(normalised, np.sqrt)) == "square roots"
+    for cells in (raw, each(raw, lambda x: 0.5 * x), each(raw, np.log1p), each(normalised, np.log1p)):
+        assert transformed(cells) is None
+
+
+def test_a_total_of_smoothed_logarithms_is_none_of_theirs(rng):
+    cells = rng.lognormal(1, 0.3, (100, 300))
+    assert one_total(some(cells / cells.sum(axis=1, keepdims=True) * rng.uniform(498, 502, (100, 1)))) is None

@@ -165,6 +165,64 @@ def test_a_warning_says_where_values_can_be_either(rng):
     assert detect(replace(blocks_of(data), values="lognorm")) == Values("lognorm")
 
 
+def deep(seed=4):
+    """Return means and counts of 400 cells of four types in a panel of 200 genes that are all seen well."""
+    rng = np.random.default_rng(seed)
+    means = rng.lognormal(1.5, 0.4, 200) * rng.lognormal(0, 0.35, (4, 200))
+    means = means[np.arange(400) % 4] * rng.lognormal(0, 0.2, (400, 1))
+    return means, rng.poisson(means).astype(np.float64), rng
+
+
+def smoothed(x, rng):
+    """Return of each cell the weighted mean of thirty cells of its type."""
+    alike = np.arange(len(x)) % 4 == (np.arange(len(x)) % 4)[:, None]
+    weights = np.array([rng.permutation(100) < 30 for _ in x]) * rng.gamma(2, 1, (len(x), 100))
+    return np.stack([w @ x[same] / w.sum() for w, same in zip(weights, alike, strict=True)])
+
+
+DEEP_COUNTS = {
+    "less ambient counts": lambda means, x, rng: less_ambient(x, rng),
+    "a factor of each value": lambda means, x, rng: x * rng.lognormal(0, 0.2, x.shape),
+    "less ambient counts, per size factor": lambda means, x, rng: (
+        less_ambient(x, rng) / x.sum(axis=1, keepdims=True) * 1100 * rng.lognormal(0, 0.1, (len(x), 1))
+    ),
+    "denoised": lambda means, x, rng: means * rng.lognormal(0, 0.05, means.shape),
+    "smoothed": lambda means, x, rng: smoothed(x, rng),
+}
+DEEP_LOGARITHMS = {
+    "smoothed logarithms": lambda means, x, rng: smoothed(lognorm(x, 1e4), rng),
+    "corrected for batches": lambda means, x, rng: lognorm(x, 1e4) * rng.lognormal(0, 0.05, x.shape[1]),
+    "of counts less ambient ones": lambda means, x, rng: np.log1p(
+        less_ambient(x, rng) / x.sum(axis=1, keepdims=True) * 1e4
+    )[:, ::2],
+    "of denoised counts, some features": lambda means, x, rng: lognorm(means * rng.lognormal(0, 0.05, x.shape), 1e4)[
+        :, ::2
+    ],
+}
+
+
+@pytest.mark.parametrize("change", DEEP_COUNTS.values(), ids=DEEP_COUNTS)
+def test_deep_counts_are_not_taken_for_logarithms_without_a_word(change):
+    data = np.minimum(change(*deep()), 19.5)
+    with pytest.warns(UserWarning, match="can be counts with fractions, or logarithms"):
+        assert detect(blocks_of(data)) == Values("counts")
+
+
+@pytest.mark.parametrize("change", DEEP_LOGARITHMS.values(), ids=DEEP_LOGARITHMS)
+def test_logarithms_of_deep_cells_are_told_whatever_was_done_to_them(change):
+    assert detect(blocks_of(change(*deep()))).form == "lognorm"
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [(np.sqrt, "square roots"), (np.arcsinh, "inverse hyperbolic sines"), (lambda x: np.arcsinh(x / 5), "inverse")],
+)
+def test_other_transformations_of_counts_are_told(change, name):
+    for raw in (shallow(lambda x, rng: x), deep()[1]):
+        with pytest.warns(UserWarning, match=f"values of X are {name}.* of counts: they are taken as counts"):
+            assert detect(blocks_of(change(raw))) == Values("counts")
+
+
 def test_what_the_caller_says_holds(raw):
     linear, logarithms = blocks_of(0.37 * raw), blocks_of(lognorm(raw, 1e6) / np.log(2))
     assert detect(replace(linear, values="lognorm")) == Values("lognorm")

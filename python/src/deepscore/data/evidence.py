@@ -13,13 +13,28 @@ from scipy import stats
 
 from .linalg import SEED, Doubles
 
-__all__ = ["LINEAR", "NATURAL", "READINGS", "has_long_tail", "lattice", "near_whole", "one_total", "repeated"]
+__all__ = [
+    "LINEAR",
+    "NATURAL",
+    "READINGS",
+    "has_long_tail",
+    "lattice",
+    "near_whole",
+    "one_total",
+    "repeated",
+    "too_uneven",
+    "transformed",
+]
 
 # The field takes natural logarithms, Bioconductor those to the base 2.
 LINEAR = 0.0
 NATURAL = 1.0
-READINGS = (LINEAR, NATURAL, float(np.log(2)), float(np.log(10)))
-# Cells have one total where nine of ten are this close to the median; a few cells could be by chance.
+OF_TWO = float(np.log(2))
+READINGS = (LINEAR, NATURAL, OF_TWO, float(np.log(10)))
+# What else counts are put through, and what takes it back.
+TAKEN_BACK = {"square roots": np.square, "inverse hyperbolic sines": np.sinh}
+# Cells have one total where nine of ten are this close to the median; a few cells could be by chance, and so could
+# logarithms as they are where they were smoothed: few features rule such a sum.
 SAME_TOTAL, SAME_TOTAL_OF_FEW = 0.01, 0.001
 FEW_CELLS = 10
 # Cells whose totals are that close in every reading are equal, but for the precision of their values.
@@ -47,6 +62,14 @@ LEAST_MEDIAN = 0.5
 # Skewness of the values. On 16 public data sets, logarithms have at most 1.4 (1.8 where the counts were corrected
 # for ambient RNA), shallow counts 1.9 and more, whatever fractions they were multiplied with.
 LONG_TAIL = 1.5
+# Share of a typical cell that its largest value would hold if it were a logarithm to the base 2; and rank correlation
+# of the features' means and variances. Both are high in deep counts, whose tail need not be long. On the same data sets
+# and panels of 25 to 3,000 simulated genes, logarithms have one of them or none.
+MOST_OF_A_CELL, GROWING = 0.15, 0.6
+# Values that a feature must have to say how they vary, and such features.
+FEWEST_VALUES, FEWEST_FEATURES = 20, 10
+# Share of exact multiples from which all are.
+ALL_EXACT = 0.9
 
 
 def one_total(cells: sp.csr_matrix) -> tuple[float, float] | None:
@@ -63,7 +86,7 @@ def one_total(cells: sp.csr_matrix) -> tuple[float, float] | None:
         round_ones = [(reading, total) for _, reading, total in found if _off_power_of_ten(total) < SAME_TOTAL_OF_FEW]
         return round_ones[0] if len(round_ones) == 1 else None
     off, reading, total = min(found)
-    same = off < (SAME_TOTAL if cells.shape[0] >= FEW_CELLS else SAME_TOTAL_OF_FEW)
+    same = off < (SAME_TOTAL if cells.shape[0] >= FEW_CELLS and reading != LINEAR else SAME_TOTAL_OF_FEW)
     return (reading, total) if same else None
 
 
@@ -134,6 +157,43 @@ def _recurring(feature: npt.NDArray[np.int32], x: Doubles) -> float:
 def has_long_tail(cells: sp.csr_matrix) -> bool:
     """Tell whether values are spread as counts are, most of them small and few large; logarithms are more even."""
     return bool(stats.skew(cells.data) > LONG_TAIL)
+
+
+def too_uneven(cells: sp.csr_matrix) -> bool:
+    """Tell whether values, if they were logarithms, would let one feature rule a typical cell, and vary as counts do.
+
+    The variance of a feature grows with its mean in counts, whether they were smoothed or not; that of logarithms of
+    many molecules does not.
+    """
+    x = _read(cells.data, OF_TWO)
+    first = cells.indptr[:-1]
+    share = np.median(np.maximum.reduceat(x, first) / np.add.reduceat(x, first))
+    n, sums, _ = _per_feature(cells[::2])
+    n_others, others, squares = _per_feature(cells[1::2])  # of other cells: by chance, high values would make both high
+    known = np.minimum(n, n_others) >= FEWEST_VALUES
+    if share <= MOST_OF_A_CELL or known.sum() < FEWEST_FEATURES:
+        return False
+    variance = squares[known] / n_others[known] - (others[known] / n_others[known]) ** 2
+    return bool(stats.spearmanr(sums[known] / n[known], variance).statistic > GROWING)
+
+
+def _per_feature(cells: sp.csr_matrix) -> tuple[Doubles, Doubles, Doubles]:
+    """Return the number of stored values of each feature, their sum, and that of their squares."""
+    weights = (None, cells.data, cells.data**2)
+    n, sums, squares = (np.bincount(cells.indices, x, cells.shape[1]).astype(float) for x in weights)
+    return n, sums, squares
+
+
+def transformed(cells: sp.csr_matrix) -> str | None:
+    """Name what counts were put through to become these values, if not a logarithm: taken back, all are multiples."""
+
+    def exact(values: Doubles) -> float:
+        taken_back = sp.csr_matrix((values, cells.indices, cells.indptr), cells.shape)
+        return _multiples(taken_back, LINEAR, EXACT[0], EXACT[2], 0.0, 0.0)
+
+    if exact(cells.data) > ALL_EXACT:
+        return None
+    return next((name for name, back in TAKEN_BACK.items() if exact(back(cells.data)) > ALL_EXACT), None)
 
 
 def _read(values: Doubles, reading: float) -> Doubles:

@@ -13,7 +13,18 @@ from ..errors import ConfigError, InputError
 from ..support.checks import choice
 from ..support.notices import logger, said, warn
 from .blocks import CellBlocks, Form
-from .evidence import LINEAR, NATURAL, READINGS, has_long_tail, lattice, near_whole, one_total, repeated
+from .evidence import (
+    LINEAR,
+    NATURAL,
+    READINGS,
+    has_long_tail,
+    lattice,
+    near_whole,
+    one_total,
+    repeated,
+    too_uneven,
+    transformed,
+)
 
 __all__ = [
     "IN_SEURAT",
@@ -114,7 +125,7 @@ def detect(blocks: CellBlocks, counts_of: str | None = None) -> Values:
     taken as such, give all cells one total, or many values of a cell that are multiples of its least one, as counts
     are. Counts do so as they are, or are near to whole numbers, or recur in other cells at the same feature. Where
     nothing tells, values that are spread as evenly as logarithms are taken as natural ones. The others may be either:
-    they are taken as counts, with a warning.
+    they are taken as counts, with a warning; so are square roots and inverse hyperbolic sines of counts.
 
     Parameters
     ----------
@@ -131,7 +142,7 @@ def detect(blocks: CellBlocks, counts_of: str | None = None) -> Values:
     Warns
     -----
     UserWarning
-        Where values may be fractional counts as well as logarithms.
+        Where values may be fractional counts as well as logarithms, or are transformed counts.
     """
     excerpt = _looked_at(blocks)
     check_values(excerpt, blocks.source)
@@ -176,13 +187,20 @@ def _require_logarithms(values: Floats, source: str, counts_of: str | None) -> N
 
 def _are_logarithms(excerpt: sp.csr_matrix, source: str) -> bool:
     cells = _compared(excerpt)
+    put_through = transformed(cells)
+    if put_through is not None:
+        warn(
+            f"The values of {source} are {put_through} of counts: they are taken as counts, but calls are better on "
+            "the counts themselves. Is there a layer of them (layer=, --layer)?"
+        )
+        return False
     total = one_total(cells)
     reading = lattice(cells) if total is None else total[0]
     if reading is not None:
         return reading != LINEAR
     if near_whole(cells) or repeated(cells):
         return False
-    if not has_long_tail(cells):
+    if not has_long_tail(cells) and not too_uneven(cells):
         return True
     warn(
         f"The values of {source} can be counts with fractions, or logarithms of normalised counts: they are taken as "
