@@ -77,7 +77,8 @@ def compare() -> None:
             from_r = pd.read_csv(OUT / f"{name}_by_{model}.csv", index_col="cell").loc[query.obs_names]
             probabilities = query.obsm["deepscore_probabilities"]
             same = int((query.obs["deepscore"] == from_r["deepscore"]).sum())
-            gap = float(np.abs(probabilities - from_r[probabilities.columns]).to_numpy().max())
+            # Columns of obsm are in the order of the labels; some characters of labels have no place in their names.
+            gap = float(np.abs(probabilities.to_numpy() - from_r[ds.manifest["labels"]].to_numpy()).max())
             print(f"{direction}, {name}: {same} of {query.n_obs} cells have the same label in both languages;", end=" ")
             print(f"largest difference in probability {gap:.1e}")
             equal &= same == query.n_obs and gap <= TOLERANCE

@@ -15,7 +15,7 @@ queries <- list(
 
 write_for_python <- function(object, folder) {
   dir.create(folder, showWarnings = FALSE)
-  counts <- GetAssayData(object, slot = "counts")
+  counts <- GetAssayData(object[["RNA"]], "counts") # a slot of Seurat 4, a layer of Seurat 5
   Matrix::writeMM(counts, file.path(folder, "matrix.mtx"))
   writeLines(rownames(counts), file.path(folder, "features.txt"))
   writeLines(colnames(counts), file.path(folder, "cells.txt"))
