@@ -209,15 +209,26 @@ tidy_reader <- function(read) {
 answer_value <- function(answer, call = NULL) {
   answer <- reticulate::py_to_r(answer)
   for (note in answer$notes) {
-    if (note$level == "warning") {
-      rlang::warn(note$text, class = "deepscore_warning")
-    } else {
+    if (note$level != "warning") {
       rlang::inform(note$text, class = "deepscore_message")
+    } else if (is_news(note$text)) {
+      rlang::warn(note$text, class = "deepscore_warning")
     }
   }
   error <- answer$error
   if (!is.null(error)) abort(error$class, error$code, error$message, call = call)
   answer$value
+}
+
+# Is a warning not given yet in this call of a verb by the user, which may call the engine several
+# times? The frame of that call remembers.
+is_news <- function(text) {
+  frames <- seq_len(sys.nframe())
+  own <- vapply(frames, function(i) identical(environment(sys.function(i)), topenv()), NA)
+  verb <- sys.frame(which(own)[1])
+  is_new <- !text %in% verb$.warnings_given
+  verb$.warnings_given <- c(verb$.warnings_given, text)
+  is_new
 }
 
 # Python bytes as a raw vector: reticulate converts bytearray only.

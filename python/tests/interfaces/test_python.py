@@ -3,6 +3,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+import warnings
 
 import anndata as ad
 import mudata
@@ -412,6 +413,20 @@ def test_how_to_read_a_query_is_said_of_one_that_is_given(reference, option):
     with pytest.raises(ConfigError, match=f"{option} says how to read the query: give query=") as caught:
         quick().set_reference(reference, "cell_type").train(progress=False, **{option: "counts"})
     assert caught.value.code == "bad_argument"
+
+
+def test_what_two_data_sets_call_for_is_told_once_in_every_call(reference, query, rng):
+    for data in (reference, query):
+        data.obs_names = ["twice", *data.obs_names[:-2], "twice"]
+        data.X = np.minimum(data.X.toarray() * rng.lognormal(0, 0.25, data.shape), 19.5)
+    for _ in range(2):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            deepscore.find_common_features(reference, [query, query], 20)
+        told = [str(one.message) for one in caught]
+        assert len(told) == len(set(told))
+        assert sum("can be counts with fractions" in one for one in told) == 1
+        assert {one.filename for one in caught} == {__file__}
 
 
 # Each verb that reads, and what is in front of the options of each data set.

@@ -31,6 +31,30 @@ def test_a_warning_in_another_thread_is_given_all_the_same():
     assert [str(one.message) for one in caught] == ["told"]
 
 
+def test_a_verb_gives_each_warning_once_in_a_call():
+    from deepscore.support.notices import telling_once, warn
+
+    @telling_once
+    def step(*texts):
+        for text in texts:
+            warn(text)
+
+    @telling_once
+    def verb():
+        step("one", "one")
+        step("one", "two")
+
+    for call, expected in ((verb, ["one", "two"]), (verb, ["one", "two"]), (lambda: step("one"), ["one"])):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            call()
+        assert [str(one.message) for one in caught] == expected
+    warn_here = inspect.currentframe().f_code.co_filename
+    assert {one.filename for one in caught} == {warn_here}
+    with pytest.raises(ZeroDivisionError):
+        telling_once(lambda: 1 / 0)()
+
+
 def test_what_is_told_cannot_command_a_terminal(caplog):
     from deepscore.support.notices import logger, warn
 

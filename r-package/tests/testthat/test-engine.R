@@ -119,3 +119,22 @@ test_that("where the engine is in another Python, restarting R is what helps", {
   expect_match(way_to_engine("/a/python", "/a/python"), "Restart R")
   expect_false(grepl("install_deepscore", way_to_engine(NULL, NULL)))
 })
+
+test_that("a call gives each warning once, the next call again", {
+  skip_if_no_engine()
+  counts <- multiome_small()$rna
+  counts@x <- counts@x * stats::rlnorm(length(counts@x), 0, 0.25)
+  colnames(counts)[3] <- colnames(counts)[2]
+  for (i in 1:2) {
+    told <- character()
+    withCallingHandlers(
+      quietly(find_common_features(counts, list(counts, counts), n_features = 10)),
+      warning = function(w) {
+        told <<- c(told, conditionMessage(w))
+        invokeRestart("muffleWarning")
+      }
+    )
+    expect_length(grep("cell names occur more than once", told), 1)
+    expect_identical(anyDuplicated(told), 0L)
+  }
+})

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DeepScoreError, InputError, printable
 from ..support.files import opened, replacing, require_writable
+from ..support.notices import telling_once
 from ..support.progress import progress_shown
 from ..version import CREATED_WITH
 
@@ -48,8 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.formatwarning = lambda message, *where: f"warning: {message}"
     try:
         _require_outputs(arguments)
-        with _stopped_by_signals(), _told_once(), progress_shown(not arguments.quiet):
-            arguments.run(arguments)
+        with _stopped_by_signals(), progress_shown(not arguments.quiet):
+            telling_once(arguments.run)(arguments)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever reads the output, such as head, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at the end
@@ -62,24 +63,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(printable(f"deepscore: {error} [{getattr(error, 'code', 'os_error')}]"), file=sys.stderr)
         return 1
     return 0
-
-
-@contextmanager
-def _told_once() -> Iterator[None]:
-    """Print a warning once, though several steps of a command may give it."""
-    told: set[str] = set()
-
-    def is_new(record: logging.LogRecord) -> bool:
-        known = record.getMessage() in told
-        told.add(record.getMessage())
-        return not known
-
-    warned = logging.getLogger("py.warnings")
-    warned.addFilter(is_new)
-    try:
-        yield
-    finally:
-        warned.removeFilter(is_new)
 
 
 @contextmanager

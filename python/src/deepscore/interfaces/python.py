@@ -17,6 +17,7 @@ from ..model.model import Model
 from ..output.figures import label_figures
 from ..output.provenance import provenance
 from ..query.annotation import Annotation
+from ..support.notices import telling_once
 from ..support.progress import progress_shown
 from ..training.config import TrainConfig
 from ..training.reference import Reference
@@ -33,6 +34,7 @@ from .writers import add_annotation, add_embedding
 __all__ = ["DeepScore", "annotate", "called", "check_reference", "deepscore_of", "find_common_features", "load"]
 
 
+@telling_once
 def find_common_features(
     reference: Any,
     query: Any,
@@ -133,6 +135,7 @@ def find_common_features(
         return choosing.find_common_features(opened.blocks, blocks, request, known)
 
 
+@telling_once
 def check_reference(
     reference: Any,
     labels: Any,
@@ -320,6 +323,7 @@ class DeepScore:
         self._reference: Reference | None = None
         self._model: Model | None = None
 
+    @telling_once
     def set_reference(
         self,
         reference: Any,
@@ -395,6 +399,7 @@ class DeepScore:
         self._model = None
         return self
 
+    @telling_once
     def train(
         self,
         *,
@@ -459,6 +464,7 @@ class DeepScore:
         self._model = train(self._reference, self.config, request, shown)
         return self
 
+    @telling_once
     def annotate(
         self,
         query: Any,
@@ -569,6 +575,7 @@ class DeepScore:
             )
         return add_annotation(*annotated)
 
+    @telling_once
     def embed(
         self,
         query: Any,

@@ -18,6 +18,7 @@ from ..data.modality import PEAKS, RNA
 from ..data.names import is_peak
 from ..errors import ConfigError, InputError
 from ..support.files import require_file
+from ..support.notices import telling_once
 from ..support.progress import progress_shown
 from ..workflows import gene_activity as activity
 from ..workflows import peaks as peaks_of_sets
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 
+@telling_once
 def find_common_peaks(
     datasets: Sequence[Any],
     how: str = "intersection",
@@ -96,6 +98,7 @@ def find_common_peaks(
     return peaks_of_sets.find_common_peaks([peaks_of(data, feature_names) for data in sets], request)
 
 
+@telling_once
 def match_peaks(
     query: Any,
     peaks: Any,
@@ -149,6 +152,7 @@ def match_peaks(
     return as_anndata(counts, wanted, source.obs, pd.DataFrame({"covered": covered}))
 
 
+@telling_once
 def count_fragments(
     fragments: str | os.PathLike[str],
     peaks: Any,
@@ -199,6 +203,7 @@ def count_fragments(
     return as_anndata(counts, wanted, obs)
 
 
+@telling_once
 def gene_activity(
     x: Any,
     annotation: Any = None,
@@ -284,6 +289,7 @@ def gene_activity(
     return as_anndata(counts, found, obs, None if ids is None else pd.DataFrame({"gene_ids": ids}))
 
 
+@telling_once
 def find_linked_genes(
     multiome: Any,
     n_features: int | None = None,
@@ -336,6 +342,7 @@ def find_linked_genes(
     return activity.find_linked_genes(rna.blocks, atac.blocks, request, _genes(annotation))
 
 
+@telling_once
 def train_bridge(
     rna_model: Any,
     multiome: Any,

@@ -33,7 +33,7 @@ from ..output import plots
 from ..output.columns import OPTIONAL, columns_of
 from ..output.provenance import provenance
 from ..support.checks import made, optional_name
-from ..support.notices import logger, speaking, warn
+from ..support.notices import logger, speaking, telling_once, warn
 from ..support.progress import progress_shown
 from ..training.config import TrainConfig
 from ..training.reference import Reference
@@ -102,7 +102,7 @@ def answering(function: Callable[..., Any]) -> Callable[..., Answer]:
                 warnings.simplefilter("always", UserWarning)
                 try:
                     with progress_shown(progress):
-                        result["value"] = function(*args, **kwargs)
+                        result["value"] = telling_once(function)(*args, **kwargs)
                 except DeepScoreError as error:
                     kind = type(error).__name__
                     result["error"] = {"class": kind, "code": error.code, "message": in_r(str(error))}

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Literal
+from typing import Literal, ParamSpec, TypeVar
 
 from ..errors import LONGEST, printable
 
-__all__ = ["logger", "said", "speaking", "warn"]
+__all__ = ["logger", "said", "speaking", "telling_once", "warn"]
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 logger = logging.getLogger("deepscore")
 
 _language: ContextVar[Literal["python", "r"]] = ContextVar("language", default="python")
+_told: ContextVar[set[str] | None] = ContextVar("told", default=None)  # warnings of the call of a verb
 
 
 @contextmanager
@@ -28,6 +32,25 @@ def speaking(language: Literal["python", "r"]) -> Iterator[None]:
         yield
     finally:
         _language.reset(before)
+
+
+def telling_once(verb: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Give each warning once in a call of this function, whatever it calls.
+
+    Several steps of a verb may find the same, and several data sets may call for the same words.
+    """
+
+    @functools.wraps(verb)
+    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        if _told.get() is not None:
+            return verb(*args, **kwargs)
+        before = _told.set(set())
+        try:
+            return verb(*args, **kwargs)
+        finally:
+            _told.reset(before)
+
+    return call
 
 
 def said(*, python: str, r: str) -> str:
@@ -48,6 +71,11 @@ PACKAGE = str(Path(__file__).parents[1])
 
 def warn(message: str) -> None:
     """Warn at the first line outside the package in the stack of calls, as ``skip_file_prefixes`` of Python 3.12."""
+    told = _told.get()
+    if told is not None:
+        if message in told:
+            return
+        told.add(message)
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         level, frame = level + 1, frame.f_back
