@@ -255,9 +255,9 @@ split_blocks <- function(assay, layers, source) {
 # Slices of neighbouring cells as one.
 join_slices <- function(slices) {
   before <- cumsum(c(0L, vapply(slices, function(slice) slice$p[length(slice$p)], 1L)))
+  ends <- Map(function(slice, n) slice$p[-1] + n, slices, before[seq_along(slices)])
   list(
-    p = c(0L, unlist(Map(function(slice, n) slice$p[-1] + n, slices, before[seq_along(slices)]),
-      use.names = FALSE)),
+    p = c(0L, unlist(ends, use.names = FALSE)),
     i = c(integer(), unlist(lapply(slices, `[[`, "i"), use.names = FALSE)),
     x = c(double(), unlist(lapply(slices, `[[`, "x"), use.names = FALSE))
   )

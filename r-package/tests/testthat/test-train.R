@@ -28,7 +28,7 @@ test_that("arguments reach the engine", {
   gif <- tempfile(fileext = ".gif")
   quietly(train(ds, progress = FALSE, gif = gif, query = pbmc_query()))
   expect_identical(readBin(gif, "raw", 3), charToRaw("GIF"))
-  quietly(train(ds, progress = FALSE, gif = gif, query = pbmc_query(), query_layer = "data"))
+  quietly(train(ds, progress = FALSE, gif = gif, query = pbmc_small(), query_layer = "data"))
   expect_identical(readBin(gif, "raw", 3), charToRaw("GIF"))
   expect_code("layer_not_found", train(ds, gif = gif, query = pbmc_query(), query_layer = "none"))
   expect_code("bad_argument", train(ds, gif = gif, query = pbmc_query(), query_values = "log"))
