@@ -146,7 +146,7 @@ def test_words_for_a_missing_label_are_named(folder, options, labels):
 
 def test_the_command_gives_the_model_that_python_gives(folder):
     run("train", "ref.h5ad", "--labels", "cell_type", "--batch", "batch", "--n-features", 30, "--seed", 5, "-o", "m")
-    genes = deepscore.find_common_features("ref.h5ad", [], 30)
+    genes = deepscore.find_common_features("ref.h5ad", "ref.h5ad", 30)
     ds = deepscore.DeepScore(common_features=genes, seed=5).set_reference("ref.h5ad", "cell_type", batch="batch")
     assert ds.train(progress=False).manifest == deepscore.inspect_model("m")
 
@@ -180,7 +180,7 @@ def test_what_values_are_is_handed_on(with_model, trained):
 
 def test_markers_are_those_of_the_labels(folder):
     run("train", "ref.h5ad", "--labels", "cell_type", "--strategy", "markers", "--n-features", 12, "-o", "m")
-    expected = deepscore.find_common_features("ref.h5ad", [], 12, "markers", labels="cell_type")
+    expected = deepscore.find_common_features("ref.h5ad", "ref.h5ad", 12, "markers", labels="cell_type")
     assert deepscore.inspect_model("m")["features"] == expected
 
 

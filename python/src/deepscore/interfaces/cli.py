@@ -284,14 +284,14 @@ def _by_default(arguments: argparse.Namespace) -> tuple[Modality, int]:
 def _train(arguments: argparse.Namespace) -> None:
     from .python import DeepScore, find_common_features
 
-    features = find_common_features(
-        arguments.reference,
-        arguments.query,
-        _by_default(arguments)[1] if arguments.n_features is None else arguments.n_features,
-        arguments.strategy,
-        labels=None if arguments.strategy == "variable" else arguments.labels,
-        **_given(arguments, *READING, *OF_QUERY, "modality", "missing"),
-    )
+    if arguments.n_features is None:
+        arguments.n_features = _by_default(arguments)[1]
+    labels = None if arguments.strategy == "variable" else arguments.labels
+    if arguments.query:
+        options = _given(arguments, "n_features", "strategy", *READING, *OF_QUERY, "modality", "missing")
+        features = find_common_features(arguments.reference, arguments.query, labels=labels, **options)
+    else:
+        features = _own_features(arguments, labels)
     model = DeepScore(common_features=features, seed=arguments.seed).set_reference(
         arguments.reference,
         arguments.labels,
@@ -299,6 +299,17 @@ def _train(arguments: argparse.Namespace) -> None:
     )
     model.train().save(arguments.output)
     _conclude(arguments, f"{model!r}\n-> {arguments.output}")
+
+
+def _own_features(arguments: argparse.Namespace, labels: str | None) -> list[str]:
+    """Choose features of a reference alone."""
+    from ..workflows.find_common_features import FeaturesRequest, find_common_features
+    from .readers import labels_of, open_source
+
+    opened = open_source(arguments.reference, **_given(arguments, *READING, "modality"))
+    options = _given(arguments, "n_features", "strategy", "missing")
+    request = FeaturesRequest(modality=opened.modality, **options)
+    return find_common_features(opened.blocks, [], request, None if labels is None else labels_of(opened, labels))
 
 
 def _bridge(arguments: argparse.Namespace) -> None:

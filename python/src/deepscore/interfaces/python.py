@@ -121,11 +121,12 @@ def find_common_features(
     .. [1] Stuart et al., Comprehensive integration of single-cell data, Cell 2019.
     .. [2] Satija et al., Spatial reconstruction of single-cell gene expression data, Nature Biotechnology 2015.
     """
+    queries = list(query) if isinstance(query, (list, tuple)) else [query]
+    choosing.require_queries(queries)
     opened = open_source(reference, layer, modality, values=values, feature_names=feature_names)
     request = choosing.FeaturesRequest(
         n_features=n_features, strategy=strategy, modality=opened.modality, test=test, missing=missing
     )
-    queries = list(query) if isinstance(query, (list, tuple)) else [query]
     blocks = [
         open_source(one, query_layer, modality, values=query_values, feature_names=query_feature_names).blocks
         for one in queries

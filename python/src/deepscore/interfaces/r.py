@@ -351,8 +351,13 @@ def _in_order(values: Values, data: CellBlocks, what: str) -> Sequence[str | Non
 
 @answering
 def check_config(config: Kwargs) -> None:
-    """Refuse arguments of DeepScore() that make no sense."""
-    made(NetworkConfig, config)
+    """Refuse arguments of DeepScore() that make no sense, and a device that is not there."""
+    device = made(NetworkConfig, config).device
+    if device != "cpu":
+        load_torch()
+        from ..model.network import device_of
+
+        device_of(device)
 
 
 @answering
@@ -360,6 +365,7 @@ def find_common_features(
     reference: CellBlocks, query: Sequence[CellBlocks], labels: Values | None, kwargs: Kwargs
 ) -> list[str]:
     """Twin of :func:`deepscore.find_common_features`."""
+    choosing.require_queries(query)
     request = made(choosing.FeaturesRequest, kwargs)
     known = None if labels is None else given_labels(labels, reference)
     return choosing.find_common_features(reference, query, request, known)

@@ -9,12 +9,13 @@ from typing import get_args
 from ..data.blocks import CellBlocks, Names
 from ..data.labels import read_labels, tell_labels
 from ..data.modality import select_modality
+from ..errors import ConfigError
 from ..features.markers import MarkerTest
 from ..features.select import Strategy, common_features
 from ..support.checks import choice, keep, texts, whole
 from ..support.threads import one_blas_thread
 
-__all__ = ["FeaturesRequest", "find_common_features"]
+__all__ = ["FeaturesRequest", "find_common_features", "require_queries"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,16 @@ class FeaturesRequest:
         choice("strategy", self.strategy, get_args(Strategy))
         choice("test", self.test, get_args(MarkerTest))
         keep(self, n_features=whole("n_features", self.n_features, 1), missing=texts("missing", self.missing))
+
+
+def require_queries(queries: Sequence[object]) -> None:
+    """Refuse an empty list of queries with ``bad_argument``: what they share with the reference would be all it has."""
+    if not len(queries):
+        raise ConfigError(
+            "bad_argument",
+            "query must be a data set, or a list of at least one, not an empty list. For the features of the "
+            "reference alone, leave common_features of DeepScore() out.",
+        )
 
 
 def find_common_features(
