@@ -121,8 +121,10 @@ mutations <- list(
     for (old in names(pairs)) rownames(data$x) <- gsub(old, pairs[[old]], rownames(data$x), fixed = TRUE)
     data
   },
-  number_features = function(data, column = NULL) { # their names go to a column, if anywhere
-    if (!is.null(column)) data$columns <- stats::setNames(list(rownames(data$x)), column)
+  number_features = function(data, column = NULL, backwards = NULL) { # their names go to a column, if anywhere
+    names <- rownames(data$x)
+    if (!is.null(column)) data$columns <- stats::setNames(list(names), column)
+    if (!is.null(backwards)) data$columns[[backwards]] <- rev(names)
     rownames(data$x) <- sprintf("%d", seq_len(nrow(data$x)) - 1L) # as.character() would defer it
     data
   },

@@ -126,9 +126,14 @@ def respell(data: Data, pairs: dict[str, str]) -> Data:
     return replace(data, features=names)
 
 
-def number_features(data: Data, column: str | None = None) -> Data:
-    """Call the features 0, 1, ...; their names go to a column of the table of features, if anywhere."""
+def number_features(data: Data, column: str | None = None, backwards: str | None = None) -> Data:
+    """Call the features 0, 1, ...; their names go to a column of the table of features, if anywhere.
+
+    A second column may have them in the opposite order.
+    """
     columns = {} if column is None else {column: data.features}
+    if backwards is not None:
+        columns[backwards] = data.features[::-1]
     return replace(data, features=[str(i) for i in range(len(data.features))], columns=columns)
 
 

@@ -171,10 +171,22 @@ state <- function(call) {
   list(serialize(call[c("reference", "queries", "objects", "ds", "args")], NULL), files, contents)
 }
 
+# What only Python, or only the command line, calls so.
+python_words <- paste(
+  "(?<!')\\bNone\\b(?! of)", "\\b(True|False|AnnData|adata|mdata|dtype|DataFrame|Series)\\b", "[.](obs|var|uns|obsm|raw|X|astype)\\b",
+  "\\b(obs|var)_names", "\\bds[.][a-z_]+\\(", "\\b[a-z_]+=['0-9]", "\\b[a-z]+_[a-z_]+=(?![=])", "--[a-z]", "''",
+  sep = "|"
+)
+
+expect_speaks_r <- function(messages) {
+  testthat::expect_identical(grep(python_words, messages, perl = TRUE, value = TRUE), character())
+}
+
 check_error <- function(found, expect) {
   testthat::expect_s3_class(found, paste0("deepscore_error_", expect$error))
   if (!inherits(found, "condition")) return()
   testthat::expect_identical(found$code, expect$error)
+  expect_speaks_r(conditionMessage(found))
   for (part in expect$message) testthat::expect_match(conditionMessage(found), part, fixed = TRUE)
 }
 
@@ -313,6 +325,7 @@ for (case in cases) {
       } else {
         check_error(found$value, case$expect)
       }
+      expect_speaks_r(found$warnings)
       if (!isTRUE(case$expect$saved)) testthat::expect_identical(state(call), before)
       for (part in case$expect$warning) testthat::expect_match(found$warnings, part, fixed = TRUE, all = FALSE)
       if (is.null(case$expect$error)) testthat::expect_length(found$warnings, length(case$expect$warning))

@@ -24,7 +24,6 @@ CASES = read_cases()
 # Error codes that are put together from what is wrong.
 COMPOSED = {"labels_length", "batch_length", "groups_length", "duplicate_features", "duplicate_cells"}
 WITHOUT_A_CASE = {
-    "ambiguous_names": "the fixtures have one column of other names, and two are needed",
     "missing_package": "the machines that run the cases have all packages",
     "no_lsi": "there are no cases of embed()",
     "no_shared_labels": "the archived models have the same labels",

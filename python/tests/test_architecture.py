@@ -127,3 +127,12 @@ def test_every_module_has_its_tests():
         and not list(here.glob("/".join([*name.split(".")[:-1], f"test_{name.split('.')[-1]}*.py"])))
     ]
     assert not untested
+
+
+def test_the_page_of_the_architecture_names_every_file():
+    root = Path(__file__).parents[2]
+    page = (root / "python/docs/architecture.md").read_text(encoding="utf-8")
+    modules = {name.split(".")[-1] for name in MODULES} - {"__init__", "__main__"}
+    assert not [
+        name for name in modules | {path.stem for path in root.glob("r-package/R/*.R")} if f"`{name}`" not in page
+    ]

@@ -25,7 +25,8 @@
 #' @param layer,values,feature_names,modality What to read of `x`: see [match_peaks()].
 #' @param counting With fragments: `"fragments"` or `"insertions"`, as in [count_fragments()].
 #' @param names `"gene_name"`, or `"gene_id"` for a model that knows genes by their ids.
-#' @param assay Name of the new assay of a Seurat object; one of that name is replaced.
+#' @param assay Name of the new assay of a Seurat object; one of that name is replaced. `modality`
+#'   names the one to read.
 #'
 #' @details From fragments this is Signac's GeneActivity (Stuart et al., *Nature Methods* 2021)
 #'   without its limit on the length of genes and its choice of protein-coding ones (`biotypes`).

@@ -18,7 +18,8 @@
 #'   `NULL`: the default assay (or the main experiment) if it holds peaks, else the first that does.
 #' @param min_overlap Least share of `peaks` that the query's own peaks must cover, 0 to 1.
 #' @param counting With `fragments`: `"fragments"` or `"insertions"`, as in [count_fragments()].
-#' @param assay Name of the new assay of a Seurat object; one of that name is replaced.
+#' @param assay Name of the new assay of a Seurat object; one of that name is replaced. `modality`
+#'   names the one to read.
 #'
 #' @return A Seurat object comes back with a new assay of counts, which is its default assay, so
 #'   that it can be piped into [annotate()]. The assay's column `covered` tells which peaks the

@@ -374,6 +374,11 @@ def test_a_path_is_opened_with_its_names_and_columns(query, tmp_path):
         ("refine must be True or False, not None.", "refine must be TRUE or FALSE, not NULL."),
         ("strategy='markers' needs labels: give labels=.", 'strategy = "markers" needs labels: give `labels`.'),
         ("Give peaks=, too (min_overlap=0.1).", "Give `peaks`, too (min_overlap = 0.1)."),
+        ("Say so: values='counts' (on the command line --values).", 'Say so: values = "counts".'),
+        (
+            "Name a column (feature_names=, --feature-names) or give cells=, or --cells FILE.",
+            "Name a column (`feature_names`) or give `cells`.",
+        ),
         ("None of the 5 genes of 'x' has a peak: a == b, X=y.", "None of the 5 genes of 'x' has a peak: a == b, X=y."),
     ],
 )

@@ -536,7 +536,8 @@ class DeepScore:
         Returns
         -------
         The query: the given object (of a view, a copy) with new columns in ``obs``. ``deepscore``: label or
-        "Unclassified", categorical; ``deepscore_score``: calibrated probability that the best label is right;
+        "Unclassified", categorical (compare it with a column of other categories by ``.astype(str)`` of both);
+        ``deepscore_score``: calibrated probability that the best label is right;
         ``deepscore_raw``: the network's best label, before the cell's neighbours were asked; ``deepscore_reason``: why
         a cell is Unclassified ("low confidence", "outlier", "low overlap", "no counts"). With `groups`,
         ``deepscore_group`` and ``deepscore_group_share``: the group's most frequent call and the share of its cells

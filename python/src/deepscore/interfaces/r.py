@@ -72,11 +72,16 @@ class _Notes(logging.Handler):
 
 # An argument as Python spells it, with its value or without, in the text of a message.
 _ARGUMENT = re.compile(r"(?<![\w.])([a-z]\w*)=('[^']*'|True|False|None|-?\d[\d.]*)?(?![\w=])")
+# An option of the command line beside it.
+_OPTION = re.compile(r" ?\((?:on the command line )?--[a-z][a-z-]*\)|,(?: or)? --[a-z][a-z-]*(?: [A-Z]+\b)?")
 _CONSTANTS = {"True": "TRUE", "False": "FALSE", "None": "NULL"}
 
 
 def in_r(text: str) -> str:
-    """Return a message with arguments and constants as R spells them: ``refine = FALSE`` for ``refine=False``."""
+    """Return a message with arguments and constants as R spells them: ``refine = FALSE`` for ``refine=False``.
+
+    What to type on the command line is left out.
+    """
 
     def spelt(found: re.Match[str]) -> str:
         name, value = found.groups()
@@ -84,7 +89,11 @@ def in_r(text: str) -> str:
             return f"`{name}`"
         return f"{name} = " + (f'"{value[1:-1]}"' if value[0] == "'" else _CONSTANTS.get(value, value))
 
-    return re.sub(r"\b(True|False)\b|(?<=\bnot )None\b", lambda one: _CONSTANTS[one[0]], _ARGUMENT.sub(spelt, text))
+    return re.sub(
+        r"\b(True|False)\b|(?<=\bnot )None\b",
+        lambda one: _CONSTANTS[one[0]],
+        _ARGUMENT.sub(spelt, _OPTION.sub("", text)),
+    )
 
 
 def answering(function: Callable[..., Any]) -> Callable[..., Answer]:

@@ -23,7 +23,7 @@ from ..data.spellings import choose_names, feature_types_of
 from ..data.values import check_form, check_values
 from ..errors import ConfigError, DeepScoreError, InputError
 from ..support.checks import optional_name
-from ..support.notices import warn
+from ..support.notices import said, warn
 from .damage import require_whole
 from .stores import open_path, require_stored
 
@@ -273,7 +273,7 @@ def _modality_key(mod: Mapping[str, Any], modality: str | None) -> str:
     raise InputError(
         "modality_required",
         f"The MuData holds the modalities {', '.join(mod)}{asked}. Name one of them with modality= (--modality) where "
-        "the call has it, or give the one to use by itself (mdata[name]).",
+        "the call has it" + said(python=", or give the one to use by itself (mdata[name]).", r="."),
     )
 
 
