@@ -60,6 +60,17 @@ def test_an_excerpt_is_the_same_in_whatever_order_the_cells_are(rng, n_cells):
     assert (one[:, columns] != blocks_of(x[cells][:, columns], rows=77).excerpt(n_cells)).nnz == 0
 
 
+def test_excerpts_read_a_data_set_once(rng):
+    x = sp.csr_matrix(rng.poisson(0.5, (3000, 20)).astype(np.float32))
+    data, read = blocks_of(x, rows=300), []
+    counted = dataclasses.replace(data, read=lambda start, stop: read.append(start) or data.read(start, stop))
+    large, small = counted.excerpt(2000), counted.excerpt()
+    assert read == list(range(0, 3000, 300))
+    assert (small != data.excerpt()).nnz == 0
+    large.data[:] = 0
+    assert counted.excerpt(2000).data.all()  # an excerpt may be changed
+
+
 def test_an_excerpt_of_equal_cells_is_some_of_them():
     assert 50 <= blocks_of(np.ones((2000, 3), np.float32)).excerpt(100).shape[0] <= 2000
 

@@ -19,9 +19,10 @@ import scipy.sparse as sp
 from ..errors import InputError
 from ..support.notices import logger, said, warn
 from ..support.progress import progress_bar
-from .content import content_keys, value_keys
+from .content import Keys, content_keys, value_keys
 
 __all__ = [
+    "MOST_IN_EXCERPT",
     "VALUES_PER_BLOCK",
     "CellBlocks",
     "Form",
@@ -43,6 +44,8 @@ Form = Literal["counts", "lognorm"]
 VALUES_PER_BLOCK = 2_000_000
 # Cells that are all read to choose some of them.
 MOST_READ = 10_000
+# Cells of the largest excerpt: enough to tell what values are.
+MOST_IN_EXCERPT = 2_000
 
 
 def rows_per_block(n_cells: int, n_values: float, per_block: int = VALUES_PER_BLOCK) -> int:
@@ -258,23 +261,33 @@ class CellBlocks:
         return self.take(rows)
 
     def excerpt(self, n_cells: int = 600) -> sp.csr_matrix:
-        """Return about `n_cells` rows: in the order of their values, and chosen by them, whatever the order here.
+        """Return about `n_cells` rows, 2,000 at most: in the order of their values, and chosen by them.
 
         Of more than 10,000 cells, which would take long to read, they are runs of neighbours at even distances.
         """
         if self.n_cells > MOST_READ:
             return self.take(self.spread(n_cells)).to_csr()
+        rows, keys = self._chosen_by_value
+        chosen = np.flatnonzero(keys <= self._highest_key(n_cells))
+        wanted = min(n_cells, self.n_cells)
+        if not wanted / 2 <= len(chosen) <= 2 * wanted:  # of equal cells none are chosen, or all
+            return self.take(self.spread(n_cells)).to_csr()
+        rows = rows[chosen]
+        return rows[np.lexsort((content_keys(rows), keys[chosen]))]
+
+    @cached_property
+    def _chosen_by_value(self) -> tuple[sp.csr_matrix, Keys]:
+        """The cells of which excerpts are made, so that they are read once, and their keys."""
         blocks, keys = [], []
         for _, block in self:
             of_block = value_keys(block)
-            chosen = np.flatnonzero(of_block <= np.uint64(min(n_cells / self.n_cells, 1) * (2**64 - 2**11)))
+            chosen = np.flatnonzero(of_block <= self._highest_key(MOST_IN_EXCERPT))
             blocks.append(block[chosen])
             keys.append(of_block[chosen])
-        wanted = min(n_cells, self.n_cells)
-        if not wanted / 2 <= sum(map(len, keys)) <= 2 * wanted:  # of equal cells none are chosen, or all
-            return self.take(self.spread(n_cells)).to_csr()
-        rows = sp.vstack(blocks, format="csr")
-        return rows[np.lexsort((content_keys(rows), np.concatenate(keys)))]
+        return sp.vstack(blocks, format="csr"), np.concatenate(keys)
+
+    def _highest_key(self, n_cells: int) -> np.uint64:
+        return np.uint64(min(n_cells / self.n_cells, 1) * (2**64 - 2**11))
 
 
 def orientation() -> str:

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from ..errors import ConfigError, InputError
 from ..support.checks import choice
 from ..support.notices import logger, said, warn
-from .blocks import CellBlocks, Form
+from .blocks import MOST_IN_EXCERPT, CellBlocks, Form
 from .evidence import (
     LINEAR,
     NATURAL,
@@ -46,8 +46,8 @@ LEAST_TOTAL = 100.0
 MOST_LOGARITHM, NO_LOGARITHM = 20, 60
 # What they are called, by the natural logarithm of their base.
 LOGARITHMS = dict(zip(READINGS[1:], ("log-", "log2-", "log10-"), strict=True))
-# So many cells are looked at, and of those that are not counts about so many values are compared.
-CELLS_LOOKED_AT, VALUES_COMPARED = 2_000, 200_000
+# Of values that are not counts so many are compared, about.
+VALUES_COMPARED = 200_000
 # How another assay is chosen, where the one in use holds other values, or other features, than those that are wanted.
 IN_SEURAT = 'assay= names it, or DefaultAssay(x) <- "RNA" (or another)'
 Floats = npt.NDArray[np.float32]
@@ -167,7 +167,7 @@ def detect(blocks: CellBlocks, counts_of: str | None = None) -> Values:
 
 def _looked_at(blocks: CellBlocks) -> sp.csr_matrix:
     """Return cells of all of a data set: those without values are left out, and stored zeros."""
-    excerpt = blocks.excerpt(CELLS_LOOKED_AT)
+    excerpt = blocks.excerpt(MOST_IN_EXCERPT)
     excerpt.eliminate_zeros()
     return excerpt[np.diff(excerpt.indptr) > 0]
 
