@@ -164,6 +164,10 @@ as_blocks.matrix <- as_blocks.Matrix
 #' @export
 as_blocks.DelayedMatrix <- as_blocks.Matrix
 
+# Matrices of BPCells, which are on disk.
+#' @export
+as_blocks.IterableMatrix <- as_blocks.Matrix
+
 as_blocks_assay <- function(assay, layer, modality = NULL) {
   filled <- assay_layers(assay)
   layer <- choose_layer(layer, filled, c("counts", "data"))

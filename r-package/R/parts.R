@@ -67,7 +67,17 @@ origin_of <- function(x, name) {
 is_corrected <- function(assay) {
   layers <- assay_layers(assay)
   if (!length(layers) || "counts" %in% layers) return(FALSE)
-  !"data" %in% layers || any(vapply(assay_matrices(assay, "data"), min, 1) < 0)
+  !"data" %in% layers || any(vapply(assay_matrices(assay, "data"), has_negative, NA))
+}
+
+# Of matrices on disk, a thousand cells are read at a time.
+has_negative <- function(x) {
+  if (is.matrix(x) || methods::is(x, "Matrix")) return(min(x) < 0)
+  slices <- dense_slices(x)
+  for (start in seq(0, ncol(x) - 1, by = 1000)) {
+    if (any(slices(start, min(start + 1000, ncol(x)))$x < 0)) return(TRUE)
+  }
+  FALSE
 }
 
 part_blocks <- function(x, name, layer = NULL, modality = NULL) {

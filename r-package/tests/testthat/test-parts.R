@@ -132,3 +132,14 @@ test_that("a multiome may have its peaks as an alternative experiment", {
   expect_identical(found$rna$features, rownames(halves$rna))
   expect_identical(found$atac$features, rownames(halves$atac))
 })
+
+test_that("negative values are found in memory and on disk", {
+  counts <- counts_small()
+  expect_false(has_negative(counts))
+  expect_true(has_negative(as.matrix(counts) - 1))
+  skip_if_not_installed("DelayedArray")
+  many <- suppressMessages(DelayedArray::DelayedArray(counts[, rep(1:80, 20)]))
+  expect_false(has_negative(many))
+  many[3, 1599] <- -1
+  expect_true(has_negative(many))
+})

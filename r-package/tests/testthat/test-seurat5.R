@@ -265,3 +265,24 @@ test_that("peaks of some of the cells give activity, components and calls of the
   split_up[["ATAC"]] <- split(split_up[["ATAC"]], f = rep(c("u", "v"), 60))
   expect_identical(counted(quietly(gene_activity(split_up, genes_small())), "activity"), expected)
 })
+
+test_that("matrices of BPCells on disk are read as those in memory", {
+  skip_if_not_seurat5()
+  skip_if_not_installed("BPCells")
+  skip_if_no_engine()
+  counts <- typed_counts()
+  folder <- tempfile()
+  iterable <- methods::as(counts, "IterableMatrix")
+  seurat(utils::getFromNamespace("write_matrix_dir", "BPCells")(iterable, folder))
+  on_disk <- utils::getFromNamespace("open_matrix_dir", "BPCells")(folder)
+  expect_equal(read_all(as_blocks(on_disk), 7, 31), counts[, 8:31])
+  object <- typed_object()
+  object[["RNA"]] <- SeuratObject::CreateAssay5Object(counts = on_disk)
+  expect_calls_of(object, "RNA")
+  expect_reference_of(object, "RNA")
+  corrected <- log1p(on_disk) - 1
+  seurat(object[["integrated"]] <- SeuratObject::CreateAssay5Object(data = corrected))
+  SeuratObject::DefaultAssay(object) <- "integrated"
+  expect_message(annotate(typed_model(), object), "'RNA' is read, not 'integrated'")
+  expect_calls_of(object, "RNA")
+})
