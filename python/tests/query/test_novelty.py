@@ -183,7 +183,7 @@ def test_chances_are_those_of_dense_arrays_cluster_by_cluster(of_study, sizes, s
     present = np.arange(150) >= missing
     x = normalised(of_study, study(7, sizes, shift)[0] @ sp.diags(present.astype(np.float32)))
     batches = np.arange(sum(sizes)) % 3 % n_batches
-    sample = Sample(of_study, x, batches, n_batches, present[None], np.arange(sum(sizes)), True)
+    sample = Sample(of_study, x, batches, n_batches, present[None], np.arange(sum(sizes)), np.arange(sum(sizes)))
     space = Space.of(x, batches, n_batches, whole=True)
     probabilities = of_study.predict_proba(x, present=present)
     found = chance_known(sample, space, probabilities)

@@ -132,7 +132,7 @@ def test_every_number_is_in_that_test():
 @pytest.fixture
 def sample(of_study):
     x = normalised(of_study, study(3, [200, 5, 60, 30, 5], 0.8)[0])
-    return Sample(of_study, x, np.zeros(300, np.intp), 1, np.ones((1, 150), bool), np.arange(300), True)
+    return Sample(of_study, x, np.zeros(300, np.intp), 1, np.ones((1, 150), bool), np.arange(300), np.arange(300))
 
 
 @pytest.mark.parametrize("whole", [True, False])

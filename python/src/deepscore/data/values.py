@@ -40,8 +40,6 @@ __all__ = [
 
 # What the total of a cell is brought to where nothing else is known, as the field does.
 TOTAL = 10_000.0
-# Median totals below this are no counts of molecules (proportions, say): such cells are brought to 10,000.
-LEAST_TOTAL = 100.0
 # The largest value that can be a logarithm (to the base 2, of a million); and one that is none, whatever is said.
 MOST_LOGARITHM, NO_LOGARITHM = 20, 60
 # What they are called, by the natural logarithm of their base.
@@ -226,9 +224,12 @@ def feature_share(blocks: CellBlocks, columns: npt.NDArray[np.intp], values: Val
     return max(float(linear[:, columns].sum() / max(linear.sum(), 1e-12)), 1e-6)
 
 
-def typical_total(totals: Floats, values: Values, least: float = LEAST_TOTAL) -> float:
-    """Return what to bring cells to: the median of the totals of a reference's cells, where these are known."""
+def typical_total(totals: Floats, values: Values) -> float:
+    """Return what to bring cells to: the median of the totals of a reference's cells, at most 10,000.
+
+    10,000 where the totals are not known, as of logarithms, or say nothing, as of proportions, whose sum is 1.
+    """
     if values.form == "lognorm":
         return TOTAL
     median = float(np.median(totals[totals > 0])) if totals.any() else 0.0
-    return min(median, TOTAL) if median >= least else TOTAL
+    return min(median, TOTAL) if median >= 1.5 else TOTAL

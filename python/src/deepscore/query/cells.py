@@ -36,12 +36,15 @@ class QueryCells:
         The query as the model reads it.
     keys
         Of each cell a number made of its values and its batch; equal cells are told apart by their number.
+    first_equal
+        Of each cell the position of the first one with the same values and batch: its own, or that of its original.
     held
         The normalised cells from the start on, as far as they are held: first row and block.
     """
 
     query: AlignedQuery
     keys: Keys
+    first_equal: Codes
     held: tuple[tuple[int, sp.csr_matrix], ...]
 
     @classmethod
@@ -54,9 +57,10 @@ class QueryCells:
             n_values += block.nnz
             if n_values <= most:
                 held.append((first, block))
-        joined = pd.Series(np.concatenate(keys))
-        number = joined.groupby(joined).cumcount().to_numpy(np.uint64)
-        return cls(query, mixed(joined.to_numpy() + number * GOLDEN), tuple(held))
+        equal = (joined := pd.Series(np.concatenate(keys))).groupby(joined)
+        distinct = mixed(joined.to_numpy() + equal.cumcount().to_numpy(np.uint64) * GOLDEN)
+        position = pd.Series(np.arange(len(joined)))
+        return cls(query, distinct, position.groupby(joined).transform("first").to_numpy(np.intp), tuple(held))
 
     def blocks(self) -> Iterator[tuple[int, sp.csr_matrix]]:
         """Yield first row and block of all normalised cells; those that are not held are read again."""

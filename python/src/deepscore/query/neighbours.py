@@ -163,10 +163,9 @@ class Neighbourhoods:
 
     def at(self, sample: Sample) -> Neighbourhoods:
         """Return them in the order of the query's cells, where the sample is the whole query."""
-        if not sample.whole:
+        if sample.of_cells is None:
             return self
-        order = np.argsort(sample.rows)
-        return replace(self, mean=self.mean[order], known=self.known[order])
+        return replace(self, mean=self.mean[sample.of_cells], known=self.known[sample.of_cells])
 
     def reweigh(
         self, probabilities: Doubles, x: sp.csr_matrix | None, batches: Codes, first: int = 0

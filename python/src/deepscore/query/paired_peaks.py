@@ -136,7 +136,7 @@ def learn_peaks(sample: Sample, paired: PairedPeaks, probabilities: Doubles, set
         return PeakView(neighbours.at(sample), overall, paired.model_calls, settings=settings)
     near = neighbours.reweigh(probabilities, peaks, one)[0]
     votes, regression = _learnt_from_calls(peaks, near, settings)
-    of_query = votes[np.argsort(sample.rows)] if sample.whole else None
+    of_query = None if sample.of_cells is None else votes[sample.of_cells]
     return PeakView(neighbours.at(sample), votes.mean(axis=0), of_query, regression, settings)
 
 

@@ -34,8 +34,9 @@ class Sample:
         Which of the model's features each batch has, batches x features; one row where all have the same.
     rows
         Position of each cell in the query.
-    whole
-        Whether these cells are the whole query.
+    of_cells
+        Of each cell of the query its position in the sample, or that of the equal cell that stands for it; None where
+        the sample is not the whole query.
     """
 
     model: Model
@@ -44,21 +45,35 @@ class Sample:
     n_batches: int
     measured: npt.NDArray[np.bool_]
     rows: Codes
-    whole: bool
+    of_cells: Codes | None
 
     @classmethod
-    def of(cls, cells: QueryCells, settings: Settings = SETTINGS) -> Self:
-        """Take the cells in the order of their keys: all, or the first ones and the first of every batch."""
+    def of(cls, cells: QueryCells, settings: Settings = SETTINGS, *, copies: bool = False) -> Self:
+        """Take the cells in the order of their keys: all, or the first ones and the first of every batch.
+
+        Cells that are there several times (technical duplicates, bootstraps) say nothing new: one of them stands for
+        all, unless `copies` says that equal cells differ in what is not looked at here.
+        """
         query, order = cells.query, np.argsort(cells.keys)
         batches, n_batches = query.batches, int(query.batches.max()) + 1
-        whole = len(order) <= settings.whole
-        rows = order
-        if not whole:
+        if not copies:
+            order = order[cells.first_equal[order] == order]
+        rows, of_cells = order, None
+        if len(order) <= settings.whole:
+            place = np.empty(len(batches), np.intp)
+            place[order] = np.arange(len(order))
+            of_cells = place if copies else place[cells.first_equal]
+        else:
             number = pd.Series(order).groupby(batches[order]).cumcount().to_numpy()
             rows = order[(np.arange(len(order)) < settings.sample) | (number < settings.cells_per_batch)]
         x = cells.at(rows)
         measured = query.measured & _found(x, batches[rows], n_batches, settings)
-        return cls(query.model, x, batches[rows], n_batches, measured, rows, whole)
+        return cls(query.model, x, batches[rows], n_batches, measured, rows, of_cells)
+
+    @property
+    def whole(self) -> bool:
+        """Whether these cells are the whole query."""
+        return self.of_cells is not None
 
     @property
     def present(self) -> npt.NDArray[np.bool_]:

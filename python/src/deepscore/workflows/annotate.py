@@ -143,7 +143,7 @@ def _view(
     if not refine and not own_scale:
         return View(model, aligned.measured, model.scale()), gathered(aligned.normalised())
     cells = QueryCells.read(aligned)
-    sample = Sample.of(cells, settings)
+    sample = Sample.of(cells, settings, copies=paired is not None)  # cells of equal activity differ in their peaks
     if not refine:
         return view_by_scale(sample), cells.blocks()
     return learn_view(sample, None if paired is None else paired.reading(sample), settings), cells.blocks()

@@ -55,7 +55,7 @@ class TfIdf(Normalization):
     def of_sums(cls, sums: Moments, positions: npt.NDArray[np.intp]) -> Self:
         """Learn the recipe of a reference of which the sums over all cells are known, and which peaks are chosen."""
         idf = np.log1p(sums.n_cells / np.maximum(sums.total[positions], 1)).astype(np.float32)
-        return cls(idf, PART_OF_TOTAL * typical_total(sums.cell_totals, Values("counts"), least=1))
+        return cls(idf, PART_OF_TOTAL * typical_total(sums.cell_totals, Values("counts")))
 
     def facts(self) -> dict[str, Any]:
         """Return the target, under the name that it has in files."""
