@@ -88,7 +88,8 @@ def check_values(block: sp.csr_matrix, source: str) -> Floats:
     totals = np.zeros(block.shape[0], dtype=np.float32)
     filled = np.flatnonzero(np.diff(block.indptr))
     if filled.size:
-        totals[filled] = np.add.reduceat(block.data[: block.indptr[-1]], block.indptr[filled])
+        # in doubles, so that the rounded sum of fractions is that of any order of the features
+        totals[filled] = np.add.reduceat(block.data[: block.indptr[-1]], block.indptr[filled], dtype=np.float64)
     if not np.isfinite(totals).all() and not np.isfinite(block.data).all():
         raise InputError("non_finite", f"{source} holds NaN or infinite values. Remove them, or use the raw counts.")
     if block.data.size and block.data.min() < 0:
