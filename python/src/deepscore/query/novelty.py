@@ -1,31 +1,105 @@
-"""Novelty: whether a cell's type is among the labels of the reference at all.
+"""Novelty: whether a cell's type is among the labels of the reference at all, and whether the query's tissue is.
 
-The network's confidence cannot say: an NK cell is a very confident T cell where the reference has no NK. The query's
-own structure can. The reference leaves a few mean profiles per label in the model. The query is clustered by itself,
-and each cluster's mean is rebuilt from those profiles by non-negative least squares. What neither profiles nor sampling
-noise explain, as a share of the cluster's own signal, is what an unknown type has much of.
+The network's confidence cannot say: an NK cell is a very confident T cell where the reference has no NK, and so is an
+islet. The query's own structure can. The reference leaves a few mean profiles per label in the model. The query is
+clustered by itself, and each cluster is compared with the profiles in ways that a change of technology hardly touches.
+Two logistic regressions turn these into chances; they were taught with labels withheld and with other tissues
+(``python/benchmarks/accuracy/novelty.py``, which also says what they find in studies left out of the teaching).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-import scipy.sparse as sp
 from scipy.optimize import nnls
 from scipy.special import expit
 
-from ..data.linalg import Codes, Doubles, clusters_of, moments_by_code
+from ..data.linalg import Codes, Doubles, clusters_of, means_by_code, moments_by_code
 from ..data.standardise import LEAST_DEVIATION
 from ..model.profiles import Profiles
 from ..support.notices import warn
 from .neighbours import Space
+from .rank_calls import RankedProfiles
 from .sample import Sample
 from .settings import SETTINGS, NoveltySettings, Settings
 
-__all__ = ["chance_known", "tell_too_small"]
+__all__ = ["Evidence", "chance_known", "tell_too_small"]
 
 
-def chance_known(sample: Sample, space: Space, probabilities: Doubles, settings: Settings = SETTINGS) -> Doubles:
-    """Return the chance of each cell that its type is one of the reference's labels.
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """How well the profiles of a reference explain a query.
+
+    The label of a cluster is the one of highest mean probability. All but `agreement` have a value for each cell, the
+    mean over several clusterings.
+
+    Parameters
+    ----------
+    unexplained
+        Share of the signal of the cell's cluster that all profiles together leave: a lower bound, 0 to 1.
+    likeness
+        Cosine of the cluster's mean and the nearest profile of its label, each on its own scale, outside of the
+        directions of depth and of variation within labels.
+    order
+        Rank correlation (Spearman's) of the cluster's mean with the nearest profile of its label.
+    raised
+        How much the markers of its label are raised in the cluster above the query's mean, as a share of what they are
+        raised in the reference, -1 to 3.
+    found
+        Share of the markers of its label that have at least `marker_level` of their mean in the reference.
+    agreement
+        Share of the query's cells whose best label by the network is that by their ranks.
+    """
+
+    unexplained: Doubles
+    likeness: Doubles
+    order: Doubles
+    raised: Doubles
+    found: Doubles
+    agreement: float
+
+    @classmethod
+    def of(
+        cls,
+        sample: Sample,
+        space: Space,
+        probabilities: Doubles,
+        ranked: RankedProfiles,
+        rank_calls: Codes,
+        numbers: NoveltySettings,
+    ) -> Evidence:
+        """Compare the clusters of a sample with the profiles; the arguments are those of :func:`chance_known`."""
+        profiles, n_cells = sample.model.profiles, len(sample.batches)
+        assert profiles is not None
+        rebuilding = _Rebuilding.of(sample, space, probabilities, profiles, numbers)
+        markers = _Markers.of(sample, profiles, numbers)
+        of_clusterings = []
+        for size in numbers.cells_per_cluster:
+            for seed in numbers.starts:
+                k = int(np.clip(n_cells // size, numbers.fewest_clusters, numbers.most_clusters))
+                clusters = clusters_of(space.coordinates, k, seed)
+                labels = means_by_code(probabilities, clusters).argmax(axis=1)
+                means = means_by_code(sample.x, clusters)
+                mine = labels[:, None] == profiles.owner  # clusters x profiles
+                left, cosines = rebuilding.of_clusters(clusters)
+                likeness, order = (np.where(mine, a, -1).max(axis=1) for a in (cosines, ranked.correlations(means)))
+                of_clusters = np.stack([left, likeness, order, *markers.of_clusters(means, labels)])
+                of_clusterings.append(of_clusters[:, clusters])
+        left, likeness, order, raised, found = np.mean(of_clusterings, axis=0)
+        agreement = float((probabilities.argmax(axis=1) == rank_calls).mean())
+        return cls(left, likeness, order, raised, found, agreement)
+
+
+def chance_known(
+    sample: Sample,
+    space: Space,
+    probabilities: Doubles,
+    ranked: RankedProfiles,
+    rank_calls: Codes,
+    settings: Settings = SETTINGS,
+) -> Doubles:
+    """Return the chance of each cell that its type is one of the reference's labels; warn of a foreign query.
 
     Parameters
     ----------
@@ -35,42 +109,94 @@ def chance_known(sample: Sample, space: Space, probabilities: Doubles, settings:
         The same cells, standardised by themselves, and their principal components.
     probabilities
         Cells x labels, from the network.
+    ranked, rank_calls
+        The profiles by the order of their values, and the label of each cell by its ranks.
 
     Returns
     -------
-    One value per cell, ``logistic((base + slope m + small / cells - s) / width) / certain``, 1 at most: ``s`` is the
-    unexplained share of the cell's clusters in the mean, ``m`` that of the query's median cell. 1 for queries of fewer
-    than 100 cells or features, which show too little structure of their own.
+    One value per cell: the chance that the query is of the reference's tissue at all, by what its median cell shows,
+    times the chance that the cell's type is known, by how it differs from the median cell. 1 for queries of fewer than
+    100 cells, which show too little structure of their own.
     """
-    numbers, batches, present = settings.novelty, sample.batches, sample.present
-    profiles = sample.model.profiles
-    assert profiles is not None
-    if min(len(batches), present.sum()) < numbers.least:
+    numbers = settings.novelty
+    if len(sample.batches) < numbers.least or sample.present.sum() < numbers.least_features:
         tell_too_small(sample, settings)
-        return np.ones(len(batches))
-    offset = space.axes.offset
-    labels, means = _as_the_query(sample, probabilities, profiles)
-    depth = np.bincount(batches, minlength=len(offset)) @ offset
-    within = np.linalg.qr(np.column_stack([profiles.within, depth]) * present[:, None])[0]
-    of_clusterings = []
-    for size in numbers.cells_per_cluster:
-        for seed in numbers.starts:
-            k = int(np.clip(len(batches) // size, numbers.fewest_clusters, numbers.most_clusters))
-            clusters = clusters_of(space.coordinates, k, seed)
-            low = _unexplained(space.z, offset, batches, clusters, probabilities, labels, means, within, numbers)
-            of_clusterings.append(low[clusters])
-    unexplained = np.mean(of_clusterings, axis=0)
-    middle = numbers.base + numbers.slope * float(np.median(unexplained)) + numbers.small / len(batches)
-    chance: Doubles = np.minimum(expit((middle - unexplained) / numbers.width) / numbers.certain, 1)
+        return np.ones(len(sample.batches))
+    evidence = Evidence.of(sample, space, probabilities, ranked, rank_calls, numbers)
+    native = chance_native(evidence, numbers)
+    if native < settings.outlier:
+        explained = 1 - float(np.median(evidence.unexplained))
+        warn(
+            "This query looks foreign: it hardly holds the reference's types, or its features are named wrongly. "
+            f"The reference explains {explained:.0%} of what tells its cells apart, {np.median(evidence.found):.0%} of "
+            "the markers of the labels called are found in their cells, and two ways of calling agree on "
+            f"{evidence.agreement:.0%} of the cells. Its cells are Unclassified as far as that leaves any doubt."
+        )
+    return native * chance_usual(evidence, numbers)
+
+
+def chance_native(evidence: Evidence, numbers: NoveltySettings = SETTINGS.novelty) -> float:
+    """Return the chance that a query is of the reference's tissue, by its median cell."""
+    medians = (float(np.median(a)) for a in (evidence.unexplained, evidence.raised, evidence.found))
+    return float(expit(np.array(numbers.native) @ [1.0, *medians, evidence.agreement]))
+
+
+def chance_usual(evidence: Evidence, numbers: NoveltySettings = SETTINGS.novelty) -> Doubles:
+    """Return the chance of each cell that its type is known, by how it differs from the query's median cell."""
+    away = [a - np.median(a) for a in (evidence.unexplained, evidence.likeness, evidence.order)]
+    chance: Doubles = expit(np.array(numbers.usual) @ np.stack([np.ones(len(away[0])), *away]))
     return chance
+
+
+@dataclass(frozen=True, eq=False)
+class _Markers:
+    """The markers of each label that the query has.
+
+    Parameters
+    ----------
+    of_label
+        Positions of the features of each label that are most above its next-highest label; some labels have none.
+    reference, centre, query
+        Mean of each label and of all cells of the reference, and of all cells of the query.
+    level
+        Share of a marker's mean from which on it counts as found.
+    """
+
+    of_label: tuple[Codes, ...]
+    reference: Doubles
+    centre: Doubles
+    query: Doubles
+    level: float
+
+    @classmethod
+    def of(cls, sample: Sample, profiles: Profiles, numbers: NoveltySettings) -> _Markers:
+        means = profiles.label_means()
+        of_label = []
+        for label, mean in enumerate(means):
+            above = (mean - np.delete(means, label, axis=0).max(axis=0)) * sample.present
+            top = np.argsort(-above, kind="stable")[: numbers.markers]
+            of_label.append(top[above[top] > 0])
+        query = np.asarray(sample.x.mean(axis=0)).ravel()
+        return cls(tuple(of_label), means, sample.model.mean.astype(np.float64), query, numbers.marker_level)
+
+    def of_clusters(self, means: Doubles, labels: Codes) -> tuple[Doubles, Doubles]:
+        """Return how much the markers of each cluster's label are raised, and the share found; 1 where it has none."""
+        raised, found = np.ones(len(labels)), np.ones(len(labels))
+        for cluster, label in enumerate(labels):
+            markers, mean = self.of_label[label], means[cluster]
+            if markers.size:
+                expected = (self.reference[label] - self.centre)[markers].sum()
+                raised[cluster] = np.clip((mean - self.query)[markers].sum() / max(expected, 1e-9), -1, 3)
+                found[cluster] = (mean[markers] > self.level * self.reference[label][markers]).mean()
+        return raised, found
 
 
 def tell_too_small(sample: Sample, settings: Settings = SETTINGS) -> None:
     """Warn that a query shows too little structure of its own to look for unknown types."""
-    least, features = settings.novelty.least, sample.model.kind.features
+    numbers, features = settings.novelty, sample.model.kind.features
     warn(
-        f"Unknown types are not looked for: that takes {least} cells and {least} of the model's {features}. Their "
-        "cells get the nearest label."
+        f"Unknown types are not looked for: that takes {numbers.least} cells and {numbers.least_features} of the "
+        f"model's {features}. Their cells get the nearest label."
     )
 
 
@@ -90,54 +216,63 @@ def _as_the_query(sample: Sample, probabilities: Doubles, profiles: Profiles) ->
     return labels, means
 
 
-def _unexplained(
-    z: sp.csr_array,
-    offset: Doubles,
-    batches: Codes,
-    clusters: Codes,
-    probabilities: Doubles,
-    labels: Doubles,
-    profiles: Doubles,
-    within: Doubles,
-    numbers: NoveltySettings,
-) -> Doubles:
-    """Rebuild each cluster's mean from the profiles; return the lower bound of the unexplained share."""
-    n = np.bincount(clusters)
-    raw, variance = moments_by_code(z, clusters)
-    mixture = np.zeros((len(n), len(offset)))
-    np.add.at(mixture, (clusters, batches), 1)
-    mean = raw - (mixture / n[:, None]) @ offset
-    pooled = n @ variance / n.sum()
-    noise = (
-        np.where(n[:, None] < numbers.few_cells, np.maximum(variance, pooled), variance) / np.maximum(n - 1, 1)[:, None]
-    )
-    mass = np.zeros((len(n), probabilities.shape[1]))
-    np.add.at(mass, clusters, probabilities)
-    known = np.ones(len(n))
-    low = known
-    for _ in range(numbers.rounds):
-        # Both sides are centred on the same mixture of labels, in which rare labels weigh more than by number and
-        # clusters that look unknown weigh little.
-        weights = mass * known[:, None]
-        total = weights.sum(axis=0)
+@dataclass(frozen=True, eq=False)
+class _Rebuilding:
+    """What it takes to rebuild the mean of a cluster from the profiles.
+
+    Parameters
+    ----------
+    sample, space, probabilities
+        As for :func:`chance_known`.
+    labels, profiles
+        Means of the labels and of the profiles, on the scale of the query.
+    within
+        Features x directions, orthonormal: those of depth and of variation within labels, which are free.
+    """
+
+    sample: Sample
+    space: Space
+    probabilities: Doubles
+    labels: Doubles
+    profiles: Doubles
+    within: Doubles
+    numbers: NoveltySettings
+
+    @classmethod
+    def of(
+        cls, sample: Sample, space: Space, probabilities: Doubles, profiles: Profiles, numbers: NoveltySettings
+    ) -> _Rebuilding:
+        labels, means = _as_the_query(sample, probabilities, profiles)
+        depth = np.bincount(sample.batches, minlength=sample.n_batches) @ space.axes.offset
+        within = np.linalg.qr(np.column_stack([profiles.within, depth]) * sample.present[:, None])[0]
+        return cls(sample, space, probabilities, labels, means, within, numbers)
+
+    def of_clusters(self, clusters: Codes) -> tuple[Doubles, Doubles]:
+        """Return of each cluster the unexplained share, a lower bound, and its cosine with each profile."""
+        n, numbers, offset = np.bincount(clusters), self.numbers, self.space.axes.offset
+        raw, variance = moments_by_code(self.space.z, clusters)
+        mixture = np.zeros((len(n), len(offset)))
+        np.add.at(mixture, (clusters, self.sample.batches), 1)
+        mean = raw - (mixture / n[:, None]) @ offset
+        pooled = n @ variance / n.sum()
+        few = n[:, None] < numbers.few_cells
+        noise = np.where(few, np.maximum(variance, pooled), variance) / np.maximum(n - 1, 1)[:, None]
+        # Both sides are centred on the same mixture of labels, in which rare labels weigh more than by number.
+        mass = means_by_code(self.probabilities, clusters) * n[:, None]
+        total = mass.sum(axis=0)
         mix = np.sqrt(total) / np.sqrt(total).sum()
-        middle = (weights / np.maximum(total, 1e-9)) @ mix
+        middle = (mass / np.maximum(total, 1e-9)) @ mix
         y = mean - (middle / middle.sum()) @ mean
-        estimate, low = _rebuilt(y, profiles - mix @ labels, noise, within, numbers)
-        typical = _median(estimate, n)
-        bound = max(numbers.known_base, typical + numbers.known_margin)
-        known = np.maximum(expit((bound - estimate) / numbers.known_width), numbers.least_weight)
-    return low
+        low = _left(y, self.profiles - mix @ self.labels, noise, self.within, numbers)
+        one, other = (a - (a @ self.within) @ self.within.T for a in (mean, self.profiles - self.labels.mean(axis=0)))
+        lengths = np.linalg.norm(one, axis=1)[:, None] * np.linalg.norm(other, axis=1)
+        return low, (one @ other.T) / np.maximum(lengths, 1e-9)
 
 
-def _rebuilt(
-    y: Doubles, profiles: Doubles, noise: Doubles, within: Doubles, numbers: NoveltySettings
-) -> tuple[Doubles, Doubles]:
-    """Fit the profiles to each cluster's mean, outside of the free directions `within`.
+def _left(y: Doubles, profiles: Doubles, noise: Doubles, within: Doubles, numbers: NoveltySettings) -> Doubles:
+    """Fit the profiles to each cluster's mean, outside of the free directions; return what is left of its signal.
 
-    Returns
-    -------
-    The share of each cluster's signal that the fit leaves, as estimated, and its lower bound.
+    It is a lower bound: the estimate less two standard errors of sampling.
     """
     y, profiles = (a - (a @ within) @ within.T for a in (y, profiles))
     q, r = np.linalg.qr(profiles.T)
@@ -149,11 +284,5 @@ def _rebuilt(
     free = (fitted > 0).sum(axis=1) / y.shape[1]
     left = (residual**2).sum(axis=1) - sampling * (1 - free)
     error = np.sqrt(2 * (noise**2).sum(axis=1) + 4 * (noise * residual**2).sum(axis=1))
-    return np.maximum(left, 0) / signal, np.maximum(left - numbers.errors * error, 0) / signal
-
-
-def _median(values: Doubles, weights: Doubles | Codes) -> float:
-    """Weighted median."""
-    order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(total, total[-1] / 2)])
+    share: Doubles = np.maximum(left - numbers.errors * error, 0) / signal
+    return share

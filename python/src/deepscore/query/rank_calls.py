@@ -5,6 +5,9 @@ Method of SingleR (Aran et al., Nature Immunology 2019), without its fine-tuning
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any, Self
+
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
@@ -14,22 +17,52 @@ from ..data.linalg import Codes, Doubles
 from .sample import Sample
 from .settings import SETTINGS, Settings
 
-__all__ = ["call_by_ranks"]
+__all__ = ["RankedProfiles"]
 
 
-def call_by_ranks(sample: Sample, settings: Settings = SETTINGS) -> Codes:
-    """Return for each cell the label that has the profile of highest rank correlation (Spearman's).
+@dataclass(frozen=True, eq=False)
+class RankedProfiles:
+    """The profiles of a reference by the order of their values.
 
-    The features are the `rank_markers` most raised ones of each label against each other that the query has.
+    Parameters
+    ----------
+    features
+        Positions of the `rank_markers` most raised features of each label against each other that the query has.
+    ranks
+        Profiles x these features: ranks, centred and of length one.
+    owner
+        Label (its position) of each profile.
     """
-    profiles = sample.model.profiles
-    assert profiles is not None
-    features = np.flatnonzero(sample.present)
-    features = features[_markers(profiles.label_means()[:, features], settings.rank_markers)]
-    ranks = rankdata(profiles.mean[:, features], axis=1) - (len(features) + 1) / 2
-    ranks /= np.maximum(np.linalg.norm(ranks, axis=1, keepdims=True), 1e-9)
-    nearest: Codes = profiles.owner[(_above_zeros(sample.x[:, features]) @ ranks.T).argmax(axis=1)]
-    return nearest
+
+    features: Codes
+    ranks: Doubles
+    owner: Codes
+
+    @classmethod
+    def of(cls, sample: Sample, settings: Settings = SETTINGS) -> Self:
+        """Rank the profiles of the sample's model."""
+        profiles = sample.model.profiles
+        assert profiles is not None
+        features = np.flatnonzero(sample.present)
+        features = features[_markers(profiles.label_means()[:, features], settings.rank_markers)]
+        return cls(features, _centred_ranks(profiles.mean[:, features]), profiles.owner)
+
+    def calls(self, x: sp.csr_matrix) -> Codes:
+        """Return for each cell the label that has the profile of highest rank correlation (Spearman's)."""
+        nearest: Codes = self.owner[(_above_zeros(x[:, self.features]) @ self.ranks.T).argmax(axis=1)]
+        return nearest
+
+    def correlations(self, means: Doubles) -> Doubles:
+        """Return the rank correlation of means of cells (means x all features) with each profile."""
+        result: Doubles = _centred_ranks(means[:, self.features]) @ self.ranks.T
+        return result
+
+
+def _centred_ranks(values: npt.NDArray[np.floating[Any]]) -> Doubles:
+    """Return the ranks of each row, centred and brought to length one."""
+    ranks = rankdata(values, axis=1) - (values.shape[1] + 1) / 2
+    result: Doubles = ranks / np.maximum(np.linalg.norm(ranks, axis=1, keepdims=True), 1e-9)
+    return result
 
 
 def _markers(means: Doubles, most: int) -> npt.NDArray[np.bool_]:

@@ -10,14 +10,13 @@ import numpy as np
 from ..data.linalg import Codes, Doubles
 from ..data.standardise import Scale
 from .neighbours import Space
-from .rank_calls import call_by_ranks
 from .sample import Sample
 from .settings import SETTINGS, Settings
 
 __all__ = ["choose_scale", "mean_scale", "neighbour_agreement", "own_scale", "shifted_scale"]
 
 
-def choose_scale(sample: Sample, space: Space | None, settings: Settings = SETTINGS) -> Scale:
+def choose_scale(sample: Sample, space: Space | None, rank_calls: Codes, settings: Settings = SETTINGS) -> Scale:
     """Return the scale to read a sample by: between a batch's own and the shifted one.
 
     It is the mean of both, or more of the shifted one, as far as labels on that are shared by neighbours more often:
@@ -31,8 +30,9 @@ def choose_scale(sample: Sample, space: Space | None, settings: Settings = SETTI
     ----------
     space
         The neighbourhoods of the sample; without any, the mean of both scales is returned.
+    rank_calls
+        Label of each cell by its ranks.
     """
-    rank_calls = call_by_ranks(sample, settings)
     filled = np.flatnonzero(sample.x.sum(axis=1))  # cells without counts have no label, and take no part
     own, shifted = own_scale(sample, filled), shifted_scale(sample, rank_calls, filled, settings)
     weight = np.full(sample.n_batches, settings.own_weight)

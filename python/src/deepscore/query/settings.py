@@ -13,57 +13,53 @@ __all__ = ["SETTINGS", "NoveltySettings", "Settings"]
 
 @dataclass(frozen=True)
 class NoveltySettings:
-    """How types that the reference does not have are told; all chosen on tasks with labels withheld, row "no novelty".
+    """How types and tissues that the reference does not have are told.
 
     Parameters
     ----------
-    least
+    least, least_features
         Cells, and features of the model: fewer show too little structure of their own.
     cells_per_cluster
-        Mean sizes of the clusters; what is unexplained of a cell is the mean over all of them.
+        Mean sizes of the clusters; what is found is the mean over all of them.
     starts
         Seeds of the k-means for each size.
     fewest_clusters, most_clusters
         Bounds on their number.
-    base, slope, small, width
-        A cell counts as unknown to a half where its cluster leaves ``base + slope * m + small / cells`` of its signal
-        unexplained, m being that of the query's median cell: a change of technology raises it for all cells, and few
-        cells make few clusters, in which it varies more. The chance falls as a logistic function of that width.
-    certain
-        Chances from here on count as certain.
     least_signal
         Share of a cluster's energy that is signal at least, however noisy it seems.
     few_cells
         Clusters of fewer cells get the pooled noise where theirs is lower.
-    known_base, known_margin, known_width
-        In the first fit, clusters weigh less towards the common centre where their unexplained share is above the
-        larger of the base and the median plus the margin, as a logistic function of that width.
-    least_weight
-        Weight that a cluster keeps in that fit, 0 to 1.
     errors
         Standard errors of sampling between the estimate of an unexplained share and its lower bound.
-    rounds
-        Fits: the first says which clusters look unknown, the second weighs them less.
+    markers, marker_level
+        Features that are most above a label's next-highest label, and the share of their mean in the reference from
+        which on one counts as found.
+    native
+        Of the chance that a query is of the reference's tissue: the constant, and the weights of the medians of the
+        unexplained share, of how the markers are raised and found, and of the agreement of two ways of calling.
+    usual
+        Of the chance that a cell's type is known: the constant, and the weights of the unexplained share, the likeness
+        and the order, each less the query's median.
+
+    Notes
+    -----
+    `native` and `usual` are logistic regressions, written by ``python/benchmarks/accuracy/novelty.py``; row "no
+    novelty".
     """
 
     least: int = 100
+    least_features: int = 8
     cells_per_cluster: tuple[int, ...] = (20, 35, 70)
     starts: tuple[int, ...] = (0, 1)
     fewest_clusters: int = 8
     most_clusters: int = 120
-    base: float = 0.32
-    slope: float = 0.65
-    small: float = 10.0
-    width: float = 0.04
-    certain: float = 0.9
     least_signal: float = 0.15
     few_cells: int = 5
-    known_base: float = 0.6
-    known_margin: float = 0.15
-    known_width: float = 0.08
-    least_weight: float = 0.001
     errors: float = 2.0
-    rounds: int = 2
+    markers: int = 20
+    marker_level: float = 0.3
+    native: tuple[float, ...] = (-5.25, -7.09, 4.04, 3.31, 8.94)
+    usual: tuple[float, ...] = (2.99, -5.66, 2.83, 5.26)
 
 
 @dataclass(frozen=True)

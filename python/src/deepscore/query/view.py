@@ -19,6 +19,7 @@ from ..support.notices import warn
 from .neighbours import Neighbourhoods, Space
 from .novelty import chance_known, tell_too_small
 from .paired_peaks import PairedPeaks, PeakView, learn_peaks
+from .rank_calls import RankedProfiles
 from .sample import Sample
 from .scales import choose_scale, own_scale
 from .settings import SETTINGS, Settings
@@ -110,7 +111,9 @@ def learn_view(sample: Sample, paired: PairedPeaks | None = None, settings: Sett
             latent=kind.neighbours == "lsi",
             settings=settings,
         )
-    view = View(sample.model, sample.measured, choose_scale(sample, space, settings))
+    ranked = RankedProfiles.of(sample, settings)
+    rank_calls = ranked.calls(sample.x)
+    view = View(sample.model, sample.measured, choose_scale(sample, space, rank_calls, settings))
     if space is None:
         if looks_for_unknown:
             tell_too_small(sample, settings)
@@ -118,7 +121,7 @@ def learn_view(sample: Sample, paired: PairedPeaks | None = None, settings: Sett
     probabilities = view.alone(sample.x, sample.batches)
     known = np.ones(len(sample.rows))
     if looks_for_unknown:
-        known = chance_known(sample, space, probabilities, settings)
+        known = chance_known(sample, space, probabilities, ranked, rank_calls, settings)
     neighbours = Neighbourhoods.of(space, probabilities, known, settings)
     if paired is None:
         return replace(view, neighbours=neighbours.at(sample))
