@@ -49,6 +49,9 @@ FOREIGN = "foreign"  # the label of every cell of a foreign query
 LEAST_GENES = 120
 SORTED, MOST_SORTED = 60, 700  # cells of a query of one type
 MOST_CELLS = 500  # of a case that the regressions are taught
+# Share of the unknown cells that no profile tells from a known type (a subtype, say): to learn them as unknown would
+# teach to doubt every cell.
+ALIKE, ROUNDS = 0.2, 3
 SORTED_WEIGHT = 0.3  # of a query of one type beside another: most queries have several
 NATIVE = ["unexplained", "raised", "found", "agreement"]
 USUAL = ["unexplained", "likeness", "order"]
@@ -157,7 +160,11 @@ def taught(cells: pd.DataFrame, queries: pd.DataFrame) -> tuple[LogisticRegressi
     inside = cells[cells["kind"] != FOREIGN]
     columns = [f"{name}_away" for name in USUAL]
     weight = 1 / inside.groupby("case")["case"].transform("size")
-    return native, LogisticRegression(C=10).fit(inside[columns], inside["known"], sample_weight=weight)
+    for _ in range(ROUNDS):
+        usual = LogisticRegression(C=10).fit(inside[columns], inside["known"], sample_weight=weight)
+        chance = usual.predict_proba(inside[columns])[:, 1]
+        weight = weight.where(inside["known"] | (chance < np.quantile(chance[~inside["known"]], 1 - ALIKE)), 0)
+    return native, usual
 
 
 def left_out(cells: pd.DataFrame, queries: pd.DataFrame) -> pd.DataFrame:
@@ -176,7 +183,8 @@ def left_out(cells: pd.DataFrame, queries: pd.DataFrame) -> pd.DataFrame:
 
 def found_in(cells: pd.DataFrame) -> dict[str, float]:
     """Return the figures of one case."""
-    known, score = cells["known"].to_numpy(), cells["score"] * cells["native"] * cells["usual"]
+    foreign = cells["native"].where(cells["native"] < 0.5, 1)
+    known, score = cells["known"].to_numpy(), cells["score"] * cells["usual"] * foreign
     low = (score < 0.5).to_numpy()
     line = {"called foreign": float((cells["native"] < 0.5).mean())}
     if known.any():
@@ -202,8 +210,10 @@ def main() -> None:
     for name, model in zip(("native", "usual"), taught(cells, queries), strict=True):
         weights = ", ".join(f"{value:.3g}" for value in [*model.intercept_, *model.coef_[0]])
         print(f"    {name}: tuple[float, ...] = ({weights})")
-    by_case = left_out(cells, queries).groupby(["kind", "family", "case"], sort=False).apply(
-        lambda part: pd.Series(found_in(part)), include_groups=False
+    by_case = (
+        left_out(cells, queries)
+        .groupby(["kind", "family", "case"], sort=False)
+        .apply(lambda part: pd.Series(found_in(part)), include_groups=False)
     )
     figures = by_case.unstack() if isinstance(by_case, pd.Series) else by_case
     means = figures.groupby(["kind", "family"]).mean().reset_index()

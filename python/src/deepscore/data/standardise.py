@@ -87,12 +87,12 @@ class SumsByCode:
         variance = np.maximum(squares / n - mean**2, 0) + LEAST_DEVIATION**2
         return Scale(mean[None].astype(np.float32), np.sqrt(variance)[None].astype(np.float32))
 
-    def by_batch(self, batches: Codes, prior: Scale) -> Scale:
-        """Return each batch's own centre and deviation, shrunk towards `prior` as if that had been 50 of its cells."""
+    def by_batch(self, batches: Codes, prior: Scale, prior_cells: int = PRIOR_CELLS) -> Scale:
+        """Return each batch's own centre and deviation, shrunk as if `prior` had been so many of its cells."""
         n = np.maximum(self.n, 1)
         mean = self.total / n
         variance = np.maximum(self.squares / n - mean**2, 0) + LEAST_DEVIATION**2
-        weight = self.n / (self.n + PRIOR_CELLS)
+        weight = self.n / np.maximum(self.n + prior_cells, 1)
         centre = weight * mean + (1 - weight) * prior.centre
         deviation = np.sqrt(weight * variance + (1 - weight) * prior.deviation.astype(np.float64) ** 2)
         return Scale(centre.astype(np.float32), deviation.astype(np.float32), batches)

@@ -151,6 +151,14 @@ class Model:
         """Return calibrated probabilities, cells x labels; arguments as for :meth:`logits`."""
         return self.probabilities(self.logits(block, scale or self.scale(), present))
 
+    def linear_proba(self, block: sp.csr_matrix, scale: Scale) -> npt.NDArray[np.float64]:
+        """Return the probabilities by the linear path alone, which must be there; arguments as for :meth:`paths`."""
+        assert self.linear is not None
+        weight, bias = self.linear
+        offset = bias - (scale.centre / scale.deviation) @ weight
+        logits: Floats = scaled(block, scale) @ weight + (offset if scale.batches is None else offset[scale.batches])
+        return self.probabilities(logits)
+
     def probabilities(self, logits: Floats) -> npt.NDArray[np.float64]:
         """Return the probabilities of calibrated logits, cells x labels."""
         return softmax(logits.astype(np.float64) / self.temperature, axis=1)

@@ -114,17 +114,18 @@ def chance_known(
 
     Returns
     -------
-    One value per cell: the chance that the query is of the reference's tissue at all, by what its median cell shows,
-    times the chance that the cell's type is known, by how it differs from the median cell. 1 for queries of fewer than
-    100 cells, which show too little structure of their own.
+    One value per cell: the chance that the cell's type is known, by how it differs from the query's median cell. Where
+    the query is rather not of the reference's tissue, by what its median cell shows, that chance counts, too. 1 for
+    queries of fewer than 100 cells, which show too little structure of their own.
     """
     numbers = settings.novelty
     if len(sample.batches) < numbers.least or sample.present.sum() < numbers.least_features:
         tell_too_small(sample, settings)
         return np.ones(len(sample.batches))
     evidence = Evidence.of(sample, space, probabilities, ranked, rank_calls, numbers)
-    native = chance_native(evidence, numbers)
+    usual, native = chance_usual(evidence, numbers), chance_native(evidence, numbers)
     if native < settings.outlier:
+        usual *= native
         explained = 1 - float(np.median(evidence.unexplained))
         warn(
             "This query looks foreign: it hardly holds the reference's types, or its features are named wrongly. "
@@ -132,7 +133,7 @@ def chance_known(
             "the markers of the labels called are found in their cells, and two ways of calling agree on "
             f"{evidence.agreement:.0%} of the cells. Its cells are Unclassified as far as that leaves any doubt."
         )
-    return native * chance_usual(evidence, numbers)
+    return usual
 
 
 def chance_native(evidence: Evidence, numbers: NoveltySettings = SETTINGS.novelty) -> float:

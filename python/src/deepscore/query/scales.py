@@ -5,6 +5,8 @@ A batch's own mean is that of its technology *and* of its mixture of types. The 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 
 from ..data.linalg import Codes, Doubles
@@ -13,7 +15,7 @@ from .neighbours import Space
 from .sample import Sample
 from .settings import SETTINGS, Settings
 
-__all__ = ["choose_scale", "mean_scale", "neighbour_agreement", "own_scale", "shifted_scale"]
+__all__ = ["SecondReading", "choose_scale", "mean_scale", "neighbour_agreement", "own_scale", "shifted_scale"]
 
 
 def choose_scale(sample: Sample, space: Space | None, rank_calls: Codes, settings: Settings = SETTINGS) -> Scale:
@@ -74,6 +76,41 @@ def shifted_scale(sample: Sample, rank_calls: Codes, cells: Codes, settings: Set
     shift = sums.total / n - composition @ model.profiles.label_means()
     centre = (model.mean + sums.n / (sums.n + settings.unshifted) * shift).astype(np.float32)
     return Scale(centre, np.repeat(model.deviation[None], len(centre), axis=0), sample.batches)
+
+
+@dataclass(frozen=True, eq=False)
+class SecondReading:
+    """What the linear path alone says of cells by their batch's own scale.
+
+    It is right where the batch is composed like the reference, in whatever way its technology differs; where the chosen
+    scale errs, the two contradict each other, and the mean of both is less sure.
+
+    Parameters
+    ----------
+    scale
+        Mean and deviation of each batch.
+    share
+        Of each batch the weight of this reading, ``second n / (n + prior_cells) max(0, 1 - d)`` with ``n`` cells: ``d``
+        is by how much the two readings differ in how frequent each label is, summed over the labels. The scale of a
+        sorted query says little: there they differ by more than 1.
+    """
+
+    scale: Scale
+    share: Doubles
+
+    @classmethod
+    def of(cls, sample: Sample, probabilities: Doubles, settings: Settings = SETTINGS) -> SecondReading | None:
+        """Weigh this reading against the probabilities of the chosen scale; None where it has no weight."""
+        model = sample.model
+        if model.linear is None:
+            return None
+        sums = sample.sums(np.flatnonzero(sample.x.sum(axis=1)))
+        second = cls(sums.by_batch(sample.batches, model.scale(), prior_cells=0), np.zeros(sample.n_batches))
+        of_scale = model.linear_proba(sample.x, second.scale.of_cells(sample.batches, sample.measured))
+        apart = np.abs(of_scale.mean(axis=0) - probabilities.mean(axis=0)).sum()
+        n = sums.n[:, 0]
+        share = settings.second * n / (n + settings.prior_cells) * max(0.0, 1 - float(apart))
+        return replace(second, share=share) if share.any() else None
 
 
 def mean_scale(one: Scale, other: Scale, weight: Doubles) -> Scale:

@@ -93,6 +93,9 @@ class Settings:
         often shared by neighbours. Row "both scales alike".
     prior_cells
         Cells: a batch's own evidence counts a half with so many.
+    second
+        Weight of the second reading beside the first where both find the same composition; .3 to .4 change next to
+        nothing. Row "no second reading".
     rank_markers
         Features: the most raised ones of each label against each other are ranked. SingleR takes 10 to 50.
     least_cells
@@ -133,6 +136,7 @@ class Settings:
     own_weight: float = 0.5
     trust: float = 20.0
     prior_cells: int = 50
+    second: float = 0.3
     rank_markers: int = 50
     least_cells: int = 20
     neighbours: int = 15

@@ -21,7 +21,7 @@ from .novelty import chance_known, tell_too_small
 from .paired_peaks import PairedPeaks, PeakView, learn_peaks
 from .rank_calls import RankedProfiles
 from .sample import Sample
-from .scales import choose_scale, own_scale
+from .scales import SecondReading, choose_scale, own_scale
 from .settings import SETTINGS, Settings
 
 __all__ = ["View", "learn_view", "view_by_scale"]
@@ -37,6 +37,8 @@ class View:
         Which of the model's features each batch has, batches x features; one row where all have the same.
     scale
         Centre and deviation of each batch.
+    second
+        What the linear path says by the batches' own scale, where that has a weight.
     neighbours, peaks
         What the neighbours of the cells say, and their raw peaks where they are given.
     """
@@ -44,6 +46,7 @@ class View:
     model: Model
     measured: npt.NDArray[np.bool_]
     scale: Scale
+    second: SecondReading | None = None
     neighbours: Neighbourhoods | None = None
     peaks: PeakView | None = None
 
@@ -78,7 +81,11 @@ class View:
 
     def alone(self, block: sp.csr_matrix, batches: Codes) -> Doubles:
         """Return the network's probabilities for each cell, on the query's scale."""
-        return self.model.predict_proba(block, self.scale.of_cells(batches, self.measured))
+        found = self.model.predict_proba(block, self.scale.of_cells(batches, self.measured))
+        if self.second is not None:
+            other = self.model.linear_proba(block, self.second.scale.of_cells(batches, self.measured))
+            found += self.second.share[batches][:, None] * (other - found)
+        return found
 
 
 def view_by_scale(sample: Sample) -> View:
@@ -118,6 +125,7 @@ def learn_view(sample: Sample, paired: PairedPeaks | None = None, settings: Sett
         if looks_for_unknown:
             tell_too_small(sample, settings)
         return view
+    view = replace(view, second=SecondReading.of(sample, view.alone(sample.x, sample.batches), settings))
     probabilities = view.alone(sample.x, sample.batches)
     known = np.ones(len(sample.rows))
     if looks_for_unknown:
