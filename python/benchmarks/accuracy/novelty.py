@@ -33,7 +33,7 @@ from deepscore.query.neighbours import Neighbourhoods, Space
 from deepscore.query.novelty import Evidence
 from deepscore.query.rank_calls import RankedProfiles
 from deepscore.query.sample import Sample
-from deepscore.query.scales import choose_scale
+from deepscore.query.scales import SecondReading, choose_scale
 from deepscore.query.settings import SETTINGS
 from deepscore.query.view import View
 
@@ -64,6 +64,7 @@ def evidence(sample: Sample, truth: np.ndarray, **said: object) -> pd.DataFrame:
     calls = ranked.calls(sample.x)
     space = Space.of(sample.x, batches, sample.n_batches, whole=True)
     view = View(model, sample.measured, choose_scale(sample, space, calls))
+    view = replace(view, second=SecondReading.of(sample, view.alone(sample.x, batches)))
     alone = view.alone(sample.x, batches)
     found = Evidence.of(sample, space, alone, ranked, calls, SETTINGS.novelty)
     in_view, _ = Neighbourhoods.of(space, alone, np.ones(len(alone))).reweigh(alone, None, batches)

@@ -59,7 +59,7 @@ class NoveltySettings:
     markers: int = 20
     marker_level: float = 0.3
     native: tuple[float, ...] = (-5.25, -7.09, 4.04, 3.31, 8.94)
-    usual: tuple[float, ...] = (2.99, -5.66, 2.83, 5.26)
+    usual: tuple[float, ...] = (3.52, -6.94, 3.39, 5.89)
 
 
 @dataclass(frozen=True)
