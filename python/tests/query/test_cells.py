@@ -36,6 +36,16 @@ def test_equal_cells_have_keys_of_their_own_and_so_have_those_of_another_batch(r
     assert len(alone & set(other.keys.tolist())) == N_CELLS // 2  # those of the first batch
 
 
+def test_of_equal_cells_of_a_batch_the_first_stands_for_all(raw, rng):
+    raw[7] = 0
+    again = np.concatenate([np.arange(N_CELLS), rng.integers(0, N_CELLS, 90), [7, 7]])
+    batch = rng.choice(["a", "b"], len(again)).astype(object)
+    for of_cells, known in ((None, list(again)), (batch, list(zip(again, batch, strict=True)))):
+        found = read(raw[again], of_cells).first_equal
+        assert found.tolist() == [known.index(cell) for cell in known]
+        assert found.dtype == np.intp
+
+
 @pytest.mark.parametrize("most", [0, 1000, 1500, 10**6])
 def test_what_is_not_held_is_read_again(raw, most, monkeypatch, rng):
     monkeypatch.setattr(query_cells, "CELLS_PER_CALL", 20)

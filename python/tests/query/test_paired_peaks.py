@@ -107,7 +107,8 @@ def lesson(raw, rng):
 def sample_of(rows, whole):
     """Return a sample of so many cells of a query; of their gene activity nothing counts here."""
     x = sp.csr_matrix((len(rows), 30), dtype=np.float32)
-    return Sample(full_model(), x, np.zeros(len(rows), np.intp), 1, np.ones((1, 30), bool), rows, whole)
+    of_cells = np.argsort(rows) if whole else None
+    return Sample(full_model(), x, np.zeros(len(rows), np.intp), 1, np.ones((1, 30), bool), rows, of_cells)
 
 
 def learnt(sample, paired, probabilities, settings=SETTINGS):

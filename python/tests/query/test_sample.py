@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 
@@ -15,9 +16,9 @@ from synthetic import blocks_of, full_model, log_cp10k, names, recorded
 
 
 def query_of(n_cells, n_features=30, rows=64):
-    """Return a cheap query: two counts in each cell, the same in every 15th."""
+    """Return a cheap query of two values in each cell, no two cells alike."""
     cell = np.arange(n_cells)
-    values = np.column_stack([1 + cell % 3, 1 + cell % 5]).ravel().astype(np.float32)
+    values = np.column_stack([np.ones(n_cells), 1 + cell // (7 * n_features)]).ravel().astype(np.float32)
     features = np.column_stack([cell % n_features, (cell + 1 + cell % 7) % n_features]).ravel()
     matrix = sp.csr_matrix((values, features, np.arange(0, 2 * n_cells + 1, 2)), shape=(n_cells, n_features))
     return blocks_of(matrix, rows=rows)
@@ -70,6 +71,34 @@ def test_a_sample_of_all_cells_is_the_whole():
     assert sorted(sample.rows.tolist()) == list(range(300))
 
 
+@pytest.mark.parametrize("batched", [False, True], ids=["one", "batches"])
+def test_one_cell_of_several_equal_ones_stands_for_all(rng, batched):
+    counts = np.vstack([rng.poisson(1, (90, 30)), rng.poisson(1, (1, 30))])
+    original = np.concatenate([np.arange(91), rng.integers(0, 91, 180), np.full(40, 90)])  # of each cell
+    order = rng.permutation(len(original))
+    original = original[order]
+    batch = np.where(rng.random(len(order)) < 0.5, "a", "b").astype(object) if batched else np.full(len(order), "a")
+    cells = QueryCells.read(align(full_model(), blocks_of(counts[original]), batch.astype(object)))
+    sample, every = Sample.of(cells), Sample.of(cells, copies=True)
+    same = pd.MultiIndex.from_arrays([original, batch])
+    assert len(sample.rows) == same.nunique()
+    assert sample.rows.tolist() == [row for row in np.argsort(cells.keys) if row in set(sample.rows)]
+    assert not same[sample.rows].duplicated().any()
+    assert same[sample.rows[sample.of_cells]].equals(same)
+    np.testing.assert_array_equal(sample.x[sample.of_cells].toarray(), cells.at(np.arange(len(order))).toarray())
+    assert every.rows.tolist() == np.argsort(cells.keys).tolist()
+    assert every.rows[every.of_cells].tolist() == list(range(len(order)))
+
+
+def test_cells_that_are_there_several_times_make_no_query_large(rng):
+    counts = np.tile(rng.poisson(1, (100, 30)), (4, 1))
+    query = align(full_model(), blocks_of(counts))
+    assert sample_of(query, whole=100).whole
+    assert not sample_of(query, whole=99, sample=50).whole
+    cells = QueryCells.read(query)
+    assert not Sample.of(cells, replace(SETTINGS, whole=399), copies=True).whole
+
+
 def test_a_sample_holds_normalised_cells_and_what_the_query_has(rng):
     model, counts = full_model(), rng.poisson(1.5, (300, 20)).astype(float)
     query = align(model, blocks_of(counts, names("GENE", 20)), np.resize(["a", "b"], 300).astype(object))
@@ -86,7 +115,7 @@ def sample(rng):
     """Return 60 cells of two batches; of the one between them there is none."""
     x = sp.csr_matrix(rng.gamma(1, 1, (60, 30)) * (rng.random((60, 30)) < 0.4), dtype=np.float32)
     batches = np.where(np.arange(60) % 3, 2, 0)
-    return Sample(full_model(), x, batches, 3, (np.arange(30) % 4 > 0)[None], np.arange(60), True)
+    return Sample(full_model(), x, batches, 3, (np.arange(30) % 4 > 0)[None], np.arange(60), np.arange(60))
 
 
 def test_sums_are_those_of_some_cells_of_each_batch(sample):

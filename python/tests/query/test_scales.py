@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from deepscore.data.standardise import Scale
 from deepscore.query.neighbours import Space
-from deepscore.query.rank_calls import call_by_ranks
+from deepscore.query.rank_calls import RankedProfiles
 from deepscore.query.sample import Sample
 from deepscore.query.scales import choose_scale, mean_scale, neighbour_agreement, own_scale, shifted_scale
 from deepscore.query.settings import SETTINGS
@@ -21,8 +21,16 @@ def looked_at(model, counts, batches=None, n_batches=1):
     """Return the sample and its neighbourhoods."""
     x = normalised(model, counts)
     batches = np.zeros(x.shape[0], np.intp) if batches is None else batches
-    sample = Sample(model, x, batches, n_batches, np.ones((1, 150), bool), np.arange(x.shape[0]), True)
+    sample = Sample(model, x, batches, n_batches, np.ones((1, 150), bool), *[np.arange(x.shape[0])] * 2)
     return sample, Space.of(x, batches, n_batches, whole=True)
+
+
+def by_ranks(sample):
+    return RankedProfiles.of(sample).calls(sample.x)
+
+
+def chosen(sample, space, settings=SETTINGS):
+    return choose_scale(sample, space, by_ranks(sample), settings)
 
 
 def with_empty_cells(seed, shift):
@@ -125,7 +133,7 @@ def test_the_scale_lies_between_the_own_and_the_shifted_one(of_study, batches, n
     counts, codes = with_empty_cells(3, shift)
     sample, space = looked_at(of_study, counts, np.resize(batches, len(codes)), n_batches)
     filled, weights, n = np.arange(260), space.weights.toarray(), np.bincount(sample.batches, minlength=n_batches)
-    scales = (slow_own(of_study, sample, filled), slow_shifted(of_study, sample, call_by_ranks(sample), filled))
+    scales = (slow_own(of_study, sample, filled), slow_shifted(of_study, sample, by_ranks(sample), filled))
     own, shifted = (
         slow_agreement(weights, of_study.logits(sample.x, as_scale(sample, *scale)).argmax(axis=1), *of_batches)
         for scale, of_batches in zip(scales, [(sample.batches, n_batches)] * 2, strict=True)
@@ -133,7 +141,7 @@ def test_the_scale_lies_between_the_own_and_the_shifted_one(of_study, batches, n
     weight = np.clip(0.5 - 20 * n / (n + 50) * (shifted - own), 0, 0.5)[sample.batches][:, None]
     assert weight.min() < 0.5  # the composition is another one
     one, other = (standardised(sample, *scale) for scale in scales)
-    found = choose_scale(sample, space)
+    found = chosen(sample, space)
     z = standardised(sample, found.centre, found.deviation)
     np.testing.assert_allclose(z, weight * one + (1 - weight) * other, atol=1e-3)
 
@@ -141,7 +149,7 @@ def test_the_scale_lies_between_the_own_and_the_shifted_one(of_study, batches, n
 def weight_of_own(sample, scale):
     """Return for each batch how much of its own scale is in a scale, from what both give."""
     filled = np.flatnonzero(sample.x.sum(axis=1))
-    own, shifted = own_scale(sample, filled), shifted_scale(sample, call_by_ranks(sample), filled)
+    own, shifted = own_scale(sample, filled), shifted_scale(sample, by_ranks(sample), filled)
     found, one, other = (standardised(sample, s.centre, s.deviation).astype(float) for s in (scale, own, shifted))
     weights = []
     for batch in np.unique(sample.batches):
@@ -152,7 +160,7 @@ def weight_of_own(sample, scale):
 
 def pairs_of(sample, more_on, batch):
     """Return pairs of cells of a batch that have one label on one scale and two on the other."""
-    own, shifted = own_scale(sample), shifted_scale(sample, call_by_ranks(sample), np.arange(len(sample.rows)))
+    own, shifted = own_scale(sample), shifted_scale(sample, by_ranks(sample), np.arange(len(sample.rows)))
     one, other = (sample.calls(scale) for scale in (own, shifted))
     alike, apart = (other, one) if more_on == "shifted" else (one, other)
     cells = np.flatnonzero(sample.batches == batch)
@@ -193,7 +201,7 @@ def test_the_own_scale_counts_less_the_more_neighbours_share_labels_on_the_shift
     of_study, modality, more_on, pairs, weights
 ):
     sample, space = where_pairs_agree(replace(of_study, modality=modality), more_on, pairs)
-    np.testing.assert_allclose(weight_of_own(sample, choose_scale(sample, space)), weights, atol=1e-3)
+    np.testing.assert_allclose(weight_of_own(sample, chosen(sample, space)), weights, atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +216,7 @@ def test_the_own_scale_counts_less_the_more_neighbours_share_labels_on_the_shift
 )
 def test_of_antibodies_the_own_scale_counts_more_too(of_study, more_on, pairs, weights):
     sample, space = where_pairs_agree(replace(of_study, modality="protein"), more_on, pairs)
-    np.testing.assert_allclose(weight_of_own(sample, choose_scale(sample, space)), weights, atol=1e-3)
+    np.testing.assert_allclose(weight_of_own(sample, chosen(sample, space)), weights, atol=1e-3)
 
 
 @pytest.mark.parametrize("own", [0.0, 0.3, 0.8, 1.0])
@@ -216,21 +224,25 @@ def test_the_weight_of_the_own_scale_may_be_another(of_study, own):
     some = replace(SETTINGS, own_weight=own)
     for more_on, moved in (("own", 0.0), ("shifted", 20 * 2 / 250)):
         sample, space = where_pairs_agree(of_study, more_on, [2, 0])
-        found = weight_of_own(sample, choose_scale(sample, space, some))
+        found = weight_of_own(sample, chosen(sample, space, some))
         np.testing.assert_allclose(found, [max(own - moved, 0), own], atol=1e-3)
-        for by in (choose_scale(sample, None, some), choose_scale(sample, space, replace(some, trust=0.0))):
+        for by in (
+            chosen(sample, None, some),
+            chosen(sample, space, replace(some, trust=0.0)),
+        ):
             np.testing.assert_allclose(weight_of_own(sample, by), [own, own], atol=1e-3)
 
 
 def test_without_neighbours_both_scales_count_alike(of_study):
     sample, _ = looked_at(of_study, study(3, OTHER, 0.8)[0], np.repeat([0, 1], 150), 2)
-    np.testing.assert_allclose(weight_of_own(sample, choose_scale(sample, None)), [0.5, 0.5], atol=1e-3)
+    np.testing.assert_allclose(weight_of_own(sample, chosen(sample, None)), [0.5, 0.5], atol=1e-3)
 
 
 def test_cells_without_counts_do_not_move_the_scale(of_study):
     counts, _ = study(3, OTHER, 1.0)
-    alone = choose_scale(looked_at(of_study, counts)[0], None)
-    beside = choose_scale(looked_at(of_study, sp.vstack([counts, sp.csr_matrix((500, 150))], format="csr"))[0], None)
+    with_empty = sp.vstack([counts, sp.csr_matrix((500, 150))], format="csr")
+    samples = (looked_at(of_study, values)[0] for values in (counts, with_empty))
+    alone, beside = (chosen(sample, None) for sample in samples)
     np.testing.assert_allclose(beside.centre, alone.centre, atol=1e-5)
     np.testing.assert_allclose(beside.deviation, alone.deviation, atol=1e-5)
 

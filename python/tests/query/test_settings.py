@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse as sp
 
 from deepscore.query.neighbours import Space
-from deepscore.query.rank_calls import call_by_ranks
+from deepscore.query.rank_calls import RankedProfiles
 from deepscore.query.sample import Sample
 from deepscore.query.scales import choose_scale, own_scale, shifted_scale
 from deepscore.query.settings import SETTINGS, NoveltySettings, Settings
@@ -31,7 +31,7 @@ def test_settings_are_frozen_and_changed_copies_leave_the_defaults(settings):
 
 def test_every_number_has_its_words():
     for kind in (Settings, NoveltySettings):
-        words = kind.__doc__.split("----------\n")[1]
+        words = kind.__doc__.split("----------\n")[1].split("Notes\n")[0]
         listed = [
             name.strip()
             for line in words.splitlines()
@@ -107,7 +107,7 @@ OF_SAMPLES = replace(SETTINGS, whole=0, sample=200)
         ({"folds": 2}, SETTINGS, {"peaks": True}),
         ({"rounds": 1}, SETTINGS, {"peaks": True}),
         ({"outlier": 0.0}, SETTINGS, {}),
-        ({"novelty": NoveltySettings(slope=0.1)}, SETTINGS, {}),
+        ({"novelty": NoveltySettings(usual=(2.0, -1.0, 0.0, 0.0))}, SETTINGS, {}),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
@@ -137,7 +137,7 @@ def sample(of_study):
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_power_of_0_is_without_neighbours(sample, whole):
-    sample = replace(sample, whole=whole)
+    sample = replace(sample, of_cells=np.arange(300) if whole else None)
     for power, same in ((0.0, True), (0.5, False)):
         view = learn_view(sample, settings=replace(SETTINGS, neighbour_power=power))
         alone, in_view, _ = view.predict(sample.x, sample.batches)
@@ -147,9 +147,10 @@ def test_a_power_of_0_is_without_neighbours(sample, whole):
 @pytest.mark.parametrize("own", [0.0, 0.5, 1.0])
 def test_a_trust_of_0_takes_so_much_of_the_own_scale_whatever_neighbours_say(sample, own):
     space = Space.of(sample.x, sample.batches, 1, whole=True)
-    shifted = shifted_scale(sample, call_by_ranks(sample), np.arange(300))
+    rank_calls = RankedProfiles.of(sample).calls(sample.x)
+    shifted = shifted_scale(sample, rank_calls, np.arange(300))
     for trust, fixed in ((0.0, True), (20.0, own == 0)):
-        scale = choose_scale(sample, space, replace(SETTINGS, trust=trust, own_weight=own))
+        scale = choose_scale(sample, space, rank_calls, replace(SETTINGS, trust=trust, own_weight=own))
         z, one, other = ((1 - s.centre) / s.deviation for s in (scale, own_scale(sample), shifted))
         assert np.allclose(z, own * one + (1 - own) * other, atol=1e-3) == fixed
 
@@ -168,5 +169,5 @@ def test_without_components_of_lsi_there_are_principal_components(rng):
 def test_a_query_of_which_no_neighbour_is_asked_is_on_the_mean_of_both_scales(sample):
     alone = learn_view(sample, settings=replace(SETTINGS, least_cells=301))
     assert alone.neighbours is None
-    mean = choose_scale(sample, None)
+    mean = choose_scale(sample, None, RankedProfiles.of(sample).calls(sample.x))
     np.testing.assert_array_equal(alone.scale.centre, mean.centre)

@@ -14,6 +14,7 @@ from deepscore.interfaces.readers import open_source
 from deepscore.query.neighbours import Space
 from deepscore.query.novelty import chance_known
 from deepscore.query.paired_peaks import PairedPeaks
+from deepscore.query.rank_calls import RankedProfiles
 from deepscore.query.sample import Sample
 from deepscore.query.scales import choose_scale
 from deepscore.query.settings import SETTINGS
@@ -27,7 +28,8 @@ OTHER = [200, 5, 60, 30, 5]  # another composition than the reference's, with tw
 def sample_of(model, counts, batches=None, n_batches=1, *, whole=True):
     x = normalised(model, counts)
     batches = np.zeros(x.shape[0], np.intp) if batches is None else batches
-    return Sample(model, x, batches, n_batches, np.ones((1, x.shape[1]), bool), np.arange(x.shape[0]), whole)
+    cells = np.arange(x.shape[0])
+    return Sample(model, x, batches, n_batches, np.ones((1, x.shape[1]), bool), cells, cells if whole else None)
 
 
 def space_of(sample):
@@ -116,7 +118,9 @@ def test_labels_are_those_of_the_network_on_the_query_s_scale_weighed_by_neighbo
     counts, _ = study(3, [80] * 6, 0.8)  # the last type is not known
     sample = sample_of(of_study, counts, np.resize(batches, 480), n_batches)
     space = space_of(sample)
-    scale = choose_scale(sample, space)
+    ranked = RankedProfiles.of(sample)
+    rank_calls = ranked.calls(sample.x)
+    scale = choose_scale(sample, space, rank_calls)
     standardised = (sample.x.toarray() - scale.centre[sample.batches]) / scale.deviation[sample.batches]
     unit = Scale(np.zeros((1, 150), np.float32), np.ones((1, 150), np.float32))
     alone = of_study.predict_proba(sp.csr_matrix(standardised), unit)
@@ -126,7 +130,9 @@ def test_labels_are_those_of_the_network_on_the_query_s_scale_weighed_by_neighbo
     found = view.predict(sample.x, sample.batches)
     np.testing.assert_allclose(found[0], alone, atol=1e-4)
     np.testing.assert_allclose(found[1], expected, atol=1e-4)
-    np.testing.assert_allclose(found[2], chance_known(sample, space, found[0]), atol=1e-6)
+    np.testing.assert_allclose(
+        found[2], chance_known(sample, space, found[0], ranked, ranked.calls(sample.x)), atol=1e-6
+    )
     assert (found[2] < 0.5).any()
     part = view.predict(sample.x[100:130], sample.batches[100:130], 100)
     for some, every in zip(part, found, strict=True):
