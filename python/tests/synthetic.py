@@ -191,7 +191,7 @@ def digest(data: ad.AnnData) -> dict[str, str]:
 
 
 def study(
-    seed: int, sizes: Sequence[int], shift: float = 0.0, n_features: int = 150
+    seed: int, sizes: Sequence[int], shift: float = 0.0, n_features: int = 150, tissue: int = 11
 ) -> tuple[sp.csr_matrix, np.ndarray]:
     """Return counts and types of cells from one of several studies of the same types.
 
@@ -201,13 +201,26 @@ def study(
         Number of cells of each type.
     shift
         How far the study's technology changes what it sees of each feature (deviation of a log-normal factor).
+    tissue
+        Another one has other types.
     """
-    types = np.random.default_rng(11)
+    types = np.random.default_rng(tissue)
     means = types.gamma(0.6, 1.5, n_features) * types.lognormal(0, 0.45, (8, n_features))
     rng = np.random.default_rng(seed)
     codes = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
     depth = rng.lognormal(0, 0.3, (len(codes), 1))
     technology = rng.lognormal(0, shift, n_features)
+    return sp.csr_matrix(rng.poisson(means[codes] * depth * technology), dtype=np.float32), codes
+
+
+def panel(seed: int, sizes: Sequence[int], shift: float = 0.0, n_features: int = 8) -> tuple[sp.csr_matrix, np.ndarray]:
+    """Return counts and types of cells from a study of few features, of which each of up to four types has two."""
+    rng = np.random.default_rng(seed)
+    codes = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    means = np.full((4, n_features), 2.0)
+    for code in range(4):
+        means[code, 2 * code : 2 * code + 2] = 8
+    depth, technology = rng.lognormal(0, 0.3, (len(codes), 1)), rng.lognormal(0, shift, n_features)
     return sp.csr_matrix(rng.poisson(means[codes] * depth * technology), dtype=np.float32), codes
 
 

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deepscore.data.modality import PEAKS
 from deepscore.data.normalize import LogNorm
-from deepscore.data.values import Values, detect, feature_share, typical_total
+from deepscore.data.values import Values, check_values, detect, feature_share, typical_total
 from deepscore.errors import ConfigError, InputError
 from synthetic import blocks_of, counts, log_cp10k, study
 
@@ -273,6 +277,21 @@ def test_a_typical_total_that_says_nothing_is_ten_thousand(raw):
         (lognorm(raw, 1e6), Values("lognorm", 0.01)),
     ):
         assert typical_total(matrix.sum(axis=1), values) == 1e4
+
+
+@pytest.mark.parametrize(("median", "expected"), [(1, 1e4), (1.4, 1e4), (1.5, 1.5), (8, 8), (10_001, 1e4)])
+def test_the_totals_of_a_small_panel_say_something(median, expected):
+    assert typical_total(np.array([0, median, median], np.float32), Values("counts")) == pytest.approx(expected)
+
+
+@given(seed=st.integers(0, 10**6), scale=st.sampled_from([1e-6, 0.37, 1.0, 1e6]))
+def test_the_total_of_fractions_is_the_same_in_any_order_of_the_features(seed, scale):
+    rng = np.random.default_rng(seed)
+    fractions = (scale * rng.lognormal(0, 2, (20, 60)) * (rng.random((20, 60)) < 0.7)).astype(np.float32)
+    found = check_values(sp.csr_matrix(fractions), "X")
+    assert found.dtype == np.float32
+    assert found.tolist() == [np.float32(math.fsum(row)) for row in fractions.tolist()]  # exact sums, rounded once
+    assert check_values(sp.csr_matrix(fractions[:, rng.permutation(60)]), "X").tolist() == found.tolist()
 
 
 def test_the_share_of_some_features_is_that_of_their_counts(raw):

@@ -82,3 +82,10 @@ def test_joined_blocks_of_dense_cells_stay_small(raw, monkeypatch):
     for (_, block), (after, _) in itertools.pairwise(joined):
         assert block[:-1].nnz < 100 <= block.nnz
         assert after < N_CELLS
+
+
+def test_counts_and_their_logarithms_are_in_the_same_order(raw, rng):
+    cells, logarithms = read(raw), read(np.log1p(1e4 * raw / raw.sum(axis=1, keepdims=True)))
+    assert cells.order().tolist() == logarithms.order().tolist() != list(range(N_CELLS))
+    moved = rng.permutation(N_CELLS)
+    assert moved[read(raw[moved]).order()].tolist() == cells.order().tolist()

@@ -82,11 +82,11 @@ def test_one_cell_of_several_equal_ones_stands_for_all(rng, batched):
     sample, every = Sample.of(cells), Sample.of(cells, copies=True)
     same = pd.MultiIndex.from_arrays([original, batch])
     assert len(sample.rows) == same.nunique()
-    assert sample.rows.tolist() == [row for row in np.argsort(cells.keys) if row in set(sample.rows)]
+    assert sample.rows.tolist() == [row for row in cells.order() if row in set(sample.rows)]
     assert not same[sample.rows].duplicated().any()
     assert same[sample.rows[sample.of_cells]].equals(same)
     np.testing.assert_array_equal(sample.x[sample.of_cells].toarray(), cells.at(np.arange(len(order))).toarray())
-    assert every.rows.tolist() == np.argsort(cells.keys).tolist()
+    assert every.rows.tolist() == cells.order().tolist()
     assert every.rows[every.of_cells].tolist() == list(range(len(order)))
 
 

@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import settings as settings_of_tests
+from hypothesis import strategies as st
 
 from deepscore.data.standardise import Scale
 from deepscore.interfaces.readers import open_source
@@ -236,6 +239,39 @@ def test_the_order_of_cells_and_features_changes_nothing(of_study, large, settin
             other = annotated(of_study, moved, batch=batch[cells] if batched else None, settings=settings)
             assert other.calls.tolist() == one.calls[cells].tolist()
             np.testing.assert_allclose(other.scores, one.scores[cells], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("times", [2, 3, 5])
+@pytest.mark.parametrize("batched", [False, True], ids=["one batch", "batches"])
+@pytest.mark.parametrize(
+    "settings", [SETTINGS, replace(SETTINGS, whole=900), sampled(300)], ids=["whole", "large by copies", "sample"]
+)
+def test_copies_of_the_cells_change_nothing(of_study, large, settings, batched, times, rng):
+    counts, _ = large
+    batch = rng.choice(["a", "b", "c"], 900).astype(object) if batched else None
+    one = annotated(of_study, counts, batch=batch, settings=settings)
+    copies = rng.permutation(np.tile(np.arange(900), times))
+    other = annotated(of_study, counts[copies], batch=batch[copies] if batched else None, settings=settings)
+    assert other.calls.tolist() == one.calls[copies].tolist()
+    assert other.reasons.tolist() == one.reasons[copies].tolist()
+    np.testing.assert_allclose(other.scores, one.scores[copies], rtol=0, atol=1e-6)
+
+
+@settings_of_tests(max_examples=10)
+@given(seed=st.integers(0, 10**6), fractions=st.booleans(), batched=st.booleans())
+def test_some_cells_twice_change_nothing(of_study, seed, fractions, batched):
+    rng = np.random.default_rng(seed)
+    counts = study(seed, rng.integers(0, 60, 6).tolist(), 0.5)[0]
+    counts = counts * np.float32(0.37) if fractions else counts
+    n = counts.shape[0]
+    batch = rng.choice(["a", "b"], n).astype(object) if batched else None
+    some = rng.permutation(np.append(np.arange(n), rng.integers(0, max(n, 1), n)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        one = annotated(of_study, counts, batch=batch)
+        other = annotated(of_study, counts[some], batch=batch[some] if batched else None)
+    assert other.calls.tolist() == one.calls[some].tolist()
+    np.testing.assert_allclose(other.scores, one.scores[some], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, sampled(300)], ids=["whole", "sample"])

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-__all__ = ["GOLDEN", "Keys", "content_keys", "mixed", "value_keys"]
+__all__ = ["GOLDEN", "Keys", "cell_keys", "content_keys", "mixed", "pattern_keys", "value_keys"]
 
 Keys = npt.NDArray[np.uint64]
 
@@ -25,6 +25,18 @@ def content_keys(x: sp.csr_matrix) -> Keys:
     pairs = mixed(pairs)
     pairs[values == 0] = 0
     return _row_sums(x, pairs)
+
+
+def cell_keys(x: sp.csr_matrix, batches: npt.NDArray[np.intp]) -> Keys:
+    """Return a number of 64 bits for each cell that is the same for equal cells of a batch, and for no others."""
+    return mixed(content_keys(x) + batches.astype(np.uint64) * GOLDEN)
+
+
+def pattern_keys(x: sp.csr_matrix) -> Keys:
+    """Return such a number that depends only on which values are above 0: not on how they were rounded."""
+    columns = mixed(np.arange(x.shape[1], dtype=np.uint64))[x.indices[: x.indptr[-1]]]
+    columns[x.data[: x.indptr[-1]] <= 0] = 0
+    return mixed(_row_sums(x, columns))
 
 
 def value_keys(x: sp.csr_matrix) -> Keys:

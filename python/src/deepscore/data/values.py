@@ -40,6 +40,8 @@ __all__ = [
 
 # What the total of a cell is brought to where nothing else is known, as the field does.
 TOTAL = 10_000.0
+# Median totals below this are of proportions, whose sum is 1.
+LEAST_TOTAL = 1.5
 # The largest value that can be a logarithm (to the base 2, of a million); and one that is none, whatever is said.
 MOST_LOGARITHM, NO_LOGARITHM = 20, 60
 # What they are called, by the natural logarithm of their base.
@@ -233,4 +235,4 @@ def typical_total(totals: Floats, values: Values) -> float:
     if values.form == "lognorm":
         return TOTAL
     median = float(np.median(totals[totals > 0])) if totals.any() else 0.0
-    return min(median, TOTAL) if median >= 1.5 else TOTAL
+    return min(median, TOTAL) if median >= LEAST_TOTAL else TOTAL

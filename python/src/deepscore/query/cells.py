@@ -1,7 +1,8 @@
 """The normalised cells of a query: read once, held as far as memory allows, and put in an order of their own.
 
 A file may list the cells of a query in any order. What is learnt from them starts somewhere: clusters from a few cells,
-a sum from the first. So cells are taken in the order of a number that is made of their values alone.
+a sum from the first. So cells are taken in the order of numbers that are made of what they hold: first of the features
+that they have, which counts and their logarithms share to the last bit, then of their values.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..data.blocks import VALUES_PER_BLOCK, watched
-from ..data.content import GOLDEN, Keys, content_keys, mixed
+from ..data.content import GOLDEN, Keys, cell_keys, mixed, pattern_keys
 from ..data.linalg import Codes
 from .align import AlignedQuery
 
@@ -36,6 +37,8 @@ class QueryCells:
         The query as the model reads it.
     keys
         Of each cell a number made of its values and its batch; equal cells are told apart by their number.
+    patterns
+        Of each cell a number made of which features it has.
     first_equal
         Of each cell the position of the first one with the same values and batch: its own, or that of its original.
     held
@@ -44,23 +47,29 @@ class QueryCells:
 
     query: AlignedQuery
     keys: Keys
+    patterns: Keys
     first_equal: Codes
     held: tuple[tuple[int, sp.csr_matrix], ...]
 
     @classmethod
     def read(cls, query: AlignedQuery, most: int = VALUES_HELD) -> QueryCells:
         """Read all cells; hold their values up to a number of `most`."""
-        keys, held, n_values = [], [], 0
+        keys, patterns, held, n_values = [], [], [], 0
         for first, block in watched(gathered(query.normalised()), query.blocks.n_cells, "read"):
-            batches = query.batches[first : first + block.shape[0]].astype(np.uint64)
-            keys.append(mixed(content_keys(block) + batches * GOLDEN))
+            keys.append(cell_keys(block, query.batches[first : first + block.shape[0]]))
+            patterns.append(pattern_keys(block))
             n_values += block.nnz
             if n_values <= most:
                 held.append((first, block))
         equal = (joined := pd.Series(np.concatenate(keys))).groupby(joined)
         distinct = mixed(joined.to_numpy() + equal.cumcount().to_numpy(np.uint64) * GOLDEN)
         position = pd.Series(np.arange(len(joined)))
-        return cls(query, distinct, position.groupby(joined).transform("first").to_numpy(np.intp), tuple(held))
+        first_equal = position.groupby(joined).transform("first").to_numpy(np.intp)
+        return cls(query, distinct, np.concatenate(patterns), first_equal, tuple(held))
+
+    def order(self) -> Codes:
+        """Return the positions of the cells in the order of what they hold."""
+        return np.lexsort((self.keys, self.patterns))
 
     def blocks(self) -> Iterator[tuple[int, sp.csr_matrix]]:
         """Yield first row and block of all normalised cells; those that are not held are read again."""

@@ -49,12 +49,12 @@ class Sample:
 
     @classmethod
     def of(cls, cells: QueryCells, settings: Settings = SETTINGS, *, copies: bool = False) -> Self:
-        """Take the cells in the order of their keys: all, or the first ones and the first of every batch.
+        """Take the cells in the order of what they hold: all, or the first ones and the first of every batch.
 
         Cells that are there several times (technical duplicates, bootstraps) say nothing new: one of them stands for
         all, unless `copies` says that equal cells differ in what is not looked at here.
         """
-        query, order = cells.query, np.argsort(cells.keys)
+        query, order = cells.query, cells.order()
         batches, n_batches = query.batches, int(query.batches.max()) + 1
         if not copies:
             order = order[cells.first_equal[order] == order]

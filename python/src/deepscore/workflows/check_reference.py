@@ -12,6 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..data.blocks import CellBlocks, Names
+from ..data.content import cell_keys
 from ..data.labels import UNCLASSIFIED, read_labels, tell_labels
 from ..data.linalg import Codes
 from ..data.standardise import SumsByCode
@@ -185,7 +186,9 @@ def _count_calls(
             block.eliminate_zeros()
         if own_scale:
             batches = np.unique(reference.batches[test], return_inverse=True)[1]
-            scale = SumsByCode(batches.max() + 1, block.shape[1]).add(block, batches).by_batch(batches, scale)
+            one_of_equal = np.unique(cell_keys(block, batches), return_index=True)[1]
+            sums = SumsByCode(batches.max() + 1, block.shape[1]).add(block[one_of_equal], batches[one_of_equal])
+            scale = sums.by_batch(batches, scale)
         calls = model.logits(block, scale, present).argmax(axis=1)
         calls[np.asarray(block.sum(axis=1)).ravel() == 0] = n  # nothing to go by
         known = np.isin(reference.codes[test], learn.codes)
