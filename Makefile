@@ -15,7 +15,7 @@ export MPLBACKEND := Agg
 R_SOURCES := $(shell find r-package -type f -not -path '*/vignettes/*.html')
 
 .PHONY: help setup demo test lint lint-ruff lint-format lint-types lint-r test-python test-pythons test-shared check-r test-seurat5 docs-r \
-  bench-bridge bench-accuracy bench-openset bench-laws bench-chromatin clean
+  bench-bridge bench-accuracy bench-openset bench-novelty bench-laws bench-chromatin clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -89,6 +89,9 @@ bench-accuracy: setup ## DeepScore and its peers on TASKS=tasks.toml; ONLY=regex
 
 bench-openset: setup ## how unknown types are seen, each label of TASKS=tasks.toml withheld in turn; also LIMIT=labels per task
 	$(PYTHON) python/benchmarks/accuracy/openset.py
+
+bench-novelty: setup ## teach the chances of unknown types and foreign queries on TASKS=tasks.toml; print them and what they find
+	$(PYTHON) python/benchmarks/accuracy/novelty.py
 
 bench-laws: setup ## the laws of a call as figures, on some tasks of TASKS=tasks.toml or those that ONLY=regex finds
 	$(PYTHON) python/benchmarks/accuracy/laws.py

@@ -3,7 +3,8 @@
 Known cells are those of the closed tasks, and of each of their labels alone. Unknown types are labels withheld from the
 reference in turn (openset.py). Foreign are other tissues, noise and shuffled names. Two logistic regressions are fitted
 on what the engine finds in them, every case with the same weight; printed as they stand in query/settings.py. The table
-says what they find in each family of data when taught by the others.
+says what they find in each family of data when taught by the others; where these have too little to teach, what the
+engine's own regressions find.
 """
 
 import os
@@ -21,6 +22,7 @@ from methods.deepscore import sample_of, trained
 from openset import withheld
 from report import machine, markdown, save
 from run import chosen_tasks
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from tasks import FAMILIES, ROOT, Task, tasks_file
@@ -89,9 +91,11 @@ def looked_at(reference: ad.AnnData, query: ad.AnnData, task: Task, truth: np.nd
 
 
 def subset(query: Sample, rows: Codes) -> Sample:
+    """Return some cells of a sample as a query by themselves."""
     kept, batches = np.unique(query.batches[rows], return_inverse=True)
     measured = query.measured if len(query.measured) == 1 else query.measured[kept]
-    return replace(query, x=query.x[rows], batches=batches, n_batches=len(kept), measured=measured)
+    cells = {"x": query.x[rows], "rows": query.rows[rows], "of_cells": np.arange(len(rows))}
+    return replace(query, **cells, batches=batches, n_batches=len(kept), measured=measured)
 
 
 def of_task(task: Task) -> list[pd.DataFrame]:
@@ -153,6 +157,12 @@ def done(job: tuple) -> list[pd.DataFrame]:
     return function(task)
 
 
+def can_teach(cells: pd.DataFrame) -> bool:
+    """Return whether there are foreign and native queries, and cells of known and of unknown types."""
+    inside = cells["kind"] != FOREIGN
+    return inside.nunique() == 2 and cells["known"][inside].nunique() == 2
+
+
 def taught(cells: pd.DataFrame, queries: pd.DataFrame) -> tuple[LogisticRegression, LogisticRegression]:
     """Fit both regressions: is a query native, is a cell of a native query of a known type."""
     columns = [f"median_{name}" for name in NATIVE]
@@ -169,15 +179,24 @@ def taught(cells: pd.DataFrame, queries: pd.DataFrame) -> tuple[LogisticRegressi
 
 
 def left_out(cells: pd.DataFrame, queries: pd.DataFrame) -> pd.DataFrame:
-    """Return the cells with the chances that regressions taught by the other families give them."""
+    """Return the cells with the chances that regressions taught by the other families give them.
+
+    Or the engine's own, where the others cannot teach them; the column `by` says which.
+    """
     parts = []
     group = cells["family"].where(~cells["family"].isin(BRAIN), "brain")
     of_query = queries["family"].where(~queries["family"].isin(BRAIN), "brain")
     for family in group.unique():
-        native, usual = taught(cells[group != family], queries[of_query != family])
-        part = cells[group == family].copy()
-        part["native"] = native.predict_proba(part[[f"median_{name}" for name in NATIVE]])[:, 1]
-        part["usual"] = usual.predict_proba(part[[f"{name}_away" for name in USUAL]])[:, 1]
+        part, others = cells[group == family].copy(), cells[group != family]
+        columns = {"native": [f"median_{name}" for name in NATIVE], "usual": [f"{name}_away" for name in USUAL]}
+        part["by"] = "the others" if can_teach(others) else "the engine"
+        if can_teach(others):
+            models = taught(others, queries[of_query != family])
+            weights = [[*model.intercept_, *model.coef_[0]] for model in models]
+        else:
+            weights = [SETTINGS.novelty.native, SETTINGS.novelty.usual]
+        for (chance, names), (constant, *slopes) in zip(columns.items(), weights, strict=True):
+            part[chance] = expit(constant + part[names].to_numpy() @ slopes)
         parts.append(part)
     return pd.concat(parts)
 
@@ -208,19 +227,24 @@ def main() -> None:
         tables = [table for job in jobs for table in done(job)]
     cells = pd.concat(tables, ignore_index=True)
     queries = cells.groupby("case").first().reset_index()
-    for name, model in zip(("native", "usual"), taught(cells, queries), strict=True):
-        weights = ", ".join(f"{value:.3g}" for value in [*model.intercept_, *model.coef_[0]])
-        print(f"    {name}: tuple[float, ...] = ({weights})")
+    if can_teach(cells):
+        for name, model in zip(("native", "usual"), taught(cells, queries), strict=True):
+            weights = ", ".join(f"{value:.3g}" for value in [*model.intercept_, *model.coef_[0]])
+            print(f"    {name}: tuple[float, ...] = ({weights})")
     by_case = (
         left_out(cells, queries)
-        .groupby(["kind", "family", "case"], sort=False)
+        .groupby(["kind", "family", "by", "case"], sort=False)
         .apply(lambda part: pd.Series(found_in(part)), include_groups=False)
     )
     figures = by_case.unstack() if isinstance(by_case, pd.Series) else by_case
-    means = figures.groupby(["kind", "family"]).mean().reset_index()
+    means = figures.groupby(["kind", "family", "by"]).mean().reset_index()
     overall = figures.groupby("kind").agg(["mean", "max"]).round(3)
     overall.columns = [" ".join(pair) for pair in overall.columns]
-    parts = ["# Unknown types and foreign queries", machine(), "Each family by regressions taught by the others."]
+    parts = [
+        "# Unknown types and foreign queries",
+        machine(),
+        "Each family by regressions taught by the others, or by the engine's where these cannot.",
+    ]
     save([*parts, markdown(overall.reset_index()), markdown(means)], figures.reset_index(), OUT, "novelty")
 
 
