@@ -135,10 +135,23 @@ def test_what_is_taught_tells_foreign_queries_and_unknown_cells(bench, rng):
     assert (told == (queries["kind"] != "foreign")).all()
     inside = cells[cells["kind"] != "foreign"]
     told = usual.predict(inside[[f"{name}_away" for name in bench.USUAL]])
-    assert (told == inside["known"]).mean() > 0.95
+    assert (told == inside["known"]).mean() > 0.93
 
 
-def test_every_case_has_the_same_weight_however_many_cells_it_has(bench, rng):
+def test_unknown_cells_that_no_evidence_tells_from_known_ones_are_not_learnt(bench, rng):
+    cells, queries = table_of(bench, rng)
+    unknown = np.flatnonzero(~cells["known"] & (cells["kind"] != "foreign"))
+    alike = unknown[: len(unknown) // 8]
+    for name in bench.USUAL:
+        cells.loc[alike, f"{name}_away"] = rng.normal(0, 0.1, len(alike))
+    without, found = (bench.taught(some, queries)[1] for some in (cells.drop(index=alike), cells))
+    columns = [f"{name}_away" for name in bench.USUAL]
+    chances = [model.predict_proba(cells.drop(index=alike)[columns])[:, 1] for model in (without, found)]
+    assert np.abs(chances[0] - chances[1]).max() < 0.1
+
+
+def test_every_case_has_the_same_weight_however_many_cells_it_has(bench, rng, monkeypatch):
+    monkeypatch.setattr(bench, "ROUNDS", 1)
     cells, queries = table_of(bench, rng)
     many = pd.concat([cells, *[cells[cells["case"] == "islets withheld 1"]] * 30], ignore_index=True)
     one, other = (bench.taught(some, queries)[1] for some in (cells, many))

@@ -44,6 +44,7 @@ ANNOTATION = {
     "own scale alone": {"own_weight": 1.0, "trust": 0.0},
     "shifted scale alone": {"own_weight": 0.0, "trust": 0.0},
     "both scales alike": {"trust": 0.0},
+    "no second reading": {"second": 0.0},
     "no second round on raw peaks": {"peaks": None},
     "no neighbours": {"neighbour_power": 0.0},
     "neighbours of peaks in principal components": {"lsi_components": 0},

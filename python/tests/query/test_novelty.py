@@ -311,16 +311,19 @@ def test_evidence_is_that_of_dense_arrays_cluster_by_cluster(of_study, sizes, sh
     )
     usual = [
         logistic(
-            2.99
-            - 5.66 * (unexplained[cell] - np.median(unexplained))
-            + 2.83 * (likeness[cell] - np.median(likeness))
-            + 5.26 * (order[cell] - np.median(order))
+            3.52
+            - 6.94 * (unexplained[cell] - np.median(unexplained))
+            + 3.39 * (likeness[cell] - np.median(likeness))
+            + 5.89 * (order[cell] - np.median(order))
         )
         for cell in range(sum(sizes))
     ]
     assert chance_native(found) == pytest.approx(native, abs=1e-5)
     np.testing.assert_allclose(chance_usual(found), usual, atol=1e-5)
-    np.testing.assert_allclose(chance_known(*seen), native * np.array(usual), atol=1e-5)
+    np.testing.assert_allclose(chance_known(*seen), usual, atol=1e-5)
+    strict = replace(SETTINGS, outlier=native + 1e-3)  # so much as this makes a query foreign
+    with pytest.warns(UserWarning, match="looks foreign"):
+        np.testing.assert_allclose(chance_known(*seen, strict), native * np.array(usual), atol=1e-5)
     assert np.ptp(usual) > 0.4
 
 
@@ -378,10 +381,11 @@ def test_the_warning_says_what_was_found(of_study, outlier, expected):
 )
 def test_every_number_counts(of_study, change):
     counts = study(5, [80, 80, 80, 80, 80, 60], 0.8)[0]
-    changed = replace(SETTINGS, novelty=replace(NUMBERS, **change))
+    judged = replace(SETTINGS, outlier=1.0)  # the query as a whole is, too
+    changed = replace(judged, novelty=replace(NUMBERS, **change))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found, other = known(of_study, counts), known(of_study, counts, numbers=changed)
+        found, other = (known(of_study, counts, numbers=numbers) for numbers in (judged, changed))
     assert np.abs(found - other).max() > 1e-6
 
 

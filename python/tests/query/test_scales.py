@@ -10,7 +10,14 @@ from deepscore.data.standardise import Scale
 from deepscore.query.neighbours import Space
 from deepscore.query.rank_calls import RankedProfiles
 from deepscore.query.sample import Sample
-from deepscore.query.scales import choose_scale, mean_scale, neighbour_agreement, own_scale, shifted_scale
+from deepscore.query.scales import (
+    SecondReading,
+    choose_scale,
+    mean_scale,
+    neighbour_agreement,
+    own_scale,
+    shifted_scale,
+)
 from deepscore.query.settings import SETTINGS
 from synthetic import normalised, study
 
@@ -277,3 +284,44 @@ def test_agreement_in_clusters_is_that_of_all_cells_of_one(of_study, rng):
     calls = rng.integers(0, 5, 300)
     same = [np.mean(calls[space.clusters == space.clusters[cell]] == calls[cell]) for cell in range(300)]
     np.testing.assert_allclose(neighbour_agreement(sample, calls, space), [np.mean(same)])
+
+
+# ------------------------------------------------------------------------------------------ the second reading
+
+
+def slow_linear(model, sample, cells):
+    """Return the probabilities by the linear path on each batch's own mean and deviation, cell by cell."""
+    dense, (weight, bias) = sample.x.toarray().astype(float), model.linear
+    found = []
+    for values, batch in zip(dense, sample.batches, strict=True):
+        own = dense[[cell for cell in cells if sample.batches[cell] == batch]]
+        z = (values - own.mean(axis=0)) / np.sqrt(own.var(axis=0) + 0.01)
+        odds = np.exp((z @ weight + bias) / model.temperature)
+        found.append(odds / odds.sum())
+    return np.array(found)
+
+
+@BATCHES
+def test_the_second_reading_counts_as_far_as_it_finds_the_same_composition(of_study, batches, n_batches):
+    counts = sp.vstack([study(3, [52] * 5, 0.5)[0], sp.csr_matrix((40, 150))], format="csr")
+    sample, _ = looked_at(of_study, counts, np.resize(batches, 300), n_batches)
+    first = np.full((300, 5), 0.2)
+    first[:, 0], first[:, 1] = 0.3, 0.1
+    found, expected = SecondReading.of(sample, first), slow_linear(of_study, sample, range(260))
+    np.testing.assert_allclose(of_study.linear_proba(sample.x, found.scale), expected, atol=1e-4)
+    apart = sum(abs(expected[:, label].mean() - first[:, label].mean()) for label in range(5))
+    assert 0.1 < apart < 0.9
+    n = np.bincount(sample.batches[:260], minlength=n_batches)
+    np.testing.assert_allclose(found.share, 0.3 * n / (n + 50) * (1 - apart), atol=1e-5)
+    other = SecondReading.of(sample, first, replace(SETTINGS, second=0.6, prior_cells=100))
+    np.testing.assert_allclose(other.share, 0.6 * n / (n + 100) * (1 - apart), atol=1e-5)
+
+
+def test_where_the_second_reading_has_no_weight_there_is_none(of_study):
+    sample, _ = looked_at(of_study, study(3, [300, 0, 0, 0, 0])[0])
+    sorted_cells = np.tile(np.eye(5)[0], (300, 1))  # the scale of a sorted query finds all labels in it
+    assert SecondReading.of(sample, sorted_cells) is None
+    mixed = np.full((300, 5), 0.2)
+    assert SecondReading.of(sample, mixed) is not None
+    assert SecondReading.of(sample, mixed, replace(SETTINGS, second=0.0)) is None
+    assert SecondReading.of(replace(sample, model=replace(of_study, linear=None)), mixed) is None

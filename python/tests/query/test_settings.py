@@ -91,6 +91,7 @@ OF_SAMPLES = replace(SETTINGS, whole=0, sample=200)
         ({"own_weight": 0.9}, SETTINGS, {}),
         ({"trust": 0.0}, SETTINGS, {}),
         ({"prior_cells": 2000}, SETTINGS, {}),
+        ({"second": 0.0}, SETTINGS, {}),
         ({"rank_markers": 2}, SETTINGS, {}),
         ({"least_cells": 461}, SETTINGS, {}),
         ({"neighbours": 5}, SETTINGS, {}),

@@ -19,7 +19,7 @@ from deepscore.query.novelty import chance_known
 from deepscore.query.paired_peaks import PairedPeaks
 from deepscore.query.rank_calls import RankedProfiles
 from deepscore.query.sample import Sample
-from deepscore.query.scales import choose_scale
+from deepscore.query.scales import SecondReading, choose_scale
 from deepscore.query.settings import SETTINGS
 from deepscore.query.view import learn_view, view_by_scale
 from deepscore.workflows.annotate import AnnotateRequest, annotate
@@ -127,6 +127,10 @@ def test_labels_are_those_of_the_network_on_the_query_s_scale_weighed_by_neighbo
     standardised = (sample.x.toarray() - scale.centre[sample.batches]) / scale.deviation[sample.batches]
     unit = Scale(np.zeros((1, 150), np.float32), np.ones((1, 150), np.float32))
     alone = of_study.predict_proba(sp.csr_matrix(standardised), unit)
+    second = SecondReading.of(sample, alone)  # test_scales.py has it
+    by_own = of_study.linear_proba(sample.x, second.scale)
+    assert second.share.max() > 0.1
+    alone += second.share[sample.batches][:, None] * (by_own - alone)
     votes, overall = space.average(alone), alone.mean(axis=0)
     expected = summed_to_one(alone * np.sqrt((votes + 0.02) / (overall + 0.02)))
     view = learn_view(sample)
