@@ -54,8 +54,9 @@ MOST_CELLS = 500  # of a case that the regressions are taught
 # Share of the unknown cells that no profile tells from a known type (a subtype, say): to learn them as unknown would
 # teach to doubt every cell.
 ALIKE, ROUNDS = 0.2, 3
-SORTED_WEIGHT = 0.3  # of a query of one type beside another: most queries have several
-NATIVE = ["unexplained", "raised", "found", "agreement"]
+# Of a case beside another: most queries have several types, and to call a study foreign by mistake costs most.
+WEIGHTS = {"sorted": 0.3, "closed": 3.0}
+NATIVE = ["unexplained", "raised", "agreement"]
 USUAL = ["unexplained", "likeness", "order"]
 
 
@@ -142,7 +143,7 @@ def cases(tasks: list[Task]) -> Iterator[tuple]:
     """Yield what is to be done for each task; foreign queries once for each reference."""
     references = set()
     for task in tasks:
-        if task.open_set or task.modality in ("activity", "peaks") or "bridge" in task.entry:
+        if task.open_set or task.modality == "peaks" or "bridge" in task.entry:
             continue
         yield of_task, task
         reference = str((task.entry["reference"], task.entry.get("reference_where")))
@@ -166,7 +167,7 @@ def can_teach(cells: pd.DataFrame) -> bool:
 def taught(cells: pd.DataFrame, queries: pd.DataFrame) -> tuple[LogisticRegression, LogisticRegression]:
     """Fit both regressions: is a query native, is a cell of a native query of a known type."""
     columns = [f"median_{name}" for name in NATIVE]
-    weight = queries["kind"].map({"sorted": SORTED_WEIGHT}).fillna(1)
+    weight = queries["kind"].map(WEIGHTS).fillna(1)
     native = LogisticRegression(C=10).fit(queries[columns], queries["kind"] != FOREIGN, sample_weight=weight)
     inside = cells[cells["kind"] != FOREIGN]
     columns = [f"{name}_away" for name in USUAL]

@@ -46,8 +46,6 @@ class Evidence:
     raised
         How much the markers of its label are raised in the cluster above the query's mean, as a share of what they are
         raised in the reference, -1 to 3.
-    found
-        Share of the markers of its label that have at least `marker_level` of their mean in the reference.
     agreement
         Share of the query's cells whose best label by the network is that by their ranks.
     """
@@ -56,7 +54,6 @@ class Evidence:
     likeness: Doubles
     order: Doubles
     raised: Doubles
-    found: Doubles
     agreement: float
 
     @classmethod
@@ -84,11 +81,11 @@ class Evidence:
                 mine = labels[:, None] == profiles.owner  # clusters x profiles
                 left, cosines = rebuilding.of_clusters(clusters)
                 likeness, order = (np.where(mine, a, -1).max(axis=1) for a in (cosines, ranked.correlations(means)))
-                of_clusters = np.stack([left, likeness, order, *markers.of_clusters(means, labels)])
+                of_clusters = np.stack([left, likeness, order, markers.raised(means, labels)])
                 of_clusterings.append(of_clusters[:, clusters])
-        left, likeness, order, raised, found = np.mean(of_clusterings, axis=0)
+        left, likeness, order, raised = np.mean(of_clusterings, axis=0)
         agreement = float((probabilities.argmax(axis=1) == rank_calls).mean())
-        return cls(left, likeness, order, raised, found, agreement)
+        return cls(left, likeness, order, raised, agreement)
 
 
 def chance_known(
@@ -129,8 +126,7 @@ def chance_known(
         explained = 1 - float(np.median(evidence.unexplained))
         warn(
             "This query looks foreign: it hardly holds the reference's types, or its features are named wrongly. "
-            f"The reference explains {explained:.0%} of what tells its cells apart, {np.median(evidence.found):.0%} of "
-            "the markers of the labels called are found in their cells, and two ways of calling agree on "
+            f"The reference explains {explained:.0%} of what tells its cells apart, and two ways of calling agree on "
             f"{evidence.agreement:.0%} of the cells. Its cells are Unclassified as far as that leaves any doubt."
         )
     return usual
@@ -138,7 +134,7 @@ def chance_known(
 
 def chance_native(evidence: Evidence, numbers: NoveltySettings = SETTINGS.novelty) -> float:
     """Return the chance that a query is of the reference's tissue, by its median cell."""
-    medians = (float(np.median(a)) for a in (evidence.unexplained, evidence.raised, evidence.found))
+    medians = (float(np.median(a)) for a in (evidence.unexplained, evidence.raised))
     return float(expit(np.array(numbers.native) @ [1.0, *medians, evidence.agreement]))
 
 
@@ -159,15 +155,12 @@ class _Markers:
         Positions of the features of each label that are most above its next-highest label; some labels have none.
     reference, centre, query
         Mean of each label and of all cells of the reference, and of all cells of the query.
-    level
-        Share of a marker's mean from which on it counts as found.
     """
 
     of_label: tuple[Codes, ...]
     reference: Doubles
     centre: Doubles
     query: Doubles
-    level: float
 
     @classmethod
     def of(cls, sample: Sample, profiles: Profiles, numbers: NoveltySettings) -> _Markers:
@@ -178,18 +171,16 @@ class _Markers:
             top = np.argsort(-above, kind="stable")[: numbers.markers]
             of_label.append(top[above[top] > 0])
         query = np.asarray(sample.x.mean(axis=0)).ravel()
-        return cls(tuple(of_label), means, sample.model.mean.astype(np.float64), query, numbers.marker_level)
+        return cls(tuple(of_label), means, sample.model.mean.astype(np.float64), query)
 
-    def of_clusters(self, means: Doubles, labels: Codes) -> tuple[Doubles, Doubles]:
-        """Return how much the markers of each cluster's label are raised, and the share found; 1 where it has none."""
-        raised, found = np.ones(len(labels)), np.ones(len(labels))
+    def raised(self, means: Doubles, labels: Codes) -> Doubles:
+        """Return how much the markers of each cluster's label are raised; 1 where it has none."""
+        found = np.ones(len(labels))
         for cluster, label in enumerate(labels):
-            markers, mean = self.of_label[label], means[cluster]
-            if markers.size:
+            if (markers := self.of_label[label]).size:
                 expected = (self.reference[label] - self.centre)[markers].sum()
-                raised[cluster] = np.clip((mean - self.query)[markers].sum() / max(expected, 1e-9), -1, 3)
-                found[cluster] = (mean[markers] > self.level * self.reference[label][markers]).mean()
-        return raised, found
+                found[cluster] = np.clip((means[cluster] - self.query)[markers].sum() / max(expected, 1e-9), -1, 3)
+        return found
 
 
 def tell_too_small(sample: Sample, settings: Settings = SETTINGS) -> None:

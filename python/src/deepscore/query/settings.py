@@ -31,12 +31,11 @@ class NoveltySettings:
         Clusters of fewer cells get the pooled noise where theirs is lower.
     errors
         Standard errors of sampling between the estimate of an unexplained share and its lower bound.
-    markers, marker_level
-        Features that are most above a label's next-highest label, and the share of their mean in the reference from
-        which on one counts as found.
+    markers
+        Features that are most above a label's next-highest label.
     native
         Of the chance that a query is of the reference's tissue: the constant, and the weights of the medians of the
-        unexplained share, of how the markers are raised and found, and of the agreement of two ways of calling.
+        unexplained share and of how the markers are raised, and of the agreement of two ways of calling.
     usual
         Of the chance that a cell's type is known: the constant, and the weights of the unexplained share, the likeness
         and the order, each less the query's median.
@@ -57,8 +56,7 @@ class NoveltySettings:
     few_cells: int = 5
     errors: float = 2.0
     markers: int = 20
-    marker_level: float = 0.3
-    native: tuple[float, ...] = (-5.25, -7.09, 4.04, 3.31, 8.94)
+    native: tuple[float, ...] = (-3.14, -8.18, 5.37, 9.55)
     usual: tuple[float, ...] = (3.52, -6.94, 3.39, 5.89)
 
 
