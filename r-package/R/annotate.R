@@ -18,7 +18,7 @@
 #'   missing feature counts as its mean in the reference.
 #' @param refine Use the query as a whole: its own scale, its own neighbours, and which of its cells
 #'   are of a type that the reference does not have? Such types are looked for by their genes or
-#'   antibodies, in queries of at least 100 cells and 100 of the model's features, not with a model
+#'   antibodies, in queries of at least 100 cells and 8 of the model's features, not with a model
 #'   of peaks and not with `peaks`; elsewhere they get the nearest label. Without `refine` each cell
 #'   is called by itself, and only `batch` is used. A model from a file of format version 1 always
 #'   calls each cell by itself.

@@ -515,7 +515,7 @@ class DeepScore:
         refine
             Whether to use the query as a whole: its own scale, its own neighbours, and which of its cells are of a
             type that the reference does not have. Such types are looked for by their genes or antibodies, in queries of
-            at least 100 cells and 100 of the model's features, not with a model of peaks and not with `peaks`;
+            at least 100 cells and 8 of the model's features, not with a model of peaks and not with `peaks`;
             elsewhere they get the nearest label. Without `refine` each cell is called by itself, and only `batch` is
             used; so it is with a model from a file of version 1.
         groups
