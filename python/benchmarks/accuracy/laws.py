@@ -15,7 +15,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from methods.deepscore import trained
+from methods.deepscore import best_labels, trained
 from report import machine, markdown, save
 from tasks import ROOT, UNCLASSIFIED, Task, read_tasks, tasks_file
 
@@ -119,7 +119,7 @@ def annotator(model: object) -> Annotate:
             warnings.simplefilter("always")
             found = model.annotate(query.copy(), probabilities=True, **options)
         told = frozenset(re.sub(r"\d[\d.,%]*", "#", str(one.message)) for one in caught if one.category is UserWarning)
-        best = found.obsm["deepscore_probabilities"].idxmax(axis=1).to_numpy(str)
+        best = best_labels(found)
         scores = found.obs["deepscore_score"].to_numpy(float)
         return Found(found.obs["deepscore"].to_numpy(str), scores, best, told)
 

@@ -1,5 +1,6 @@
 """DeepScore with its defaults, and `batch=` where the task names the query's samples."""
 
+import numpy as np
 import torch  # noqa: F401 - loaded before the clock starts, as the libraries of the peers are
 
 import deepscore
@@ -39,9 +40,16 @@ def annotated(model, query, peaks_of=None, **options):
         return model.annotate(query, batch=sample_of(query), probabilities=True, peaks=peaks, **options)
 
     found = annotate(query)
-    best = found.obsm["deepscore_probabilities"].idxmax(axis=1)
-    more = {"best": best.astype(str).tolist(), "in_order": lambda order: annotate(query[order].copy()).obs["deepscore"]}
+    more = {
+        "best": best_labels(found).tolist(),
+        "in_order": lambda order: annotate(query[order].copy()).obs["deepscore"],
+    }
     return found.obs["deepscore"], found.obs["deepscore_score"], more
+
+
+def best_labels(found):
+    """Return the best label of each cell; a column of AnnData cannot have the name of every label."""
+    return np.array(found.uns["deepscore"]["labels"])[found.obsm["deepscore_probabilities"].to_numpy().argmax(axis=1)]
 
 
 def sample_of(data):
