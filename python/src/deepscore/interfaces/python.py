@@ -543,7 +543,8 @@ class DeepScore:
         ``deepscore_group`` and ``deepscore_group_share``: the group's most frequent call and the share of its cells
         that have it. On request ``obsm["deepscore_probabilities"]`` (cells x labels), given that the cell's type is one
         of the reference's: an outlier's score is lower than its probability. ``uns["deepscore"]`` says which model,
-        options and date the calls come from; it is never read. ``uns["deepscore_colors"]`` are the colours of the
+        options and date the calls come from, and ``native``, the chance that the query is of the reference's tissue,
+        where unknown types are looked for; it is never read. ``uns["deepscore_colors"]`` are the colours of the
         labels. Of a MuData, the columns are in ``mdata[modality].obs``. A path is opened backed; the file is not
         changed.
 
@@ -728,7 +729,11 @@ def called(
         peaks_model=None if peaks_model is None else model_of(peaks_model),
     )
     given = {"batch": batch, "groups": groups, "peaks": peaks, "peaks_model": peaks_model}
-    return source, found, provenance(model, {"read_from": source.blocks.source, **asdict(request), **given})
+    return (
+        source,
+        found,
+        provenance(model, {"read_from": source.blocks.source, "native": found.native, **asdict(request), **given}),
+    )
 
 
 def load(path: str | os.PathLike[str]) -> DeepScore:

@@ -463,7 +463,7 @@ def annotate(
     return {
         "columns": columns,
         "optional": list(OPTIONAL),
-        "origin": provenance(trained, {"read_from": query.source, **asdict(request), **given}),
+        "origin": provenance(trained, {"read_from": query.source, "native": found.native, **asdict(request), **given}),
         "labels": list(found.labels),
         "probabilities": None if table is None else table.tobytes(),
     }

@@ -19,7 +19,8 @@ def provenance(model: Model, options: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     options
-        The options of the annotation by name. What is neither text, number nor truth value is said to have been given.
+        The options of the annotation by name, with ``native``, the chance that the query is of the reference's tissue.
+        What is neither text, number nor truth value is said to have been given.
 
     Returns
     -------

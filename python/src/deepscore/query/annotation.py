@@ -41,6 +41,8 @@ class Annotation:
         Share of the model's features that the query has.
     group_calls, group_shares
         With `groups`: the most frequent call in each cell's group, and the share of the group's cells that have it.
+    native
+        Chance that the query is of the reference's tissue; None where it was not looked at.
     """
 
     calls: Names
@@ -52,6 +54,7 @@ class Annotation:
     overlap: float
     group_calls: Names | None = None
     group_shares: Doubles | None = None
+    native: float | None = None
 
 
 class Answers:

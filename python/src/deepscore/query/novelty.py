@@ -95,7 +95,7 @@ def chance_known(
     ranked: RankedProfiles,
     rank_calls: Codes,
     settings: Settings = SETTINGS,
-) -> Doubles:
+) -> tuple[Doubles, float | None]:
     """Return the chance of each cell that its type is one of the reference's labels; warn of a foreign query.
 
     Parameters
@@ -111,14 +111,14 @@ def chance_known(
 
     Returns
     -------
-    One value per cell: the chance that the cell's type is known, by how it differs from the query's median cell. Where
-    the query is rather not of the reference's tissue, by what its median cell shows, that chance counts, too. 1 for
-    queries of fewer than 100 cells, which show too little structure of their own.
+    For each cell the chance that its type is known, by how it differs from the query's median cell. And the chance
+    that the query is of the reference's tissue, by what its median cell shows; where that is low, the former are
+    multiplied by it. 1 and None for queries of fewer than 100 cells, which show too little structure of their own.
     """
     numbers = settings.novelty
     if len(sample.batches) < numbers.least or sample.present.sum() < numbers.least_features:
         tell_too_small(sample, settings)
-        return np.ones(len(sample.batches))
+        return np.ones(len(sample.batches)), None
     evidence = Evidence.of(sample, space, probabilities, ranked, rank_calls, numbers)
     usual, native = chance_usual(evidence, numbers), chance_native(evidence, numbers)
     if native < settings.outlier:
@@ -129,7 +129,7 @@ def chance_known(
             f"The reference explains {explained:.0%} of what tells its cells apart, and two ways of calling agree on "
             f"{evidence.agreement:.0%} of the cells. Its cells are Unclassified as far as that leaves any doubt."
         )
-    return usual
+    return usual, native
 
 
 def chance_native(evidence: Evidence, numbers: NoveltySettings = SETTINGS.novelty) -> float:

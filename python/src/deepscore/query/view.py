@@ -41,6 +41,8 @@ class View:
         What the linear path says by the batches' own scale, where that has a weight.
     neighbours, peaks
         What the neighbours of the cells say, and their raw peaks where they are given.
+    native
+        Chance that the query is of the reference's tissue; None where it was not looked at.
     """
 
     model: Model
@@ -49,6 +51,7 @@ class View:
     second: SecondReading | None = None
     neighbours: Neighbourhoods | None = None
     peaks: PeakView | None = None
+    native: float | None = None
 
     def predict(
         self, block: sp.csr_matrix, batches: Codes, first: int = 0, peaks: sp.csr_matrix | None = None
@@ -129,7 +132,8 @@ def learn_view(sample: Sample, paired: PairedPeaks | None = None, settings: Sett
     probabilities = view.alone(sample.x, sample.batches)
     known = np.ones(len(sample.rows))
     if looks_for_unknown:
-        known = chance_known(sample, space, probabilities, ranked, rank_calls, settings)
+        known, native = chance_known(sample, space, probabilities, ranked, rank_calls, settings)
+        view = replace(view, native=native)
     neighbours = Neighbourhoods.of(space, probabilities, known, settings)
     if paired is None:
         return replace(view, neighbours=neighbours.at(sample))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -80,7 +80,8 @@ def annotate(
     with one_blas_thread():
         view, blocks = _view(aligned, paired, settings, refine=request.refine, own_scale=batch is not None)
         _stream(view, blocks, aligned.batches, paired, answers)
-    return answers.annotation(model, aligned.overlap, request.threshold, groups, settings)
+    found = answers.annotation(model, aligned.overlap, request.threshold, groups, settings)
+    return replace(found, native=view.native)
 
 
 def _paired(
