@@ -54,8 +54,8 @@ MOST_CELLS = 500  # of a case that the regressions are taught
 # Share of the unknown cells that no profile tells from a known type (a subtype, say): to learn them as unknown would
 # teach to doubt every cell.
 ALIKE, ROUNDS = 0.2, 3
-# Of a case beside another: most queries have several types, and to call a study foreign by mistake costs most.
-WEIGHTS = {"sorted": 0.3, "closed": 3.0}
+# Of a case beside another: to call a whole study foreign by mistake costs more than to miss a foreign one.
+WEIGHTS = {"closed": 10.0}
 NATIVE = ["unexplained", "raised", "agreement"]
 USUAL = ["unexplained", "likeness", "order"]
 

@@ -282,7 +282,6 @@ def test_log_lines_and_warnings_are_handed_over_as_notes(model, query):
     assert any(note["text"].startswith("assay 'RNA', slot 'counts': counts") for note in answer["notes"])
     assert [note["text"][:32] for note in answer["notes"] if note["level"] == "warning"] == [
         "The query has only 30 of the mod",
-        "Unknown types are not looked for",
     ]
 
 

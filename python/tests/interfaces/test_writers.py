@@ -101,11 +101,12 @@ def test_calls_can_be_compared_with_labels_and_written(query, trained, tmp_path)
 
 
 def test_the_table_has_the_names_of_cells_and_labels(query, trained):
-    table = trained.annotate(query, probabilities=True).obsm["deepscore_probabilities"]
+    found = trained.annotate(query, probabilities=True, refine=False)
+    table = found.obsm["deepscore_probabilities"]
     assert table.index.tolist() == query.obs_names.tolist()
     assert table.columns.tolist() == ["B cell", "NK cell", "T cell"]
     np.testing.assert_allclose(table.sum(axis=1), 1)
-    np.testing.assert_array_equal(table.max(axis=1), query.obs["deepscore_score"])
+    np.testing.assert_array_equal(table.max(axis=1), found.obs["deepscore_score"])
 
 
 def test_counts_become_a_data_set_with_the_table_of_cells(query):

@@ -301,13 +301,13 @@ def test_evidence_is_that_of_dense_arrays_cluster_by_cluster(of_study, sizes, sh
     pairs = zip(probabilities, rank_calls, strict=True)
     assert found.agreement == pytest.approx(np.mean([row.argmax() == label for row, label in pairs]))
     unexplained, likeness, order, raised = expected
-    native = logistic(-3.14 - 8.18 * np.median(unexplained) + 5.37 * np.median(raised) + 9.55 * found.agreement)
+    native = logistic(-4.19 - 7.13 * np.median(unexplained) + 6.85 * np.median(raised) + 10.8 * found.agreement)
     usual = [
         logistic(
-            3.52
-            - 6.94 * (unexplained[cell] - np.median(unexplained))
-            + 3.39 * (likeness[cell] - np.median(likeness))
-            + 5.89 * (order[cell] - np.median(order))
+            3.43
+            - 6.88 * (unexplained[cell] - np.median(unexplained))
+            + 3.43 * (likeness[cell] - np.median(likeness))
+            + 6.16 * (order[cell] - np.median(order))
         )
         for cell in range(sum(sizes))
     ]

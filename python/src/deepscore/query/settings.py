@@ -56,8 +56,8 @@ class NoveltySettings:
     few_cells: int = 5
     errors: float = 2.0
     markers: int = 20
-    native: tuple[float, ...] = (-3.14, -8.18, 5.37, 9.55)
-    usual: tuple[float, ...] = (3.52, -6.94, 3.39, 5.89)
+    native: tuple[float, ...] = (-4.19, -7.13, 6.85, 10.8)
+    usual: tuple[float, ...] = (3.43, -6.88, 3.43, 6.16)
 
 
 @dataclass(frozen=True)
