@@ -5,8 +5,7 @@
 # (0-based, half open) as the raw bytes of p (int32), i (int32) and x (float32). Of several assays,
 # `assay` names the one to read; else `modality` chooses where the default one is of another.
 blocks_of <- function(x, layer = NULL, modality = NULL, assay = NULL) {
-  read <- if (is.null(assay)) as_blocks else function(x, ...) part_blocks(x, assay, ...)
-  blocks <- read(x, layer, modality)
+  blocks <- as_part_blocks(x, assay, layer, modality)
   tell_left_out(x, blocks)
   blocks
 }

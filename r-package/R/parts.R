@@ -108,6 +108,11 @@ some_names <- function(x) {
   names[unique(round(seq(1, length(names), length.out = min(length(names), 1000))))]
 }
 
+# A part of a data set, or, without a name, the data set itself.
+as_part_blocks <- function(x, name, ...) {
+  if (is.null(name)) as_blocks(x, ...) else part_blocks(x, name, ...)
+}
+
 is_peak <- function(names) as.logical(call_engine("are_peaks", strings(names)))
 
 # Peaks: the part that `modality` names, else the default assay of a Seurat object (or the main
@@ -115,8 +120,7 @@ is_peak <- function(names) as.logical(call_engine("are_peaks", strings(names)))
 peaks_blocks <- function(x, layer = NULL, modality = NULL, feature_names = NULL) {
   x <- data_set(x, layer, modality %||% "peaks", feature_names)
   name <- peaks_part_name(x, modality)
-  read <- if (is.null(name)) as_blocks else function(x, ...) part_blocks(x, name, ...)
-  blocks <- read(x, layer, "peaks")
+  blocks <- as_part_blocks(x, name, layer, "peaks")
   tell_left_out(x, blocks)
   named_by(blocks, feature_names)
 }
@@ -163,8 +167,8 @@ halves_of <- function(x, layer, atac_layer, rna_assay, atac_assay, open) {
     require_halves(rna_assay, atac_assay, part_names(x))
   }
   if (!is.null(atac_assay) || !is.null(rna_assay) && length(part_names(x))) {
-    half <- function(name, ...) if (is.null(name)) as_blocks(x, ...) else part_blocks(x, name, ...)
-    return(list(rna = half(rna_assay, layer), atac = half(atac_assay, atac_layer), cells = x))
+    rna <- as_part_blocks(x, rna_assay, layer)
+    return(list(rna = rna, atac = as_part_blocks(x, atac_assay, atac_layer), cells = x))
   }
   if (length(dim(x)) != 2 || is.data.frame(x)) return(pair_halves(x, layer, atac_layer, open))
   atac <- only(as_blocks(x, atac_layer), "peaks")

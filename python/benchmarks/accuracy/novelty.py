@@ -33,11 +33,9 @@ from deepscore.query.align import align
 from deepscore.query.cells import QueryCells
 from deepscore.query.neighbours import Neighbourhoods, Space
 from deepscore.query.novelty import Evidence
-from deepscore.query.rank_calls import RankedProfiles
 from deepscore.query.sample import Sample
-from deepscore.query.scales import SecondReading, choose_scale
 from deepscore.query.settings import SETTINGS
-from deepscore.query.view import View
+from deepscore.query.view import read_by_scales
 
 OUT = Path(os.environ.get("OUT") or ROOT / "bench-output" / "novelty")
 TISSUES = {  # a file of each family of genes, and the labels that only this tissue has
@@ -63,12 +61,8 @@ USUAL = ["unexplained", "likeness", "order"]
 def evidence(sample: Sample, truth: np.ndarray, **said: object) -> pd.DataFrame:
     """Return what the engine finds in a query, a row for each of up to MOST_CELLS cells."""
     model, batches = sample.model, sample.batches
-    ranked = RankedProfiles.of(sample)
-    calls = ranked.calls(sample.x)
     space = Space.of(sample.x, batches, sample.n_batches, whole=True)
-    view = View(model, sample.measured, choose_scale(sample, space, calls))
-    view = replace(view, second=SecondReading.of(sample, view.alone(sample.x, batches)))
-    alone = view.alone(sample.x, batches)
+    _, alone, ranked, calls = read_by_scales(sample, space)
     found = Evidence.of(sample, space, alone, ranked, calls, SETTINGS.novelty)
     in_view, _ = Neighbourhoods.of(space, alone, np.ones(len(alone))).reweigh(alone, None, batches)
     table = pd.DataFrame({name: getattr(found, name) for name in dict.fromkeys(NATIVE + USUAL)})

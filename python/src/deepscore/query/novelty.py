@@ -264,7 +264,7 @@ class _Rebuilding:
 def _left(y: Doubles, profiles: Doubles, noise: Doubles, within: Doubles, numbers: NoveltySettings) -> Doubles:
     """Fit the profiles to each cluster's mean, outside of the free directions; return what is left of its signal.
 
-    It is a lower bound: the estimate less two standard errors of sampling.
+    It is a lower bound: the estimate less some standard errors of sampling.
     """
     y, profiles = (a - (a @ within) @ within.T for a in (y, profiles))
     q, r = np.linalg.qr(profiles.T)

@@ -8,9 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
 
 from ..data.linalg import Codes, Doubles
 from ..data.standardise import Scale
+from ..model.model import Model
 from .neighbours import Space
 from .sample import Sample
 from .settings import SETTINGS, Settings
@@ -111,6 +114,13 @@ class SecondReading:
         n = sums.n[:, 0]
         share = settings.second * n / (n + settings.prior_cells) * max(0.0, 1 - float(apart))
         return replace(second, share=share) if share.any() else None
+
+    def beside(
+        self, first: Doubles, model: Model, block: sp.csr_matrix, batches: Codes, measured: npt.NDArray[np.bool_]
+    ) -> Doubles:
+        """Return the mean of the first reading of cells and this one, as the batch of each has it."""
+        other = model.linear_proba(block, self.scale.of_cells(batches, measured))
+        return first + self.share[batches][:, None] * (other - first)
 
 
 def mean_scale(one: Scale, other: Scale, weight: Doubles) -> Scale:

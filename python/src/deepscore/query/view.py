@@ -24,7 +24,7 @@ from .sample import Sample
 from .scales import SecondReading, choose_scale, own_scale
 from .settings import SETTINGS, Settings
 
-__all__ = ["View", "learn_view", "view_by_scale"]
+__all__ = ["View", "learn_view", "read_by_scales", "view_by_scale"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,15 +85,38 @@ class View:
     def alone(self, block: sp.csr_matrix, batches: Codes) -> Doubles:
         """Return the network's probabilities for each cell, on the query's scale."""
         found = self.model.predict_proba(block, self.scale.of_cells(batches, self.measured))
-        if self.second is not None:
-            other = self.model.linear_proba(block, self.second.scale.of_cells(batches, self.measured))
-            found += self.second.share[batches][:, None] * (other - found)
-        return found
+        return found if self.second is None else self.second.beside(found, self.model, block, batches, self.measured)
 
 
 def view_by_scale(sample: Sample) -> View:
     """Return the view of a query whose cells are called each by itself, every batch by its own scale."""
     return View(sample.model, sample.measured, own_scale(sample))
+
+
+def read_by_scales(
+    sample: Sample, space: Space | None, settings: Settings = SETTINGS
+) -> tuple[View, Doubles, RankedProfiles, Codes]:
+    """Choose how to read the cells of a sample, each by itself.
+
+    Parameters
+    ----------
+    space
+        The neighbourhoods of the sample, if it has any; without, there is no second reading.
+
+    Returns
+    -------
+    The view without neighbours, the probabilities that it gives the cells (cells x labels), the profiles by the order
+    of their values, and the label of each cell by its ranks.
+    """
+    ranked = RankedProfiles.of(sample, settings)
+    rank_calls = ranked.calls(sample.x)
+    view = View(sample.model, sample.measured, choose_scale(sample, space, rank_calls, settings))
+    probabilities = view.alone(sample.x, sample.batches)
+    second = None if space is None else SecondReading.of(sample, probabilities, settings)
+    if second is not None:
+        view = replace(view, second=second)
+        probabilities = second.beside(probabilities, sample.model, sample.x, sample.batches, sample.measured)
+    return view, probabilities, ranked, rank_calls
 
 
 def learn_view(sample: Sample, paired: PairedPeaks | None = None, settings: Settings = SETTINGS) -> View:
@@ -121,15 +144,11 @@ def learn_view(sample: Sample, paired: PairedPeaks | None = None, settings: Sett
             latent=kind.neighbours == "lsi",
             settings=settings,
         )
-    ranked = RankedProfiles.of(sample, settings)
-    rank_calls = ranked.calls(sample.x)
-    view = View(sample.model, sample.measured, choose_scale(sample, space, rank_calls, settings))
+    view, probabilities, ranked, rank_calls = read_by_scales(sample, space, settings)
     if space is None:
         if looks_for_unknown:
             tell_too_small(sample, settings)
         return view
-    view = replace(view, second=SecondReading.of(sample, view.alone(sample.x, sample.batches), settings))
-    probabilities = view.alone(sample.x, sample.batches)
     known = np.ones(len(sample.rows))
     if looks_for_unknown:
         known, native = chance_known(sample, space, probabilities, ranked, rank_calls, settings)
