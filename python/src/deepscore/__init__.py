@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         match_peaks,
         train_bridge,
     )
+    from .interfaces.python_evidence import feature_importance, match_markers
     from .model.file import inspect_model
 
 __all__ = [
@@ -30,12 +31,14 @@ __all__ = [
     "check_reference",
     "count_fragments",
     "errors",
+    "feature_importance",
     "find_common_features",
     "find_common_peaks",
     "find_linked_genes",
     "gene_activity",
     "inspect_model",
     "load",
+    "match_markers",
     "match_peaks",
     "train_bridge",
 ]
@@ -46,6 +49,8 @@ _HOMES = {
     "check_reference": "interfaces.python",
     "find_common_features": "interfaces.python",
     "load": "interfaces.python",
+    "feature_importance": "interfaces.python_evidence",
+    "match_markers": "interfaces.python_evidence",
     "inspect_model": "model.file",
     "count_fragments": "interfaces.python_chromatin",
     "find_common_peaks": "interfaces.python_chromatin",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from deepscore.data.names import (
+    are_ids,
     as_peak,
     canonical,
     is_numbered,
@@ -268,3 +269,9 @@ def test_equal_names_need_no_line_in_the_log(caplog):
     with caplog.at_level("INFO", logger="deepscore"):
         match_names(array("TP53"), array("TP53"))
     assert not caplog.records
+
+
+def test_ids_are_told_from_symbols():
+    ids = np.array(["ENSG00000141510.12", "GRCh38_ENSG00000141510", "ENSG00000012048_BRCA1", None, "MT-CO1"], object)
+    assert are_ids(ids)
+    assert not are_ids(np.array(["TP53", "BRCA1", "ENSG00000141510"], object))

@@ -11,6 +11,7 @@ from deepscore.data.spellings import (
     feature_types_of,
     find_names,
     kept_names,
+    shown_names,
     spellings_of,
 )
 from deepscore.errors import InputError
@@ -197,3 +198,12 @@ def test_what_a_model_keeps_are_the_other_names_of_its_features():
     assert kept_names(data, columns, SYMBOLS[columns]) == {"index": IDS[columns].tolist()}
     found = spellings_of(("a", "b"), {"symbol": ["SYM3", ""]})
     assert {where: names.tolist() for where, names in found.items()} == {OWN: ["a", "b"], "symbol": ["SYM3", None]}
+
+
+def test_symbols_are_shown_where_the_features_have_any():
+    ids = ["ENSG00000141510", "ENSG00000012048", "ENSG00000139618"]
+    assert shown_names(ids, {}).tolist() == ids
+    assert shown_names(ids, {"symbol": ["TP53", "", "BRCA2"]}).tolist() == ["TP53", ids[1], "BRCA2"]
+    assert shown_names(["TP53", "BRCA1", "BRCA2"], {"gene_ids": ids}).tolist() == ["TP53", "BRCA1", "BRCA2"]
+    both = [f"{one}_{symbol}" for one, symbol in zip(ids, ["TP53", "BRCA1", "BRCA2"], strict=True)]
+    assert shown_names(both, {"index": ids}).tolist() == ["TP53", "BRCA1", "BRCA2"]

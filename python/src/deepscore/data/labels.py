@@ -24,6 +24,7 @@ __all__ = [
     "check_labels",
     "evenly",
     "listed",
+    "no_shared_labels",
     "positions_of",
     "read_labels",
     "require_length",
@@ -234,6 +235,16 @@ def require_names(names: Iterable[str], what: str) -> None:
                 "invalid_text",
                 f"A {what} has between 1 and {LONGEST:,} characters, none of them NUL; not so {name[:20]!r}.",
             )
+
+
+def no_shared_labels(known: Sequence[str], labels: Names) -> InputError:
+    """Return the error for labels of cells of which a model knows none."""
+    others = sorted({label for label in labels if label is not None})
+    return InputError(
+        "no_shared_labels",
+        f"The model knows none of the labels given: its labels are {listed([repr(label) for label in known])}; the "
+        f"cells have {listed([repr(label) for label in others]) or 'none'}. Give the labels the model's names.",
+    )
 
 
 def require_length(data: CellBlocks, values: Names, what: str) -> None:

@@ -13,6 +13,7 @@ from ..support.notices import logger
 from .blocks import Names
 
 __all__ = [
+    "are_ids",
     "as_peak",
     "canonical",
     "is_numbered",
@@ -98,6 +99,13 @@ def is_peak(name: str) -> bool:
 def is_place(name: str) -> bool:
     """Tell whether a name begins with a chromosome and a position, as hardly a gene does, be it a peak or not."""
     return _PLACE.fullmatch(name) is not None
+
+
+def are_ids(names: Names) -> bool:
+    """Tell whether most of the names that there are hold an Ensembl id, by itself or beside a symbol."""
+    some = [_bare(name) for name in names if name is not None]
+    patterns = (_ENSEMBL, _ID_FIRST, _ID_LAST)
+    return 2 * sum(any(one.fullmatch(name) for one in patterns) for name in some) > len(some)
 
 
 def is_numbered(names: Names) -> bool:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..support.notices import logger, warn
 from .blocks import CellBlocks, Names
-from .names import canonical, is_numbered, match_names, may_be_positions, parts_of
+from .names import are_ids, canonical, is_numbered, match_names, may_be_positions, parts_of
 
 __all__ = [
     "INDEX",
@@ -26,6 +26,7 @@ __all__ = [
     "feature_types_of",
     "find_names",
     "kept_names",
+    "shown_names",
     "spellings_of",
 ]
 
@@ -158,6 +159,23 @@ def spellings_of(names: Sequence[str] | Names, other_names: Mapping[str, Sequenc
         for what, part in parts_of(spelt).items()
     }
     return {**given, **parts}
+
+
+def shown_names(names: Sequence[str] | Names, other_names: Mapping[str, Sequence[str] | Names]) -> Names:
+    """Return what people read best: symbols where most names are Ensembl ids and the features have symbols, too.
+
+    Parameters
+    ----------
+    names, other_names
+        As for :func:`spellings_of`. A feature without a symbol keeps its name, and so do all where few have one.
+    """
+    every = spellings_of(names, other_names)
+    own = every.pop(OWN)
+    symbols = [spelt for where, spelt in every.items() if not where.startswith("ids in ") and not are_ids(spelt)]
+    known = [spelt for spelt in symbols if np.mean([name is not None for name in spelt]) >= LEAST_NAMED]
+    if not known or not are_ids(own):
+        return own
+    return np.array([own[i] if name is None else name for i, name in enumerate(known[0])], dtype=object)
 
 
 def find_names(wanted: Spellings, data: CellBlocks) -> npt.NDArray[np.intp]:

@@ -27,7 +27,7 @@ from ..support.checks import flag, keep, number
 from ..support.progress import progress_bar
 from ..support.threads import one_blas_thread, overlapped
 
-__all__ = ["AnnotateRequest", "annotate"]
+__all__ = ["AnnotateRequest", "annotate", "view_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ def annotate(
     paired = _paired(aligned, request, batch, peaks, peaks_model, settings)
     answers = Answers(len(aligned.batches), len(model.labels), table=request.probabilities)
     with one_blas_thread():
-        view, blocks = _view(aligned, paired, settings, refine=request.refine, own_scale=batch is not None)
+        view, blocks = view_of(aligned, paired, settings, refine=request.refine, own_scale=batch is not None)
         _stream(view, blocks, aligned.batches, paired, answers)
     found = answers.annotation(model, aligned.overlap, request.threshold, groups, settings)
     return replace(found, native=view.native)
@@ -135,7 +135,7 @@ def _calls_of(
     )
 
 
-def _view(
+def view_of(
     aligned: AlignedQuery, paired: PairedPeaks | None, settings: Settings, *, refine: bool, own_scale: bool
 ) -> tuple[View, Iterable[tuple[int, sp.csr_matrix]]]:
     """Look at the query, as far as it is to be used as a whole; return its view and its normalised blocks."""
