@@ -59,7 +59,7 @@ def test_train_annotate_inspect(folder, capsys):
     assert (found.obs["deepscore"].astype(str) == found.obs["cell_type"].astype(str)).mean() > 0.9
     assert found.obsm["deepscore_probabilities"].shape == (150, 3)
     assert (folder / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
-    assert run("inspect", "m") == 0
+    assert run("inspect", "m", "--json") == 0
     assert json.loads(capsys.readouterr().out) == deepscore.inspect_model("m")
     assert sorted(path.name for path in folder.iterdir()) == ["m", "out.h5ad", "query.h5ad", "ref.h5ad", "report.html"]
 
@@ -78,7 +78,7 @@ def test_quiet_commands_write_and_say_nothing(with_model, capsys, monkeypatch, f
         assert "100%" in told.err
         assert run(*(["-q", *command] if first else [*command, "--quiet"])) == 0
         assert capsys.readouterr() == ("", "")
-    assert run("-q", "inspect", "m") == 0  # what was asked for is not left out
+    assert run("-q", "inspect", "m", "--json") == 0  # what was asked for is not left out
     assert json.loads(capsys.readouterr().out) == deepscore.inspect_model("m")
 
 
@@ -366,7 +366,7 @@ def test_output_may_be_closed(with_model, model, status, told):
 def test_characters_that_the_terminal_lacks_are_no_error(folder):
     dataset(1, labels=["\u03b1", "\u03b2"]).write_h5ad("greek.h5ad")
     deepscore.DeepScore((4,), epochs=1).set_reference("greek.h5ad", "cell_type").train(progress=False).save("\u03b2")
-    command = [sys.executable, "-m", "deepscore", "inspect"]
+    command = [sys.executable, "-m", "deepscore", "inspect", "--json"]
     found, none = (
         subprocess.run(
             [*command, name], capture_output=True, check=False, env={**os.environ, "PYTHONIOENCODING": "ascii"}
@@ -514,7 +514,7 @@ def test_components_of_an_earlier_model_are_replaced(multiome):
 def test_names_in_a_model_cannot_command_a_terminal(folder, capsys):
     labels = ("T\x1b[2J", "\u03b2 \x9b1m\u202e", "\U000e0041\U0001f600")
     modelfile.save(modelfile.to_bytes(random_model(labels=labels)), "odd")
-    assert run("inspect", "odd") == 0
+    assert run("inspect", "odd", "--json") == 0
     out = capsys.readouterr().out
     assert not set(out) & set("\x1b\x9b\u202e\U000e0041")
     assert "\u03b2" in out or "u03b2" in out
