@@ -21,7 +21,13 @@ if TYPE_CHECKING:
         match_peaks,
         train_bridge,
     )
-    from .interfaces.python_evidence import feature_importance, match_markers
+    from .interfaces.python_evidence import (
+        feature_importance,
+        find_thresholds,
+        match_markers,
+        performance,
+        select_model,
+    )
     from .model.file import inspect_model
 
 __all__ = [
@@ -35,11 +41,14 @@ __all__ = [
     "find_common_features",
     "find_common_peaks",
     "find_linked_genes",
+    "find_thresholds",
     "gene_activity",
     "inspect_model",
     "load",
     "match_markers",
     "match_peaks",
+    "performance",
+    "select_model",
     "train_bridge",
 ]
 
@@ -50,7 +59,10 @@ _HOMES = {
     "find_common_features": "interfaces.python",
     "load": "interfaces.python",
     "feature_importance": "interfaces.python_evidence",
+    "find_thresholds": "interfaces.python_evidence",
     "match_markers": "interfaces.python_evidence",
+    "performance": "interfaces.python_evidence",
+    "select_model": "interfaces.python_evidence",
     "inspect_model": "model.file",
     "count_fragments": "interfaces.python_chromatin",
     "find_common_peaks": "interfaces.python_chromatin",

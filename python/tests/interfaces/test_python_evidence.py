@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import deepscore
-from deepscore.errors import InputError
+from deepscore.errors import ConfigError, InputError
 from deepscore.interfaces import python_evidence
 from synthetic import LABELS, MARKERS, READ_HIDDEN, digest, hidden, names
 
@@ -104,3 +104,35 @@ def test_what_holds_no_markers_is_refused():
         with pytest.raises(InputError) as caught:
             deepscore.match_markers(OWN, wrong)
         assert caught.value.code == "unknown_data"
+
+
+def test_calls_are_weighed_and_their_thresholds_used(trained, query, tmp_path):
+    before = digest(query)
+    found = deepscore.performance(trained, query, "cell_type")
+    assert digest(query) == before
+    assert found.accuracy == np.mean(trained.annotate(query).obs["deepscore"].astype(str) == query.obs["cell_type"])
+    trained.save(tmp_path / "model.deepscore")
+    thresholds = deepscore.find_thresholds(tmp_path / "model.deepscore", hidden(query), "cell_type", **READ_HIDDEN)
+    again = deepscore.annotate(trained, query, thresholds)
+    weighed = deepscore.performance(trained, query, query.obs["cell_type"], thresholds)
+    assert weighed.confusion["Unclassified"].sum() == (again.obs["deepscore"] == "Unclassified").sum()
+    again.write_h5ad(tmp_path / "query.h5ad")  # with the origin of the calls
+
+
+@pytest.mark.parametrize("threshold", [{"B cell": 2}, {"platelet": 0.5}, [0.5, 0.6, 0.7], "high"])
+def test_thresholds_that_make_no_sense_are_refused(trained, query, threshold):
+    with pytest.raises(ConfigError):
+        trained.annotate(query, threshold)
+
+
+def test_the_best_of_several_models_annotates(reference, query):
+    ds = deepscore.DeepScore((12, 8), list(reference.var_names), epochs=3, batch_size=32, seed=2)
+    best = deepscore.select_model(ds.set_reference(reference, "cell_type"), 2, progress=False)
+    assert [one["seed"] for one in best.manifest["training"]["selection"]] == [2, 3]
+    assert best.config.hidden_nodes == (12, 8)
+    assert np.mean(best.annotate(query).obs["deepscore"].astype(str) == query.obs["cell_type"]) > 0.9
+    with pytest.raises(InputError) as caught:
+        deepscore.select_model(best)
+    assert caught.value.code == "no_reference"
+    with pytest.raises(ConfigError):
+        deepscore.select_model(best.model)

@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, f1_score, recall_score
+from scipy.special import softmax
+from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score
 
+from deepscore.model.calibrate import fit_temperature
 from deepscore.training.held_out import held_out_facts, stratified_split, tell_few, tell_held_out
 from deepscore.training.settings import SETTINGS
 
@@ -42,6 +44,11 @@ def test_the_figures_of_held_out_cells_are_those_of_scikit_learn(rng):
     assert found["n_cells"] == 60
     assert found["accuracy"] == pytest.approx(accuracy_score(codes, logits.argmax(axis=1)))
     assert found["macro_f1"] == pytest.approx(f1_score(codes, logits.argmax(axis=1), average="macro"))
+    halves = np.arange(60) % 2 == 0
+    likely = np.empty((60, 4))
+    for half in (halves, ~halves):  # each calibrated on the other
+        likely[half] = softmax(logits[half].astype(float) / fit_temperature(logits[~half], codes[~half]), axis=1)
+    assert found["loss"] == pytest.approx(log_loss(codes, likely), rel=1e-5)
     assert 0 <= found["calibration_error"] <= 1
     recalls = recall_score(codes, logits.argmax(axis=1), average=None)
     assert found["labels"] == {

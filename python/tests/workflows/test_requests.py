@@ -19,6 +19,8 @@ from deepscore.workflows import (
     gene_activity,
     match_markers,
     peaks,
+    performance,
+    select_model,
     set_reference,
     train_bridge,
 )
@@ -33,6 +35,9 @@ VERBS = [
     (deepscore.check_reference, check_reference.CheckRequest),
     (deepscore.feature_importance, feature_importance.ImportanceRequest),
     (deepscore.match_markers, match_markers.MatchRequest),
+    (deepscore.performance, performance.PerformanceRequest),
+    (deepscore.find_thresholds, performance.ThresholdsRequest),
+    (deepscore.select_model, select_model.SelectRequest),
     (deepscore.find_common_peaks, peaks.CommonPeaksRequest),
     (deepscore.match_peaks, peaks.MatchRequest),
     (deepscore.count_fragments, peaks.FragmentsRequest),

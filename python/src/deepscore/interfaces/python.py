@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ..data.modality import PEAKS
 from ..errors import ConfigError, InputError
@@ -30,6 +30,9 @@ from ..workflows.set_reference import ReferenceRequest, set_reference
 from ..workflows.train import train
 from .readers import Source, labels_of, open_beside, open_source, values_of
 from .writers import add_annotation, add_embedding
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["DeepScore", "annotate", "called", "check_reference", "deepscore_of", "find_common_features", "load"]
 
@@ -450,8 +453,7 @@ class DeepScore:
         deepscore.errors.EngineError
             ``missing_package`` where an extra is not installed.
         """
-        if self._reference is None:
-            raise InputError("no_reference", "There is no reference to train on: call set_reference() first.")
+        reference = self.reference
         request = TrainConfig(
             early_stopping=early_stopping,
             patience=patience,
@@ -460,16 +462,15 @@ class DeepScore:
             gif=gif,  # type: ignore[arg-type]
             progress=progress,
         )
-        kind = self._reference.modality
-        shown = open_beside("query", query, query_layer, kind, query_values, query_feature_names)
-        self._model = train(self._reference, self.config, request, shown)
+        shown = open_beside("query", query, query_layer, reference.modality, query_values, query_feature_names)
+        self._model = train(reference, self.config, request, shown)
         return self
 
     @telling_once
     def annotate(
         self,
         query: Any,
-        threshold: float = 0.5,
+        threshold: float | Mapping[str, float] | pd.DataFrame = 0.5,
         batch: Any = None,
         *,
         layer: str | None = None,
@@ -495,7 +496,9 @@ class DeepScore:
             AnnData (in memory or backed), MuData with `modality`, or a path; cells x features, in any
             order; raw counts or log-normalised values.
         threshold
-            Cells whose score is below it are called "Unclassified".
+            Cells whose score is below it are called "Unclassified": one for all labels, 0 to 1, or one for each, as a
+            dict from label to threshold or as the table of :func:`deepscore.find_thresholds`. A label that it does not
+            name has 0.5.
         batch
             Column of ``obs``, or one value per cell: batches that are standardised each by itself, shrunk towards the
             reference where they are small. Without it the query is one batch.
@@ -558,7 +561,11 @@ class DeepScore:
             ``bad_argument``.
         """
         request = annotating.AnnotateRequest(
-            threshold=threshold, modality=modality, probabilities=probabilities, min_overlap=min_overlap, refine=refine
+            threshold=threshold,  # type: ignore[arg-type]
+            modality=modality,
+            probabilities=probabilities,
+            min_overlap=min_overlap,
+            refine=refine,
         )
         with progress_shown(progress):
             annotated = called(
@@ -653,6 +660,13 @@ class DeepScore:
         return self._reference.features if self._reference is not None else self.config.common_features
 
     @property
+    def reference(self) -> Reference:
+        """The prepared reference, a frozen value; ``no_reference`` where there is none."""
+        if self._reference is None:
+            raise InputError("no_reference", "There is no reference to train on: call set_reference() first.")
+        return self._reference
+
+    @property
     def model(self) -> Model:
         """The trained model, a frozen value; ``not_trained`` where there is none."""
         if self._model is None:
@@ -679,7 +693,12 @@ def deepscore_of(model: Model) -> DeepScore:
     return ds
 
 
-def annotate(ds: DeepScore | str | os.PathLike[str], query: Any, threshold: float = 0.5, **options: Any) -> Any:
+def annotate(
+    ds: DeepScore | str | os.PathLike[str],
+    query: Any,
+    threshold: float | Mapping[str, float] | pd.DataFrame = 0.5,
+    **options: Any,
+) -> Any:
     """Annotate a query: the method :meth:`DeepScore.annotate` as a function, as R has it.
 
     Parameters

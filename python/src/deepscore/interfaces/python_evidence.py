@@ -9,19 +9,23 @@ from typing import Any, Literal
 import anndata as ad
 import pandas as pd
 
-from ..errors import InputError
+from ..errors import ConfigError, InputError
 from ..features.markers import MarkerTest
 from ..model.evidence import EvidenceMethod
 from ..output.marker_match import MarkerMatch
+from ..output.performance import Performance
 from ..support.checks import optional_name
 from ..support.notices import logger, telling_once
 from ..support.progress import progress_shown
-from ..workflows import feature_importance as weighing
+from ..training.config import TrainConfig
+from ..workflows import feature_importance as explaining
 from ..workflows import match_markers as matching
-from .python import DeepScore, model_of
+from ..workflows import performance as weighing
+from ..workflows import select_model as choosing
+from .python import DeepScore, deepscore_of, model_of
 from .readers import labels_of, open_source, values_of
 
-__all__ = ["feature_importance", "match_markers"]
+__all__ = ["feature_importance", "find_thresholds", "match_markers", "performance", "select_model"]
 
 # The column of the calls, and where scanpy keeps the markers that it has computed.
 CALLS, RANKED = "deepscore", "rank_genes_groups"
@@ -106,7 +110,7 @@ def feature_importance(
     """
     model = model_of(ds)
     source = open_source(data, layer, modality, values=values, feature_names=feature_names)
-    request = weighing.ImportanceRequest(
+    request = explaining.ImportanceRequest(
         by=by,
         method=method,
         n_features=n_features,
@@ -118,7 +122,7 @@ def feature_importance(
     )
     known = None if labels is None else labels_of(source, labels)
     with progress_shown(progress):
-        return weighing.feature_importance(
+        return explaining.feature_importance(
             model, source.blocks, request, labels=known, batch=values_of(source, batch, "batch")
         )
 
@@ -200,6 +204,182 @@ def match_markers(
     )
     with progress_shown(progress):
         return matching.match_markers(*sides, request)
+
+
+@telling_once
+def performance(
+    ds: DeepScore | str | os.PathLike[str],
+    data: Any,
+    labels: Any,
+    threshold: float | Mapping[str, float] | pd.DataFrame = 0.5,
+    *,
+    batch: Any = None,
+    layer: str | None = None,
+    values: str | None = None,
+    feature_names: str | None = None,
+    modality: str | None = None,
+    min_overlap: float = 0.1,
+    refine: bool = True,
+    missing: Sequence[str] | None = None,
+    progress: bool = True,
+) -> Performance:
+    """Annotate cells whose labels are known, and tell how good the calls are.
+
+    Parameters
+    ----------
+    ds
+        A trained model, or the path of its file.
+    data
+        As for :meth:`DeepScore.annotate`; cells x features that the model has not been trained on.
+    labels
+        The true labels: column of ``obs``, or one per cell, called as the model calls them. Cells without one are
+        annotated, but do not count.
+    threshold, batch, layer, values, feature_names, modality, min_overlap, refine
+        As for :meth:`DeepScore.annotate`.
+    missing
+        Words that stand for a missing label: see :meth:`DeepScore.set_reference`.
+    progress
+        As for :func:`find_common_features`.
+
+    Returns
+    -------
+    The figures: ``confusion`` (number of cells, true label x call), ``labels`` (sensitivity, specificity, precision,
+    balanced accuracy, F1 and area under the ROC curve of each label against the rest), ``roc`` (the curves), and those
+    of all cells as attributes and in ``overall``: ``accuracy``, ``balanced_accuracy``, ``macro_f1``, ``auc``,
+    ``unclassified``, ``rejected`` (cells of labels that the model does not know, and that are Unclassified), and how
+    well the calls agree as clusters, ``ari`` (adjusted Rand index) and ``purity``.
+
+    Raises
+    ------
+    deepscore.errors.InputError
+        ``no_shared_labels`` where the model knows none of the labels, ``labels_length``, ``column_not_found``; what
+        :meth:`DeepScore.annotate` raises.
+    deepscore.errors.ConfigError
+        ``bad_argument``.
+
+    Warns
+    -----
+    UserWarning
+        Where cells have no label.
+    """
+    source = open_source(data, layer, modality, values=values, feature_names=feature_names)
+    request = weighing.PerformanceRequest(
+        threshold=threshold,  # type: ignore[arg-type]
+        modality=source.modality,
+        min_overlap=min_overlap,
+        refine=refine,
+        missing=missing,
+    )
+    model, truth, batches = model_of(ds), labels_of(source, labels), values_of(source, batch, "batch")
+    with progress_shown(progress):
+        return weighing.performance(model, source.blocks, truth, request, batch=batches)
+
+
+@telling_once
+def find_thresholds(
+    ds: DeepScore | str | os.PathLike[str],
+    data: Any,
+    labels: Any,
+    *,
+    batch: Any = None,
+    layer: str | None = None,
+    values: str | None = None,
+    feature_names: str | None = None,
+    modality: str | None = None,
+    min_overlap: float = 0.1,
+    refine: bool = True,
+    missing: Sequence[str] | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Find the threshold that each label should have, from cells whose labels are known.
+
+    ``ds.annotate(query, threshold=find_thresholds(ds, data, labels))`` uses them.
+
+    Parameters
+    ----------
+    ds, data, labels, batch, layer, values, feature_names, modality, min_overlap, refine, missing, progress
+        As for :func:`performance`.
+
+    Returns
+    -------
+    A table with a row for each label of the model: ``label``, ``threshold``; ``sensitivity`` and ``specificity`` of its
+    score, against the rest, at this threshold, where their sum is greatest [1]_; ``auc``, the area under the curve; and
+    the number of ``cells``. The threshold is midway between the two scores that it parts. For a label without cells it
+    is 0.5.
+
+    Raises
+    ------
+    deepscore.errors.InputError
+        As :func:`performance`.
+    deepscore.errors.ConfigError
+        ``bad_argument``.
+
+    Warns
+    -----
+    UserWarning
+        Where cells have no label.
+
+    References
+    ----------
+    .. [1] Youden, Index for rating diagnostic tests, Cancer 1950.
+    """
+    source = open_source(data, layer, modality, values=values, feature_names=feature_names)
+    request = weighing.ThresholdsRequest(
+        modality=source.modality, min_overlap=min_overlap, refine=refine, missing=missing
+    )
+    model, truth, batches = model_of(ds), labels_of(source, labels), values_of(source, batch, "batch")
+    with progress_shown(progress):
+        return weighing.find_thresholds(model, source.blocks, truth, request, batch=batches)
+
+
+@telling_once
+def select_model(
+    ds: DeepScore,
+    n_models: int = 5,
+    *,
+    early_stopping: bool = False,
+    patience: int = 5,
+    lr_schedule: str | None = "cosine",
+    progress: bool = True,
+) -> DeepScore:
+    """Train several networks that differ by their seed, and return the one with the lowest loss on held-out cells.
+
+    Parameters
+    ----------
+    ds
+        A DeepScore with a reference; it is not changed.
+    n_models
+        How many to train. Their seeds are that of `ds` and those that follow; the same cells are held out from all.
+    early_stopping, patience, lr_schedule, progress
+        As for :meth:`DeepScore.train`.
+
+    Returns
+    -------
+    The best model. ``manifest["training"]["selection"]`` has seed, loss (cross-entropy) and accuracy of each.
+
+    Raises
+    ------
+    deepscore.errors.InputError
+        ``no_reference``; ``no_held_out_cells`` where there are none to compare by.
+    deepscore.errors.ConfigError
+        ``bad_argument``.
+
+    Notes
+    -----
+    The cells that have chosen a model say a little too much good of it: weigh it by others, see :func:`performance`.
+    """
+    if not isinstance(ds, DeepScore):
+        raise ConfigError(
+            "bad_argument", f"select_model takes a DeepScore with a reference, not a {type(ds).__name__}."
+        )
+    request = choosing.SelectRequest(n_models=n_models)
+    train = TrainConfig(
+        early_stopping=early_stopping,
+        patience=patience,
+        lr_schedule=lr_schedule,  # type: ignore[arg-type]
+        progress=progress,
+    )
+    return deepscore_of(choosing.select_model(ds.reference, ds.config, train, request))
 
 
 def _markers(

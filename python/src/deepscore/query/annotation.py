@@ -79,12 +79,19 @@ class Answers:
         self,
         model: Model,
         overlap: float,
-        threshold: float,
+        threshold: float | Doubles,
         groups: Names | None = None,
         settings: Settings = SETTINGS,
     ) -> Annotation:
-        """Call a label for each cell whose score is at least the threshold, and say why the others have none."""
-        unclassified = (self.scores < threshold) | self.empty
+        """Call a label for each cell whose score is at least the threshold, and say why the others have none.
+
+        Parameters
+        ----------
+        threshold
+            One for all labels, or one for each.
+        """
+        limits = np.broadcast_to(threshold, len(model.labels))
+        unclassified = (self.scores < limits[self.best]) | self.empty
         calls = model.label_names[self.best]
         calls[unclassified] = UNCLASSIFIED
         doubt = "low overlap" if overlap < settings.good_overlap else "low confidence"

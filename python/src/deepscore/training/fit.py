@@ -42,6 +42,7 @@ def fit(
     on_epoch: Callable[[int, Model], None] | None = None,
     *,
     cell_by_cell: bool = False,
+    held_out_seed: int | None = None,
     settings: TrainingSettings = SETTINGS,
 ) -> Model:
     """Train on a prepared reference.
@@ -53,13 +54,17 @@ def fit(
     cell_by_cell
         Leave out what only a query as a whole needs: profiles and LSI. A fold of the reference check, which may lack a
         label, has neither.
+    held_out_seed
+        Seed of the choice of the cells that are held out, so that models of several seeds can be compared by them;
+        without it that of the network.
 
     Returns
     -------
     The model: of the best epoch with early stopping, else of the last.
     """
     rng = np.random.default_rng(network.seed)
-    learn, held_out = stratified_split(reference.codes, reference.test_prop, rng, settings)
+    of_split = rng if held_out_seed in (None, network.seed) else np.random.default_rng(held_out_seed)
+    learn, held_out = stratified_split(reference.codes, reference.test_prop, of_split, settings)
     watched = np.empty(0, np.intp)
     if train.early_stopping:  # the held-out cells stay unseen: stopping gets cells of its own
         kept, chosen = stratified_split(reference.codes[learn], settings.watched_prop, rng, settings)

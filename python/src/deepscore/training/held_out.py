@@ -91,9 +91,10 @@ def tell_held_out(facts: Mapping[str, Any]) -> None:
 
 
 def held_out_facts(logits: Floats, codes: Codes, labels: Sequence[str]) -> dict[str, Any]:
-    """Return figures of cells that neither training nor, for the calibration error, the calibration has seen.
+    """Return figures of cells that neither training nor, for loss and calibration error, the calibration has seen.
 
-    Accuracy, F1 and calibration error take cells of at least two labels: with one there is nothing to tell apart.
+    Accuracy, F1, loss (cross-entropy, in natural logarithms) and calibration error take cells of at least two labels:
+    with one there is nothing to tell apart.
 
     Parameters
     ----------
@@ -115,8 +116,11 @@ def held_out_facts(logits: Floats, codes: Codes, labels: Sequence[str]) -> dict[
     facts = {"n_cells": len(codes), "labels": each}
     if np.count_nonzero(counts) < 2:
         return facts
+    probabilities = cross_calibrated(logits, codes)
+    likelihood = np.maximum(probabilities[np.arange(len(codes)), codes], np.finfo(np.float64).tiny)
     return facts | {
         "accuracy": accuracy(codes, calls),
         "macro_f1": macro_f1(codes, calls),
-        "calibration_error": expected_calibration_error(cross_calibrated(logits, codes), codes),
+        "loss": float(-np.log(likelihood).mean()),
+        "calibration_error": expected_calibration_error(probabilities, codes),
     }

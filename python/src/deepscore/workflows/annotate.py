@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
 from ..data.blocks import CellBlocks, Names
-from ..data.labels import require_length
+from ..data.labels import listed, require_length
 from ..data.linalg import Codes, Doubles
 from ..data.mismatch import MIN_OVERLAP
 from ..data.modality import PEAKS, select_modality
@@ -27,14 +28,18 @@ from ..support.checks import flag, keep, number
 from ..support.progress import progress_bar
 from ..support.threads import one_blas_thread, overlapped
 
-__all__ = ["AnnotateRequest", "annotate", "view_of"]
+__all__ = ["DEFAULT_THRESHOLD", "AnnotateRequest", "annotate", "view_of"]
+
+
+# Of a label for which none is given.
+DEFAULT_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotateRequest:
     """The options of :meth:`deepscore.DeepScore.annotate`, checked; they are documented there."""
 
-    threshold: float = 0.5
+    threshold: float | Mapping[str, float] = DEFAULT_THRESHOLD
     modality: str | None = None
     probabilities: bool = False
     min_overlap: float = MIN_OVERLAP
@@ -43,11 +48,34 @@ class AnnotateRequest:
     def __post_init__(self) -> None:
         keep(
             self,
-            threshold=number("threshold", self.threshold, 0, 1),
+            threshold=_threshold(self.threshold),
             min_overlap=number("min_overlap", self.min_overlap, 0, 1),
             refine=flag("refine", self.refine),
             probabilities=flag("probabilities", self.probabilities),
         )
+
+
+def _threshold(value: Any) -> float | dict[str, float]:
+    """Return a threshold for all labels, or one for each that a mapping, a Series or a table names."""
+    if isinstance(value, pd.DataFrame) and {"label", "threshold"} <= {*value}:
+        value = dict(zip(value["label"], value["threshold"], strict=True))
+    if isinstance(value, (Mapping, pd.Series)):
+        return {str(label): number(f"threshold of {label!r}", limit, 0, 1) for label, limit in value.items()}
+    return number("threshold", value, 0, 1)
+
+
+def _limits(model: Model, threshold: float | Mapping[str, float]) -> Doubles:
+    """Return the threshold of each label; of one that is not named that of all by default."""
+    if not isinstance(threshold, Mapping):
+        return np.full(len(model.labels), threshold)
+    unknown = sorted(set(threshold) - set(model.labels))
+    if unknown:
+        raise ConfigError(
+            "bad_argument",
+            f"threshold names {unknown[0]!r}, which is none of the model's labels: "
+            f"{listed([repr(label) for label in model.labels])}.",
+        )
+    return np.array([threshold.get(label, DEFAULT_THRESHOLD) for label in model.labels])
 
 
 def annotate(
@@ -72,6 +100,7 @@ def annotate(
     settings
         The numbers by which the query is looked at.
     """
+    limits = _limits(model, request.threshold)
     aligned = align(model, query, batch, modality=request.modality, min_overlap=request.min_overlap, settings=settings)
     if groups is not None:
         require_length(aligned.blocks, groups, "groups")
@@ -80,7 +109,7 @@ def annotate(
     with one_blas_thread():
         view, blocks = view_of(aligned, paired, settings, refine=request.refine, own_scale=batch is not None)
         _stream(view, blocks, aligned.batches, paired, answers)
-    found = answers.annotation(model, aligned.overlap, request.threshold, groups, settings)
+    found = answers.annotation(model, aligned.overlap, limits, groups, settings)
     return replace(found, native=view.native)
 
 

@@ -23,7 +23,7 @@ from ..query.align import align
 from ..query.settings import SETTINGS
 from ..support.checks import choice, flag, keep, number, texts, whole
 from ..support.threads import one_blas_thread
-from .annotate import AnnotateRequest, view_of
+from .annotate import DEFAULT_THRESHOLD, view_of
 
 __all__ = ["ImportanceRequest", "feature_importance"]
 
@@ -123,7 +123,7 @@ def _explained(
                 _, in_view, known = view.predict(block, aligned.batches[rows], first)
                 codes = in_view.argmax(axis=1)
                 if request.by != "cell":  # else nobody would be told why a cell has no label
-                    filled &= in_view.max(axis=1) * known >= AnnotateRequest.threshold
+                    filled &= in_view.max(axis=1) * known >= DEFAULT_THRESHOLD
             some = np.flatnonzero(filled & wanted[rows] & (codes >= 0))
             for part in np.array_split(some, 1 + some.size * block.shape[1] // VALUES_AT_ONCE):
                 scale = view.scale.of_cells(aligned.batches[rows[part]], view.measured)
