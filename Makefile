@@ -14,7 +14,7 @@ export MPLBACKEND := Agg
 
 R_SOURCES := $(shell find r-package -type f -not -path '*/vignettes/*.html')
 
-.PHONY: help setup demo test lint lint-ruff lint-format lint-types lint-r test-python test-pythons test-shared check-r test-seurat5 docs-r \
+.PHONY: help setup demo pictures test lint lint-ruff lint-format lint-types lint-r test-python test-pythons test-shared check-r test-seurat5 docs-r \
   bench-bridge bench-accuracy bench-openset bench-novelty bench-laws bench-chromatin clean
 
 help: ## list the targets
@@ -43,6 +43,9 @@ demo: setup ## train, annotate and compare in Python and R on real cells; result
 	$(PYTHON) python/examples/demo.py train
 	Rscript r-package/inst/scripts/demo.R demo-output
 	$(PYTHON) python/examples/demo.py compare
+
+pictures: setup ## draw every plot with 3 and with 60 labels, in both languages, to be looked at; results in pictures-output/
+	$(PYTHON) python/examples/pictures.py
 
 test: setup lint test-python test-shared check-r ## everything: lint, types, tests of both languages, R CMD check
 
@@ -103,4 +106,4 @@ bench-chromatin: setup ## speed and memory of peaks, fragments and activity; acc
 
 clean: ## remove what the targets above have made in this folder
 	rm -rf --one-file-system .trixie .trixie.log
-	rm -rf .venv .venv-pythons .bench demo-output bench-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-pythons .bench demo-output pictures-output bench-output .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -26,6 +26,7 @@ COMPOSED = {"labels_length", "batch_length", "groups_length", "duplicate_feature
 WITHOUT_A_CASE = {
     "missing_package": "the machines that run the cases have all packages",
     "no_lsi": "there are no cases of embed()",
+    "no_profiles": "there are no cases of label_correlation()",
     "no_shared_labels": "the archived models have the same labels",
     "write_failed": "only the command line writes results to files",
     "too_few_cells": "training leaves out the LSI of so few cells",

@@ -1,5 +1,39 @@
-"""Plots; see :mod:`deepscore.output.plots`."""
+"""Plots; see :mod:`deepscore.output.plots` and :mod:`deepscore.interfaces.plots`."""
 
-from .output.plots import composition, embedding_figure, principal_components, score_distribution
+from .interfaces.plots import embedding, label_correlation, markers
+from .output.plots import (
+    auc,
+    composition,
+    confusion,
+    embedding_figure,
+    importance,
+    marker_match,
+    peak_widths,
+    principal_components,
+    probability_heatmap,
+    recall,
+    reliability,
+    roc,
+    score_distribution,
+    training_curve,
+)
 
-__all__ = ["composition", "embedding_figure", "principal_components", "score_distribution"]
+__all__ = [
+    "auc",
+    "composition",
+    "confusion",
+    "embedding",
+    "embedding_figure",
+    "importance",
+    "label_correlation",
+    "marker_match",
+    "markers",
+    "peak_widths",
+    "principal_components",
+    "probability_heatmap",
+    "recall",
+    "reliability",
+    "roc",
+    "score_distribution",
+    "training_curve",
+]

@@ -13,8 +13,10 @@ from matplotlib import pyplot
 from matplotlib.colors import to_hex
 
 import deepscore.plots
-from deepscore.errors import EngineError, InputError
+from deepscore.errors import ConfigError, EngineError, InputError
 from deepscore.output import plots
+from deepscore.output.marker_match import MarkerMatch
+from deepscore.output.plot_tables import TABLES
 
 matplotlib.use("agg")
 
@@ -86,23 +88,6 @@ def twentieth(score):
     return min(round(score * 1000) // 50, 19)
 
 
-def test_scores_are_counted_by_outcome(annotated):
-    columns = annotated.obs["deepscore_score"], annotated.obs["deepscore_reason"]
-    table = plots.TABLES["score_distribution"](*columns)
-    expected = Counter((reason or "called", twentieth(score)) for score, reason in zip(*columns, strict=True))
-    rows = table[["outcome", "lower", "cells"]].itertuples(index=False)
-    assert {(outcome, round(lower * 20)): cells for outcome, lower, cells in rows if cells} == expected
-    assert table["outcome"].drop_duplicates().tolist() == ["called", "low confidence", "outlier"]
-    assert table.groupby("outcome")["colour"].nunique().tolist() == [1, 1, 1]
-    assert table["colour"].nunique() == 3
-
-
-def test_cells_without_a_score_are_left_out():
-    table = plots.TABLES["score_distribution"]([0.9, np.nan, None], ["", None, None])
-    assert table["cells"].sum() == 1
-    assert plots.TABLES["score_distribution"]([], []).columns.tolist() == table.columns.tolist()
-
-
 def test_the_distribution_of_scores_is_stacked_with_the_threshold(annotated):
     axes = deepscore.plots.score_distribution(annotated, threshold=0.6)
     tops = [max(bar.get_y() + bar.get_height() for bar in bars) for bars in zip(*axes.containers, strict=True)]
@@ -143,7 +128,7 @@ def test_the_calls_of_each_group_are_shared_out(annotated, rng, n_labels):
     calls = rng.choice([*labels, "Unclassified"], 300).astype(object)
     groups = rng.choice(["s1", "s2", None], 300, p=[0.7, 0.2, 0.1]).astype(object)
     annotated.obs["deepscore"], annotated.obs["sample"] = calls, pd.Categorical(groups)
-    table = plots.TABLES["composition"](calls, groups)
+    table = TABLES["composition"](calls, groups)
     expected = Counter((group, call) for group, call in zip(groups, calls, strict=True) if group)
     rows = list(table.itertuples(index=False))
     assert {(row.group, row.call): row.cells for row in rows if row.cells} == expected
@@ -167,6 +152,136 @@ def test_a_group_that_is_not_there_is_refused(annotated):
         deepscore.plots.composition(annotated, "sample")
 
 
-def test_numbered_clusters_keep_their_names_beside_a_missing_one():
-    table = plots.TABLES["composition"](["a", "b", "a"], [1.0, 2.0, np.nan])
-    assert table["group"].unique().tolist() == ["1", "2"]
+def test_calls_against_labels_are_tiles_of_shares_or_counts(annotated, rng):
+    annotated.obs["deepscore"] = calls = rng.choice(["a", "b", "Unclassified"], 300)
+    annotated.obs["truth"] = truth = rng.choice(["b", "a", "c"], 300)
+    counts = pd.crosstab(truth, calls)[["a", "b", "Unclassified"]]
+    axes = deepscore.plots.confusion(annotated, "truth", values="count")
+    assert axes.images[0].get_array().tolist() == counts.to_numpy().tolist()
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["a", "b", "c"]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["a", "b", "Unclassified"]
+    assert [text.get_text() for text in axes.texts] == [str(n) for n in counts.to_numpy().ravel()]
+    axes = deepscore.plots.confusion(annotated, "truth")
+    np.testing.assert_allclose(axes.images[0].get_array(), counts.div(counts.sum(axis=1), axis=0))
+    assert axes.images[0].get_clim() == (0, 1)
+    with pytest.raises(ConfigError) as caught:
+        deepscore.plots.confusion(annotated, "truth", values="percent")
+    assert caught.value.code == "bad_argument"
+
+
+@pytest.fixture
+def with_probabilities(annotated, rng):
+    """Give the cells calls, labels and the probabilities of labels with a slash in their names."""
+    labels = ["CD4/CD8", "NK"]
+    values = rng.dirichlet([1, 1], 300)
+    annotated.obs["deepscore"] = pd.Categorical(np.array(labels)[values.argmax(axis=1)], [*labels, "Unclassified"])
+    annotated.obs["truth"] = np.array(labels)[rng.integers(0, 2, 300)]
+    annotated.obsm["deepscore_probabilities"] = pd.DataFrame(values, annotated.obs_names, ["CD4|CD8", "NK"])
+    annotated.uns["deepscore_colors"] = ["#112233", "#445566", "#999999"]
+    return annotated
+
+
+def test_probabilities_are_under_the_labels_own_names(with_probabilities):
+    axes = deepscore.plots.probability_heatmap(with_probabilities)
+    names = [[text.get_text() for text in texts] for texts in (axes.get_yticklabels(), axes.get_xticklabels())]
+    assert names == [["CD4/CD8", "NK"], ["CD4/CD8", "NK"]]
+    table = with_probabilities.obsm["deepscore_probabilities"]
+    expected = table.groupby(with_probabilities.obs["deepscore"], observed=True).mean()
+    np.testing.assert_allclose(axes.images[0].get_array(), expected)
+    del with_probabilities.obsm["deepscore_probabilities"]
+    with pytest.raises(InputError, match="probabilities=True") as caught:
+        deepscore.plots.probability_heatmap(with_probabilities)
+    assert caught.value.code == "column_not_found"
+
+
+def test_curves_and_areas_have_the_labels_own_colours(with_probabilities):
+    axes = deepscore.plots.roc(with_probabilities, "truth")
+    assert [line.get_color() for line in axes.lines] == ["#999999", "#112233", "#445566"]
+    table = TABLES["auc"](
+        {"CD4/CD8": with_probabilities.obsm["deepscore_probabilities"]["CD4|CD8"]}, with_probabilities.obs["truth"]
+    )
+    assert axes.get_legend().get_texts()[0].get_text() == f"CD4/CD8 ({table['auc'][0]:.3f})"
+    bars = deepscore.plots.auc(with_probabilities, "truth").patches
+    assert [to_hex(bar.get_facecolor()) for bar in bars] == ["#112233", "#445566"]
+    assert bars[0].get_width() == table["auc"][0]
+
+
+def test_composition_has_the_labels_own_colours_unless_some_lack_one(with_probabilities):
+    with_probabilities.obs["sample"] = "s"
+    axes = deepscore.plots.composition(with_probabilities, "sample")
+    assert [to_hex(bars[0].get_facecolor()) for bars in axes.containers] == ["#112233", "#445566"]
+    with_probabilities.uns["deepscore_colors"] = ["#112233"]
+    axes = deepscore.plots.composition(with_probabilities, "sample")
+    assert to_hex(axes.containers[0][0].get_facecolor()) == "#0072b2"
+
+
+def test_the_title_has_the_calibration_error(annotated):
+    annotated.obs["deepscore"], annotated.obs["deepscore_score"] = "a", 0.75
+    annotated.obs["truth"] = ["a", "b"] * 150
+    axes = deepscore.plots.reliability(annotated, "truth")
+    assert axes.get_title() == "calibration error 0.250 (300 cells)"
+    assert axes.collections[0].get_offsets().tolist() == [[0.75, 0.5]]
+    annotated.obs["truth"] = None
+    assert "nan (0 cells)" in deepscore.plots.reliability(annotated, "truth").get_title()
+
+
+def test_the_course_of_a_training_is_drawn_with_the_epoch_that_was_kept(trained):
+    axes = deepscore.plots.training_curve(trained)
+    history = trained.manifest["training"]["history"]
+    losses, kept = axes.lines
+    assert losses.get_ydata().tolist() == [record["loss"] for record in history]
+    assert kept.get_xdata()[0] == trained.manifest["training"]["best_epoch"]
+    (beside,) = [other for other in axes.figure.axes if other is not axes]
+    assert beside.lines[0].get_ydata().tolist() == [record["accuracy"] for record in history]
+    pyplot.close("all")
+    with pytest.raises(InputError) as caught:
+        deepscore.plots.training_curve(deepscore.DeepScore())
+    assert caught.value.code == "not_trained"
+
+
+def test_the_recall_of_a_model_and_of_a_check_is_drawn(trained, reference):
+    told = trained.manifest["training"]["held_out"]["labels"]
+    axes = deepscore.plots.recall(trained)
+    assert [bar.get_width() for bar in axes.patches] == [one["recall"] for one in told.values()]
+    names = [text.get_text() for text in axes.get_yticklabels()]
+    assert names == [f"{name} ({one['n_cells']})" for name, one in told.items()]
+    check = deepscore.check_reference(reference, "cell_type", folds=2)
+    axes = deepscore.plots.recall(check)
+    assert [bar.get_width() for bar in axes.patches] == check.labels["recall"].tolist()
+    pyplot.close("all")
+
+
+def test_the_features_of_each_label_are_written_in_their_tiles():
+    table = pd.DataFrame(
+        {"label": ["T", "T", "B"], "feature": ["CD3E", "A-VERY-LONG-NAME-OF-A-GENE", "CD19"], "importance": [1, 3, 2]}
+    )
+    axes = deepscore.plots.importance(table, n_features=2)
+    assert [text.get_text() for text in axes.texts] == ["CD19", "", "A-VERY...-GENE", "CD3E"]
+    assert axes.images[0].get_array().filled(np.nan).tolist()[1] == [3, 1]
+    pyplot.close("all")
+    with pytest.raises(InputError, match="'importance'") as caught:
+        deepscore.plots.importance(table.drop(columns="importance"))
+    assert caught.value.code == "column_not_found"
+
+
+def test_the_best_match_of_each_label_is_framed():
+    jaccard = pd.DataFrame([[0.5, 0.0], [0.0, 0.0]], ["T", "B"], ["1", "2"])
+    best = pd.DataFrame({"label": ["T", "B"], "match": ["1", None], "jaccard": [0.5, 0.0]})
+    axes = deepscore.plots.marker_match(MarkerMatch(jaccard, 0.25, best, {}, {}))
+    assert axes.images[0].get_array().tolist() == [[0.0, 0.0], [0.5, 0.0]]
+    (frame,) = axes.lines
+    assert (frame.get_xdata().mean().round(), frame.get_ydata().mean().round()) == (0, 1)
+    assert axes.get_title() == "matchSCore 0.25"
+    pyplot.close("all")
+
+
+def test_widths_of_names_of_a_data_set_and_of_several_are_drawn():
+    names = ["chr1:10-510", "chr1:1000-2000"]
+    axes = deepscore.plots.peak_widths(names)
+    values, bounds, _ = axes.patches[0].get_data()
+    assert values.sum() == 1
+    assert (bounds[0], bounds[-1]) == (500, 1001)
+    data = ad.AnnData(np.ones((1, 2)), var=pd.DataFrame(index=names))
+    axes = deepscore.plots.peak_widths({"reference": data, "query": names[:1]})
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["reference (2)", "query (1)"]
+    pyplot.close("all")

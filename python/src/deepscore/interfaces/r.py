@@ -29,8 +29,8 @@ from ..data.values import check_form
 from ..errors import DeepScoreError, InputError
 from ..model import file as modelfile
 from ..model.config import NetworkConfig
-from ..output import plots
 from ..output.columns import OPTIONAL, columns_of
+from ..output.plot_tables import TABLES
 from ..output.provenance import provenance
 from ..support.checks import made, optional_name
 from ..support.notices import logger, speaking, telling_once, warn
@@ -472,7 +472,7 @@ def annotate(
 @answering
 def plot_table(plot: str, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """Return what a plot draws, as lists, one per column."""
-    return {str(name): values.tolist() for name, values in plots.TABLES[plot](**columns).items()}
+    return {str(name): values.tolist() for name, values in TABLES[plot](**columns).items()}
 
 
 @answering

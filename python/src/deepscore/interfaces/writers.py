@@ -21,8 +21,8 @@ from anndata.io import write_elem
 from ..data.blocks import Names
 from ..data.labels import UNCLASSIFIED
 from ..errors import EngineError, InputError
+from ..output.colours import GREY, palette
 from ..output.columns import OPTIONAL, columns_of, names_of_columns
-from ..output.plots import GREY, palette
 from ..query.annotation import Annotation
 from ..support.files import replacing, require_writable, reserve
 from ..support.notices import warn

@@ -18,7 +18,8 @@ from ..model.model import Model
 from ..query.align import locate
 from ..support.files import replacing, require_writable
 from ..training.reference import Reference
-from .plots import embedding_figure, missing_packages, principal_components
+from .drawing import missing_packages
+from .plots import embedding_figure, principal_components
 
 __all__ = ["filming"]
 
