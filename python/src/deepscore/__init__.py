@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         performance,
         select_model,
     )
+    from .interfaces.python_report import report
     from .model.file import inspect_model
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "match_markers",
     "match_peaks",
     "performance",
+    "report",
     "select_model",
     "train_bridge",
 ]
@@ -64,6 +66,7 @@ _HOMES = {
     "performance": "interfaces.python_evidence",
     "select_model": "interfaces.python_evidence",
     "inspect_model": "model.file",
+    "report": "interfaces.python_report",
     "count_fragments": "interfaces.python_chromatin",
     "find_common_peaks": "interfaces.python_chromatin",
     "find_linked_genes": "interfaces.python_chromatin",

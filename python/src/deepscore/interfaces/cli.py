@@ -20,6 +20,7 @@ from ..errors import DeepScoreError, printable
 from ..version import CREATED_WITH
 from .commands import about, chromatin, transfer
 from .commands.about import COMPLETE
+from .commands.report import report
 from .commands.verb import DEBUG, Verbs
 
 __all__ = ["main"]
@@ -36,6 +37,7 @@ for command in (
     transfer.features,
     transfer.train,
     transfer.annotate,
+    report,
     chromatin.bridge,
     chromatin.activity,
     chromatin.peaks,

@@ -37,7 +37,7 @@ from .readers import Source, open_source, values_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["embedding", "label_correlation", "markers"]
+__all__ = ["basis_of", "embedding", "label_correlation", "markers"]
 
 # Where the coordinates of cells are looked for, the first that is there.
 BASES = ("X_umap", "X_tsne", "X_pca")
@@ -229,7 +229,7 @@ def embedding(
     deepscore.errors.EngineError
         ``missing_package`` without matplotlib.
     """
-    column, key = column_of(adata, color), _basis(adata, basis)
+    column, key = column_of(adata, color), basis_of(adata, basis)
     if key is not None:
         points = np.asarray(adata.obsm[key], np.float64)[:, :2]
         names = [f"{key.removeprefix('X_')} {i}" for i in (1, 2)]
@@ -282,7 +282,7 @@ def _labelled_points(
     return axes
 
 
-def _basis(adata: Any, basis: str | None) -> str | None:
+def basis_of(adata: Any, basis: str | None) -> str | None:
     """Return the key of the coordinates to draw; None where there are none and none were asked for."""
     if basis is None:
         return next((key for key in BASES if key in adata.obsm), None)

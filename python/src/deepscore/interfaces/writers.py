@@ -30,6 +30,7 @@ from .readers import Source
 from .stores import ZARR_MARKS, suffix_of, without_pulling
 
 __all__ = [
+    "PROBABILITIES",
     "STORES",
     "add_annotation",
     "add_embedding",

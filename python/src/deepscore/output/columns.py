@@ -11,8 +11,10 @@ import pandas as pd
 from ..data.blocks import Names
 from ..query.annotation import Annotation
 
-__all__ = ["OPTIONAL", "columns_of", "names_of_columns", "table_of"]
+__all__ = ["CALLS", "OPTIONAL", "columns_of", "names_of_columns", "table_of"]
 
+# Every annotation writes these: the label, its score, the network's own best label, and why there is no label.
+CALLS = ("deepscore", "deepscore_score", "deepscore_raw", "deepscore_reason")
 # Not every annotation writes these.
 OPTIONAL = ("deepscore_group", "deepscore_group_share")
 # No column of a table in an .h5ad or .zarr can have these names.
@@ -25,12 +27,7 @@ def columns_of(annotation: Annotation) -> dict[str, npt.NDArray[Any]]:
     Of clusters also ``deepscore_group`` and ``deepscore_group_share``. All are documented at
     :meth:`deepscore.DeepScore.annotate`.
     """
-    columns = {
-        "deepscore": annotation.calls,
-        "deepscore_score": annotation.scores,
-        "deepscore_raw": annotation.raw,
-        "deepscore_reason": annotation.reasons,
-    }
+    columns = dict(zip(CALLS, (annotation.calls, annotation.scores, annotation.raw, annotation.reasons), strict=True))
     if annotation.group_calls is not None and annotation.group_shares is not None:
         columns |= dict(zip(OPTIONAL, (annotation.group_calls, annotation.group_shares), strict=True))
     return columns

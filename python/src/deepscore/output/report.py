@@ -1,129 +1,99 @@
-"""Report: what was called, how sure the calls are, and what the model knows, as one HTML page without scripts."""
+"""Report: what is said of an annotated query, before it becomes a page."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from ..data.blocks import Names
 from ..data.labels import UNCLASSIFIED
-from ..errors import printable
-from ..query.annotation import Annotation
-from ..query.settings import SETTINGS
-from ..support.checks import is_number
-from .figures import label_figures
+from ..data.linalg import Doubles
+from .colours import colours_of
+from .verdicts import Query, Standing, Verdict, of_label
 
-__all__ = ["annotation_report"]
+__all__ = ["Report"]
 
-# Share of the cells: from so many on, types that the reference lacks are likelier than single cells of doubt.
-MANY_UNCLASSIFIED = 0.2
-FIGURES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "calibration_error": "calibration error"}
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-table { border-collapse: collapse; margin: 1rem 0; }
-th, td { text-align: left; padding: .25rem .9rem .25rem 0; border-bottom: 1px solid #ddd; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
-meter { width: 10rem; }
-.warning { background: #fff3cd; padding: .5rem 1rem; }
-"""
+# Share of a cluster's cells that are outliers.
+MOSTLY = 0.5
 
 
-def annotation_report(annotation: Annotation, manifest: dict[str, Any], title: str) -> str:
-    """Describe an annotation in HTML.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Report:
+    """What a report shows.
 
     Parameters
     ----------
-    annotation
-        The calls.
-    manifest
-        Manifest of the model that made them.
     title
         What was annotated.
-
-    Returns
-    -------
-    A whole page; all names in it are escaped.
+    threshold
+        Of the annotation; None where it is not known, or each label has its own.
+    cells
+        Indexed by their names: ``call``, ``best`` label whatever its score, ``raw``, ``score``, ``reason``.
+    batch, groups
+        Sample and cluster of each cell, None where it is missing; None where none were named.
+    points, points_name
+        Cells x 2 coordinates and what they are, NaN for a cell without; None where there are none.
+    query, standings
+        What is known of the query and of each label of the model, in its order.
+    confused_in
+        Whether `confusable` of the standings is of the "reference" (checked) or of the "query".
+    check
+        What the check of the reference says, in sentences; None where there was none.
+    genes
+        Marker features of each label, as :func:`~deepscore.workflows.report.marker_table` has them.
+    importance
+        The features that speak most for each call: ``label``, ``feature``, ``importance``.
+    missing
+        Features of the model that the query lacks.
+    manifest
+        Of the model.
+    record
+        Which model, options and date the calls come from, as it stands beside them.
+    own_colours
+        Of labels, as the data set keeps them: #RRGGBB.
     """
-    unclassified = float(np.mean(annotation.calls == UNCLASSIFIED)) if len(annotation.calls) else 0.0
-    counts = pd.Series(annotation.reasons[annotation.reasons != ""]).value_counts()
-    reasons = f" ({', '.join(f'{n:,} {reason}' for reason, n in counts.items())})" if len(counts) else ""
-    doubts = []
-    if annotation.overlap < SETTINGS.good_overlap:
-        doubts.append(
-            f"Only {annotation.overlap:.0%} of the model's features are in the query: scores are less reliable."
-        )
-    if unclassified > MANY_UNCLASSIFIED:
-        doubts.append(f"{unclassified:.0%} of the cells are Unclassified: does the reference hold their types?")
-    parts = [
-        "<!DOCTYPE html>",
-        f'<html lang="en"><head><meta charset="utf-8"><title>{_shown(title)}</title><style>{STYLE}</style></head>',
-        f"<body><h1>{_shown(title)}</h1>",
-        *(f'<p class="warning">{escape(doubt)}</p>' for doubt in doubts),
-        f"<p>{len(annotation.calls):,} cells, {unclassified:.1%} Unclassified{reasons}. {annotation.overlap:.0%} of "
-        f"the model's {len(manifest['features']):,} features were found.</p>",
-        "<h2>Calls</h2>",
-        _calls_table(annotation),
-        "<h2>Model</h2>",
-        f"<p>{_shown(manifest['created_with'])}, {escape(manifest['modality'])}, "
-        f"{manifest['training']['n_cells']:,} reference cells, {len(manifest['labels'])} labels; "
-        f"{_quality(manifest['training']['held_out'])}.</p>",
-        _labels_table(manifest["training"]),
-        "</body></html>",
-    ]
-    return "\n".join(parts)
 
+    title: str
+    threshold: float | None
+    cells: pd.DataFrame
+    batch: Names | None
+    groups: Names | None
+    points: Doubles | None
+    points_name: str
+    query: Query
+    standings: tuple[Standing, ...]
+    confused_in: str
+    check: tuple[str, ...] | None
+    genes: pd.DataFrame | None
+    importance: pd.DataFrame | None
+    missing: tuple[str, ...]
+    manifest: Mapping[str, Any]
+    record: Mapping[str, Any]
+    own_colours: Mapping[str, str] = field(default_factory=dict)
 
-def _shown(name: str) -> str:
-    """Return a name of others as text of a page."""
-    return escape(printable(name))
+    @cached_property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Of each label."""
+        return tuple(of_label(one, self.query) for one in self.standings)
 
+    @cached_property
+    def colours(self) -> dict[str, str]:
+        """Of each label, and of what has none."""
+        return colours_of([*(one.label for one in self.standings), UNCLASSIFIED], self.own_colours)
 
-def _quality(held_out: Mapping[str, Any]) -> str:
-    """Describe the held-out cells of the reference, as far as a model file says anything of them."""
-    if not held_out["n_cells"]:
-        return "no cell was held out"
-    figures = [f"{name} {held_out[key]:.3f}" for key, name in FIGURES.items() if is_number(held_out.get(key))]
-    if not figures and "labels" not in held_out:
-        figures = ["no figures"]
-    return f"{held_out['n_cells']:,} held-out reference cells{': ' if figures else ''}{', '.join(figures)}"
+    @cached_property
+    def ranked(self) -> list[tuple[Standing, Verdict]]:
+        """The labels and their verdicts, the most frequent first, those without cells last."""
+        return sorted(zip(self.standings, self.verdicts, strict=True), key=lambda both: -both[0].cells)
 
-
-def _labels_table(training: Mapping[str, Any]) -> str:
-    def number(value: float, text: str) -> str:
-        return f'<td class="number">{"" if np.isnan(value) else format(value, text)}</td>'
-
-    figures = label_figures(training)
-    columns = zip(figures["label"], figures["cells"], figures["held_out"], figures["recall"], strict=True)
-    rows = [
-        f"<tr><td>{_shown(label)}</td>{number(cells, ',')}{number(held_out, ',.0f')}{number(recall, '.2f')}</tr>"
-        for label, cells, held_out, recall in columns
-    ]
-    head = (
-        '<tr><th>Label</th><th class="number">Reference cells</th><th class="number">Held out</th>'
-        '<th class="number">Recall</th></tr>'
-    )
-    return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
-
-
-def _calls_table(annotation: Annotation) -> str:
-    frame = pd.DataFrame({"call": annotation.calls, "score": annotation.scores})
-    rows = []
-    for call, scores in sorted(frame.groupby("call")["score"], key=lambda pair: -len(pair[1])):
-        share = len(scores) / len(frame)
-        rows.append(
-            f'<tr><td>{_shown(str(call))}</td><td class="number">{len(scores):,}</td>'
-            f'<td><meter value="{share:.4f}">{share:.1%}</meter> {share:.1%}</td>'
-            f'<td class="number">{_score(scores, 0.5)}</td><td class="number">{_score(scores, 0.1)}</td></tr>'
-        )
-    head = (
-        '<tr><th>Label</th><th class="number">Cells</th><th>Share</th><th class="number">Median score</th>'
-        '<th class="number">Tenth percentile</th></tr>'
-    )
-    return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
-
-
-def _score(scores: pd.Series, quantile: float) -> str:
-    return f"{scores.quantile(quantile):.2f}" if scores.notna().any() else "none"
+    @cached_property
+    def strange(self) -> list[str]:
+        """Clusters in which most cells are outliers, in the order of their names."""
+        if self.groups is None:
+            return []
+        outlier = pd.Series(self.cells["reason"].to_numpy() == "outlier").groupby(self.groups).mean()
+        return [str(name) for name, share in outlier.items() if share > MOSTLY]

@@ -308,9 +308,9 @@ def annotate(output: str, report: str | None, **options: Any) -> None:
     """
     from ...data.labels import UNCLASSIFIED
     from ...output.columns import table_of
-    from ...output.report import annotation_report
     from ...workflows.annotate import AnnotateRequest
     from ..python import called, load
+    from ..python_report import report as write_report
     from ..writers import add_annotation, write_result
 
     ds, query = load(options["model"]), options["query"]
@@ -320,7 +320,6 @@ def annotate(output: str, report: str | None, **options: Any) -> None:
     annotated, table = add_annotation(source, found, origin), table_of(found, source.blocks.cell_names)
     write_result(annotated, source.key, query, output, table)
     if report is not None:
-        page = annotation_report(found, ds.manifest, Path(query).name)
-        with replacing(report) as temporary:
-            temporary.write_text(page, encoding="utf-8")
+        how = given(options, *READING, "modality", "batch", "groups")
+        write_report(annotated, ds, report, title=Path(query).name, **how)
     conclude(f"{len(found.calls)} cells, {(found.calls == UNCLASSIFIED).sum()} {UNCLASSIFIED} -> {output}")
