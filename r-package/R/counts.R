@@ -7,18 +7,18 @@ as_counts <- function(answer, cells) {
     "dgCMatrix",
     p = read_parts(answer$p, "integer", length(cells) + 1),
     i = read_parts(answer$i, "integer", answer$n_values),
-    x = read_parts(answer$x, "double", answer$n_values),
+    x = read_parts(answer$x, "double", answer$n_values, answer$width %||% 4),
     Dim = c(length(features), length(cells)), Dimnames = list(features, cells)
   )
 }
 
-# Numbers of four bytes each, which come in parts that R can take.
-read_parts <- function(parts, what, n) {
+# Numbers of four bytes each, or of eight, which come in parts that R can take.
+read_parts <- function(parts, what, n, width = 4) {
   values <- vector(what, n)
   before <- 0
   for (part in parts) {
     bytes <- as_raw(part)
-    read <- readBin(bytes, what, length(bytes) / 4, size = 4, endian = "little")
+    read <- readBin(bytes, what, length(bytes) / width, size = width, endian = "little")
     values[before + seq_along(read)] <- read
     before <- before + length(read)
   }

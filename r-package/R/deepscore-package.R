@@ -14,7 +14,7 @@
 #' The verbs are [find_common_features()], [DeepScore()], [set_reference()], [train()] and
 #' [annotate()]; [check_reference()] tells which labels can be trusted. [save_model()],
 #' [load_model()] and [inspect_model()] handle model files, which the Python package of the same
-#' name reads and writes too.
+#' name reads and writes too. [seurat_to_h5ad()] and [h5ad_to_seurat()] exchange data sets with it.
 #'
 #' For chromatin, [gene_activity()] turns peaks or fragments into gene activity;
 #' [find_common_peaks()], [match_peaks()] and [count_fragments()] bring data sets to one set of

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import anndata as ad
 import mudata
@@ -12,15 +13,36 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import zarr
+from anndata.io import write_elem
 
 from deepscore.errors import EngineError, InputError
 from deepscore.interfaces import writers
 from deepscore.interfaces.python import called
+from deepscore.interfaces.stores import open_path
 from deepscore.interfaces.writers import add_annotation, as_anndata, require_output, write_result, write_store
 from deepscore.output.columns import table_of
 from deepscore.workflows.annotate import AnnotateRequest
 from interfaces.test_readers import COLUMNS, in_layer, in_mudata, on_disk, stored
 from synthetic import digest
+
+
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+def test_a_whole_store_has_no_empty_raw(tmp_path, query, suffix):
+    """Other readers may not know it, and this one reads the layers of a store beside it."""
+    query.layers["more"] = query.X.copy()
+    path = str(tmp_path / f"out.{suffix}")
+    write_store(query, None, path)
+    opened = open_path(Path(path))
+    assert opened.raw is None
+    assert (opened.layers["more"][:] != query.X).nnz == 0
+
+
+@pytest.mark.filterwarnings("ignore:Consolidated metadata", "ignore:zarr v3 autosharding")
+def test_an_empty_raw_in_a_store_is_none(tmp_path, query):
+    query.layers["more"] = query.X.copy()
+    write_elem(zarr.open_group(tmp_path / "old.zarr", mode="w"), "/", query)
+    assert open_path(tmp_path / "old.zarr").raw is None
 
 
 def full(query):

@@ -100,13 +100,21 @@ def train_bridge(
     return modelfile.to_bytes(model)
 
 
-def matrix(counts: sp.csr_matrix, features: Names, *, most: int = MOST_VALUES, size: int = VALUES_PER_PART) -> Answer:
+def matrix(
+    counts: sp.csr_matrix,
+    features: Names,
+    *,
+    exact: bool = False,
+    most: int = MOST_VALUES,
+    size: int = VALUES_PER_PART,
+) -> Answer:
     """Return the arrays of cells x features, which are those of a features x cells dgCMatrix, in parts for R.
 
     Returns
     -------
-    ``p`` and ``i`` (int32, from 0), ``x`` (float32), each a list of the bytes of up to `size` values; the number
-    ``n_values`` of stored values; the names of the features.
+    ``p`` and ``i`` (int32, from 0), ``x`` (float32, or float64 where it must be `exact`), each a list of the bytes of
+    up to `size` values; the number of bytes of a value of ``x``, ``width``; the number ``n_values`` of stored values;
+    the names of the features.
 
     Raises
     ------
@@ -118,12 +126,13 @@ def matrix(counts: sp.csr_matrix, features: Names, *, most: int = MOST_VALUES, s
             "too_many_values",
             f"The result has {counts.nnz:,} values; a sparse matrix of R holds {most:,}. Give fewer cells at a time.",
         )
-    arrays = {"p": (counts.indptr, np.int32), "i": (counts.indices, np.int32), "x": (counts.data, np.float32)}
+    of_x = np.float64 if exact else np.float32
+    arrays = {"p": (counts.indptr, np.int32), "i": (counts.indices, np.int32), "x": (counts.data, of_x)}
     parts = {
         name: [array[first : first + size].astype(kind).tobytes() for first in range(0, len(array), size)]
         for name, (array, kind) in arrays.items()
     }
-    return {"features": features.tolist(), "n_values": int(counts.nnz), **parts}
+    return {"features": features.tolist(), "n_values": int(counts.nnz), "width": np.dtype(of_x).itemsize, **parts}
 
 
 def _peaks(x: Peaks) -> Names:

@@ -160,7 +160,7 @@ def _parts(store: Any) -> dict[str, Any]:
     """Read everything of a store but X; layers stay on disk."""
     names = ("obs", "var", "obsm", "varm", "obsp", "varp", "uns")
     parts = {name: read_elem(store[name]) for name in names if name in store or name in ("obs", "var")}
-    if "raw" in store:
+    if hasattr(store.get("raw"), "keys"):  # else it stands for none
         of_raw = ("var", "varm") if isinstance(store, h5py.File) else ("X", "var", "varm")  # a backed one finds its X
         parts["raw"] = {name: read_elem(store["raw"][name]) for name in of_raw if name in store["raw"]}
     return parts | {"layers": {name: _on_disk(store["layers"][name]) for name in store.get("layers", ())}}

@@ -159,6 +159,8 @@ def write_store(data: ad.AnnData, query: str | None, output: str, key: str | Non
                 _write_results(store if key is None or kind != ".h5mu" else store["mod"][key], data)
             else:
                 write_elem(store, "/", data)
+                if data.raw is None and "raw" in store:  # an empty value, which other readers know only since 2024
+                    del store["raw"]
         if zarr:
             _consolidate(temporary)
 
