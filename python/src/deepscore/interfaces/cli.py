@@ -20,6 +20,7 @@ from ..errors import DeepScoreError, printable
 from ..version import CREATED_WITH
 from .commands import about, chromatin, transfer
 from .commands.about import COMPLETE
+from .commands.markers import markers
 from .commands.report import report
 from .commands.verb import DEBUG, Verbs
 
@@ -38,6 +39,7 @@ for command in (
     transfer.train,
     transfer.annotate,
     report,
+    markers,
     chromatin.bridge,
     chromatin.activity,
     chromatin.peaks,

@@ -32,6 +32,7 @@ from .stores import ZARR_MARKS, suffix_of, without_pulling
 __all__ = [
     "PROBABILITIES",
     "STORES",
+    "TABLES",
     "add_annotation",
     "add_embedding",
     "as_anndata",

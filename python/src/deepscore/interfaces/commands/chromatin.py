@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from ...errors import ModelFileError
 from .transfer import ADDED, write_lines
 from .verb import (
     INPUT,
@@ -17,6 +16,7 @@ from .verb import (
     conclude,
     given,
     lines_of,
+    manifest_in,
     modality,
     names_of,
     reading,
@@ -195,16 +195,12 @@ def _cells(path: str | None) -> Any:
 def _peaks(path: str) -> Any:
     """Return what has the peaks: those of a model file, names in the lines of a text file, or the path itself."""
     from ...data.names import is_peak
-    from ...model.file import inspect_model
     from ..python_chromatin import is_file
 
+    if (manifest := manifest_in(path)) is not None:
+        return manifest["features"]
     if not is_file(path):
         return path
-    try:
-        return inspect_model(path)["features"]
-    except ModelFileError as error:
-        if error.code != "not_a_model":
-            raise
     lines = [line.strip() for line in lines_of(path)]
     return lines if lines and is_peak(lines[0]) and "\t" not in lines[0] else path
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from ...errors import InputError, printable
+from ...errors import InputError, ModelFileError, printable
 from ...support.files import opened, require_writable
 from ...support.notices import logger, telling_once
 from ...support.progress import progress_shown
@@ -34,6 +34,7 @@ __all__ = [
     "conclude",
     "given",
     "lines_of",
+    "manifest_in",
     "modality",
     "names_of",
     "reading",
@@ -77,22 +78,22 @@ class Output(click.Path):
     ----------
     adds_to
         The argument with the data set that results are added to: a store of it may be written in place.
-    stores
-        Whether a data set is written, as a store.
+    stores, tables
+        Whether a data set is written, as a store, or a table.
     """
 
-    def __init__(self, adds_to: str | None = None, *, stores: bool = False) -> None:
+    def __init__(self, adds_to: str | None = None, *, stores: bool = False, tables: bool = False) -> None:
         super().__init__()
-        self.adds_to, self.stores = adds_to, stores
+        self.adds_to, self.stores, self.tables = adds_to, stores, tables
 
     def require(self, path: str, values: Mapping[str, Any], taken: Sequence[str]) -> None:
         """Refuse a path that cannot be written, or is one of those that are taken, with ``path_not_writable``."""
         own = None
-        if self.adds_to is not None or self.stores:
-            from ..writers import STORES, require_output
+        if self.adds_to is not None or self.stores or self.tables:
+            from ..writers import STORES, TABLES, require_output
 
             if self.adds_to is None:
-                require_output(path, None, STORES)
+                require_output(path, None, STORES if self.stores else TABLES)
             else:
                 require_output(path, values[self.adds_to])
                 own = values[self.adds_to] if path.lower().endswith(STORES) else None
@@ -124,6 +125,21 @@ def names_of(path: str) -> list[str]:
     if odd is not None:
         raise InputError("unknown_data", f"{path} must hold one barcode in a line and no header; not so {odd[:80]!r}.")
     return cells
+
+
+def manifest_in(path: str) -> dict[str, Any] | None:
+    """Return the manifest of a model file; None of any other file."""
+    from ...model.file import inspect_model
+    from ..python_chromatin import is_file
+
+    if not is_file(path):
+        return None
+    try:
+        return inspect_model(path)
+    except ModelFileError as error:
+        if error.code != "not_a_model":
+            raise
+        return None
 
 
 # -------------------------------------------------------------------------------------------------------- options
