@@ -28,3 +28,7 @@ def test_every_public_name_is_there():
 def test_another_name_is_not():
     with pytest.raises(AttributeError, match="no attribute 'deepscor'"):
         deepscore.deepscor  # noqa: B018
+
+
+def test_plots_are_there_without_an_import_of_their_own():
+    subprocess.run([sys.executable, "-c", "import deepscore; deepscore.plots.composition"], check=True)

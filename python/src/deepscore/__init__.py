@@ -12,6 +12,7 @@ from . import errors
 from .version import __version__
 
 if TYPE_CHECKING:
+    from . import plots
     from .interfaces.python import DeepScore, annotate, check_reference, find_common_features, load
     from .interfaces.python_chromatin import (
         count_fragments,
@@ -49,6 +50,7 @@ __all__ = [
     "match_markers",
     "match_peaks",
     "performance",
+    "plots",
     "report",
     "select_model",
     "train_bridge",
@@ -77,6 +79,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "plots":
+        return import_module(".plots", __name__)
     if name in _HOMES:
         return getattr(import_module(f".{_HOMES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
