@@ -14,7 +14,7 @@ export MPLBACKEND := Agg
 
 R_SOURCES := $(shell find r-package -type f -not -path '*/vignettes/*.html')
 
-.PHONY: help setup demo pictures test lint lint-ruff lint-format lint-types lint-r test-python test-pythons test-shared check-r test-seurat5 docs-r \
+.PHONY: help setup demo pictures test lint lint-ruff lint-format lint-types lint-r test-python test-pythons test-shared check-r test-seurat5 docs docs-r \
   bench-bridge bench-accuracy bench-openset bench-novelty bench-laws bench-chromatin clean
 
 help: ## list the targets
@@ -47,7 +47,7 @@ demo: setup ## train, annotate and compare in Python and R on real cells; result
 pictures: setup ## draw every plot with 3 and with 60 labels, in both languages, to be looked at; results in pictures-output/
 	$(PYTHON) python/examples/pictures.py
 
-test: setup lint test-python test-shared check-r ## everything: lint, types, tests of both languages, R CMD check
+test: setup lint docs test-python test-shared check-r ## everything: lint, types, the site, tests of both languages, R CMD check
 
 # Tests are many small jobs: two threads wait for each other longer than they work.
 test-python test-pythons test-shared check-r: export OMP_NUM_THREADS := 1
@@ -81,6 +81,13 @@ check-r: setup ## R CMD check of r-package, with its tests, examples and vignett
 test-seurat5: setup ## the tests of the R package with Seurat 5, in a folder with Debian 13 (root; made once, 2 GB)
 	.ci/test-seurat5
 
+docs: export OMP_NUM_THREADS := 1
+docs: setup ## the site, in docs-output/html: tutorials are run, a warning is a failure, and what was built is tested
+	Rscript python/docs/r_pages.R r-package python/docs/r
+	rm -rf docs-output
+	$(PYTHON) -m sphinx --quiet --fail-on-warning --keep-going --nitpicky --jobs 2 python/docs docs-output/html
+	$(PYTHON) -m pytest python/docs -q
+
 docs-r: setup ## write man/ and NAMESPACE from the roxygen comments
 	Rscript -e 'roxygen2::roxygenise("r-package")'
 
@@ -106,4 +113,5 @@ bench-chromatin: setup ## speed and memory of peaks, fragments and activity; acc
 
 clean: ## remove what the targets above have made in this folder
 	rm -rf --one-file-system .trixie .trixie.log
+	rm -rf docs-output python/docs/python python/docs/r python/docs/command-line.md
 	rm -rf .venv .venv-pythons .bench demo-output pictures-output bench-output .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,5 +1,6 @@
 """How Sphinx makes the site: `make docs` writes it to docs-output/. Nothing is fetched while it is made."""
 
+import logging
 import os
 import sys
 import tempfile
@@ -36,7 +37,7 @@ html_title = "DeepScore"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
-html_show_sphinx = False
+html_show_sphinx = html_show_copyright = False
 
 # Pages that hold code cells are run; what one raises or a warning of Sphinx fails the build.
 nb_execution_mode = "force"
@@ -51,8 +52,8 @@ myst_heading_anchors = 3
 # Links between the pages must hold, and those to our own names; those to names of other libraries need their sites.
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!deepscore\.).*")]
-# What the property `model` returns is for those who read the code.
-nitpick_ignore = [("py:class", "deepscore.model.model.Model")]
+# What the properties `model` and `reference` return is for those who read the code.
+nitpick_ignore_regex += [("py:class", r"deepscore\.(model|training)\..*")]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
@@ -68,17 +69,17 @@ napoleon_custom_sections = ["Returns"]
 # of this environment.
 _settings = tempfile.TemporaryDirectory()
 (Path(_settings.name) / "profile_default").mkdir()
-(Path(_settings.name) / "profile_default/ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 'ERROR'\n")
+(Path(_settings.name) / "profile_default/ipython_kernel_config.py").write_text(
+    "c.IPKernelApp.log_level = 'ERROR'\nc.InteractiveShellApp.extensions = ['site_cells']\n"
+)
 os.environ["IPYTHONDIR"] = _settings.name
+logging.getLogger("traitlets").setLevel(logging.WARNING)
 os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
 os.environ["TQDM_DISABLE"] = "1"
 os.environ["DEEPSCORE_REQUIRE_ENGINE"] = "1"
 os.environ.setdefault("RETICULATE_PYTHON", sys.executable)
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE.parent / "examples"), os.environ.get("PYTHONPATH", "")])
-
-
-LANGUAGES = {"%%script Rscript": "r", "%%bash": "bash"}
+os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE), str(HERE.parent / "examples"), os.environ.get("PYTHONPATH", "")])
 
 
 class OtherLanguages(SphinxTransform):
@@ -90,10 +91,9 @@ class OtherLanguages(SphinxTransform):
         """Go through the code of the page."""
         for block in self.document.findall(nodes.literal_block):
             head, _, code = block.astext().partition("\n")
-            for start, name in LANGUAGES.items():
-                if head.startswith(start):
-                    block["language"], block.rawsource = name, code
-                    block.children = [nodes.Text(code)]
+            if head.startswith("%%"):
+                block["language"], block.rawsource = head.removeprefix("%%"), code
+                block.children = [nodes.Text(code)]
 
 
 def setup(app: Sphinx) -> None:

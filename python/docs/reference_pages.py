@@ -30,7 +30,11 @@ SECTIONS = {
     ],
 }
 # Classes without a public name of their own, which users hold all the same.
-RETURNED = ["workflows.check_reference.ReferenceCheck"]
+RETURNED = [
+    "workflows.check_reference.ReferenceCheck",
+    "output.performance.Performance",
+    "output.marker_match.MarkerMatch",
+]
 INTRODUCTION = """\
 ``import deepscore`` loads neither torch nor anndata; the first call that needs them does. Data sets are cells x
 features. Every function says which errors it raises, by their codes; R's conditions have the same.
