@@ -1,12 +1,13 @@
 """The pages of the Python reference: one for each public name, made from its docstring when the site is built."""
 
 import inspect
-import re
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+
+import click
+
+from deepscore.interfaces.cli import deepscore
 
 # Sections of the overview, in its order. A public name that none of them lists is under "More".
 SECTIONS = {
@@ -74,15 +75,19 @@ def write_python_pages(folder: Path, package: ModuleType) -> None:
 
 
 def write_command_line(path: Path) -> None:
-    """Write what each command says of itself."""
-    commands = re.findall(r"^ {2,4}([a-z]+) {2}", _help(), flags=re.MULTILINE)
-    parts = [f"## deepscore {command}\n\n```text\n{_help(command)}```\n" for command in commands]
-    _write(path, "\n".join([COMMAND_LINE, *parts]))
+    """Write what each command says of itself, and each command of a group."""
+    _write(path, "\n".join([COMMAND_LINE, *_helps(deepscore, click.Context(deepscore, info_name="deepscore"))]))
 
 
-def _help(*command: str) -> str:
-    call = [sys.executable, "-m", "deepscore", *command, "--help"]
-    return subprocess.run(call, capture_output=True, text=True, check=True).stdout
+def _helps(group: click.Group, context: click.Context) -> list[str]:
+    parts = []
+    for name in group.list_commands(context):
+        command = group.commands[name]
+        own = click.Context(command, parent=context, info_name=name)
+        parts.append(f"## {own.command_path}\n\n```text\n{command.get_help(own)}\n```\n")
+        if isinstance(command, click.Group):
+            parts += _helps(command, own)
+    return parts
 
 
 def _page(name: str, package: ModuleType) -> str:
