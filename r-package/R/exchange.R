@@ -218,7 +218,7 @@ h5ad_to_seurat <- function(path, assay = NULL, modality = NULL) {
   own <- with_features(new_assay(layers), read, given, features)
   SeuratObject::Key(own) <- paste0(tolower(gsub("[^A-Za-z0-9]", "", name)), "_")
   object <- SeuratObject::CreateSeuratObject(own, assay = name)
-  object@meta.data <- with_columns(object@meta.data, as_table(read$obs, cells))
+  object@meta.data <- with_columns(object@meta.data, as_frame(read$obs, cells))
   if (!is.null(read$identities)) {
     SeuratObject::Idents(object) <- stats::setNames(object@meta.data[[read$identities]], cells)
   }
@@ -240,7 +240,7 @@ new_assay <- function(layers) {
 }
 
 with_features <- function(own, read, given, features) {
-  table <- as_table(read$var, features)
+  table <- as_frame(read$var, features)
   if (methods::is(own, "Assay")) {
     own@meta.features <- table
   } else {
@@ -279,7 +279,7 @@ reduction_key <- function(name) {
   paste0(sub("^([0-9])", "r\\1", gsub("[^A-Za-z0-9]", "", name)), "_")
 }
 
-as_table <- function(columns, rows) {
+as_frame <- function(columns, rows) {
   table <- data.frame(row.names = rows)
   for (name in names(columns)) table[[name]] <- as_column(columns[[name]])
   table
