@@ -1,7 +1,7 @@
 """Write the cases whose expected values are computed: `python shared-tests/make_cases.py`.
 
-selection.json, alignment.json and annotation.json come from here and from shared_oracle.py; the other files of cases/
-are written by hand. Nothing is computed with deepscore, whose answers the cases are there to check.
+selection.json, alignment.json, annotation.json and evidence.json come from here and from shared_oracle.py; the other
+files of cases/ are written by hand. Nothing is computed with deepscore, whose answers the cases are there to check.
 """
 
 import json
@@ -181,6 +181,110 @@ def annotation_cases():
     )  # fmt: skip
 
 
+V2_MODEL = "models/v2/toy_rna.deepscore"
+
+
+def evidence_cases():
+    path, query, reference = HERE / V2_MODEL, read_fixture(QUERY), read_fixture(REFERENCE)
+    truth, objects = query.cells["label"].tolist(), {"ds": {"model": V2_MODEL}, "data": QUERY}
+    of_labels = {"labels": "label", "refine": False}
+    for method in ("gradient", "linear"):
+        yield {
+            "name": f"evidence: {method}, by label", "verb": "feature_importance", "objects": objects,
+            "args": of_labels | {"method": method, "n_features": 4},
+            "expect": {"tables": {"": oracle.importance(path, query, truth, method, 4)}},
+        }  # fmt: skip
+    table, empty, _ = oracle.annotate(path, query)
+    labels = oracle.read_model(path)[0]["labels"]
+    assert not empty.any()
+    for threshold in (0.5, 0.95):
+        calls = [labels[row.argmax()] if row.max() >= threshold else UNCLASSIFIED for row in table]
+        yield {
+            "name": f"performance: a threshold of {threshold}", "verb": "performance", "objects": objects,
+            "args": of_labels | {"threshold": threshold}, "expect": oracle.weighed(truth, calls, table, labels),
+        }  # fmt: skip
+    yield {
+        "name": "thresholds: of each label", "verb": "find_thresholds", "objects": objects, "args": of_labels,
+        "expect": {"tables": {"": oracle.thresholds(truth, table, labels)}},
+    }  # fmt: skip
+    some = {"do": "take_cells", "start": 90, "stop": 240}, {"do": "take_features", "start": 20, "stop": 300}
+    other = changed(REFERENCE, *some)
+    both = reference, read_fixture(other)
+    for test in ("t-test", "wilcoxon"):
+        sides = top_markers(*both, 10, test), top_markers(*both[::-1], 10, test)
+        yield {
+            "name": f"markers: of two data sets, {test}", "verb": "match_markers",
+            "objects": {"reference": REFERENCE, "query": other},
+            "args": {"labels": "label", "query_labels": "label", "n_markers": 10, "test": test},
+            "expect": oracle.match(*sides),
+        }  # fmt: skip
+    lists = {"T": ["CD3D", "CD3E", "IL7R"], "B": ["MS4A1", "CD79A", "CD79B"], "NK": ["NKG7", "GNLY", "CD3E"]}
+    others = {"0": ["CD3E", "CD3D", "TRAC"], "1": ["CD79A", "HLA_DRA", "MS4A1"], "2": ["LYZ", "NKG7"]}
+    yield {
+        "name": "markers: of two lists", "verb": "match_markers",
+        "objects": {"reference": {"lists": lists}, "query": {"lists": others}}, "expect": oracle.match(lists, others),
+    }  # fmt: skip
+    rows = [("0", "CD3E", 1e-9, 1.0), ("0", "CD3D", 1e-9, 2.0), ("0", "LYZ", 1e-9, -3.0), ("0", "TRAC", 1e-3, 4.0),
+            ("1", "CD79A", 1e-5, 1.5), ("1", "MS4A1", 1e-7, 1.0), ("1", "HLA-DRA", 1e-4, 9.0)]  # fmt: skip
+    two = {name: lists[name][:2] for name in ("T", "B")}
+    for change in ("avg_log2FC", "avg_logFC"):
+        columns = ("cluster", "gene", "p_val", change)
+        table = {name: list(column) for name, column in zip(columns, zip(*rows, strict=True), strict=True)}
+        found = {"0": ["CD3D", "CD3E"], "1": ["MS4A1", "CD79A"]}  # the lowest p, of equal ones the greatest change
+        yield {
+            "name": f"markers: of a list and a table of Seurat, {change}", "verb": "match_markers",
+            "objects": {"reference": {"lists": two}, "query": {"table": table}},
+            "args": {"n_markers": 2}, "expect": oracle.match(two, found),
+        }  # fmt: skip
+    named = {"reference": {"lists": lists}}
+    for name, query, code in (
+        ("a table without labels", {"table": {"gene": ["CD3D"], "p_val": [0.1]}}, "unknown_markers"),
+        ("a list without names", {"lists": {"0": [], "1": []}}, "no_markers"),
+        ("cells without labels", QUERY, "no_labels"),
+    ):
+        yield {
+            "name": f"markers: {name}", "verb": "match_markers", "objects": named | {"query": query},
+            "expect": {"error": code},
+        }  # fmt: skip
+    for name, change, code in (
+        (
+            "the model has no linear path",
+            {"ds": {"model": "models/v1/toy_rna.deepscore"}, "method": "linear"},
+            "no_linear_path",
+        ),
+        ("a cell that is not there", {"cells": ["nobody"]}, "cells_not_found"),
+        ("labels that the model does not know", {"labels": "batch"}, "no_shared_labels"),
+        ("neither by label nor by cell", {"by": "gene"}, "bad_argument"),
+    ):
+        model = {"ds": change.pop("ds")} if "ds" in change else {}
+        yield {
+            "name": f"evidence: {name}", "verb": "feature_importance", "objects": objects | model, "args": change,
+            "expect": {"error": code},
+        }  # fmt: skip
+    yield {
+        "name": "performance: labels that the model does not know", "verb": "performance", "objects": objects,
+        "args": {"labels": "batch"}, "expect": {"error": "no_shared_labels"},
+    }  # fmt: skip
+    yield {
+        "name": "models: none is held out to compare by", "verb": "select_model",
+        "reference": REFERENCE, "labels": "label", "args": {"test_prop": 0},
+        "train": {"n_models": 2}, "expect": {"error": "no_held_out_cells"},
+    }  # fmt: skip
+
+
+def top_markers(data, other, n, test):
+    """Return the best markers of each label, of the features that another data set has, too."""
+    shared = {oracle.spelling(name) for name in other.features}
+    scores = oracle.marker_scores(data, data.cells["label"], False, test)
+    best = {label: np.argsort(-score, kind="stable") for label, score in scores.items()}
+    return {
+        label: [data.features[i] for i in best[label] if score[i] > 0 and oracle.spelling(data.features[i]) in shared][
+            :n
+        ]
+        for label, score in scores.items()
+    }
+
+
 def write(path, cases):
     lines = (json.dumps(case, ensure_ascii=False) for case in cases)
     path.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
@@ -190,3 +294,4 @@ if __name__ == "__main__":
     write(HERE / "cases" / "selection.json", selection_cases())
     write(HERE / "cases" / "alignment.json", alignment_cases())
     write(HERE / "cases" / "annotation.json", annotation_cases())
+    write(HERE / "cases" / "evidence.json", evidence_cases())

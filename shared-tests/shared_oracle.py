@@ -14,6 +14,7 @@ import pandas as pd
 import scanpy as sc
 from scipy.special import erf
 from scipy.stats import mannwhitneyu, norm, ttest_ind
+from sklearn import metrics
 
 from shared_data import Data, to_anndata
 
@@ -147,6 +148,15 @@ def annotate(
     features that the data set has.
     """
     manifest, tensors = read_model(path)
+    z, empty, present = standardised(manifest, tensors, data, lognorm=lognorm, batch=batch)
+    odds = np.exp(calibrated_logits(manifest, tensors, z))
+    return odds / odds.sum(axis=1, keepdims=True), empty, present.mean()
+
+
+def standardised(
+    manifest, tensors, data: Data, *, lognorm=False, batch: pd.Series | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the cells as the network reads them, which have no count, and which features are there."""
     at = [find(name, data.features, manifest["features"]) for name in manifest["features"]]
     present = np.array(at) >= 0
     counts = data.x.toarray().T
@@ -166,7 +176,13 @@ def annotate(
         variance = weight * (x[cells].var(axis=0) + 0.1**2) + (1 - weight) * tensors["feature_scale"] ** 2
         mean[cells] = weight * x[cells].mean(axis=0) + (1 - weight) * tensors["feature_mean"]
         deviation[cells] = np.sqrt(variance)
-    z = hidden = np.where(present, (x - mean) / deviation, 0.0)
+    empty = np.where(present, counts[:, at], 0).sum(axis=1) == 0
+    return np.where(present, (x - mean) / deviation, 0.0), empty, present
+
+
+def calibrated_logits(manifest, tensors, z: np.ndarray) -> np.ndarray:
+    """Return the logits of cells, of both paths, divided by the temperature."""
+    hidden = z
     activation = {"relu": lambda v: np.maximum(v, 0), "gelu": lambda v: v * (1 + erf(v / np.sqrt(2))) / 2}
     n_layers = len(manifest["network"]["hidden_nodes"]) + 1
     for i in range(n_layers):
@@ -174,9 +190,90 @@ def annotate(
         hidden = hidden if i == n_layers - 1 else activation[manifest["network"]["activation"]](hidden)
     if "linear.weight" in tensors:  # the path beside the hidden layers, from version 2 on
         hidden = hidden + z @ tensors["linear.weight"] + tensors["linear.bias"]
-    odds = np.exp(hidden / manifest["calibration"]["temperature"])
-    empty = np.where(present, counts[:, at], 0).sum(axis=1) == 0
-    return odds / odds.sum(axis=1, keepdims=True), empty, present.mean()
+    return hidden / manifest["calibration"]["temperature"]
+
+
+def importance(path, data: Data, labels: list[str], method: str, n: int) -> dict[str, list]:
+    """Return the best features of each label: what they add to its logit, beyond the mean of all, in its cells."""
+    manifest, tensors = read_model(path)
+    z = standardised(manifest, tensors, data)[0]
+    table: dict[str, list] = {"label": [], "feature": [], "importance": []}
+    for k, label in enumerate(manifest["labels"]):
+        cells = z[[other == label for other in labels]]
+        if not len(cells):
+            continue
+
+        def beyond_mean(cells, k=k):
+            logits = calibrated_logits(manifest, tensors, cells)
+            return logits[:, k] - logits.mean(axis=1)
+
+        if method == "linear":
+            weight = tensors["linear.weight"]
+            slopes = np.tile(
+                (weight[:, k] - weight.mean(axis=1)) / manifest["calibration"]["temperature"], (len(cells), 1)
+            )
+        else:  # by how much a little more of each feature moves the logit
+            step = 1e-6 * np.eye(cells.shape[1])
+            slopes = np.stack([(beyond_mean(cells + e) - beyond_mean(cells - e)) / 2e-6 for e in step], axis=1)
+        mean = (cells * slopes).mean(axis=0)
+        best = np.argsort(-mean, kind="stable")[:n]
+        assert (np.diff(-np.sort(-mean)[: n + 1]) < -1e-4).all(), "too close to order"
+        table["label"] += [label] * n
+        table["feature"] += [manifest["features"][i] for i in best]
+        table["importance"] += mean[best].tolist()
+    return table
+
+
+def weighed(truth: list[str], calls: list[str], table: np.ndarray, labels: list[str]) -> dict:
+    """Return figures of calls, by scikit-learn where it has them."""
+    columns = {
+        name: [] for name in ("label", "cells", "called", "sensitivity", "specificity", "precision", "f1", "auc")
+    }
+    for i, label in enumerate(labels):
+        own, called = ([one == label for one in some] for some in (truth, calls))
+        values = (
+            label, sum(own), sum(called), metrics.recall_score(own, called),
+            metrics.recall_score(own, called, pos_label=0), metrics.precision_score(own, called),
+            metrics.f1_score(own, called), metrics.roc_auc_score(own, table[:, i]),
+        )  # fmt: skip
+        for column, value in zip(columns.values(), values, strict=True):
+            column.append(value if isinstance(value, str) else value.item() if hasattr(value, "item") else value)
+    rows = sorted(set(truth))
+    counts = Counter(zip(truth, calls, strict=True))
+    every = [*labels, "Unclassified"]
+    confusion = {"rows": rows, "columns": every, "values": [[counts[a, b] for b in every] for a in rows]}
+    of_known = [bool(call == label) for label, call in zip(truth, calls, strict=True) if label in labels]
+    numbers = {"accuracy": sum(of_known) / len(of_known), "ari": metrics.adjusted_rand_score(truth, calls)}
+    return {"tables": {"labels": columns}, "matrices": {"confusion": confusion}, "numbers": numbers}
+
+
+def thresholds(truth: list[str], table: np.ndarray, labels: list[str]) -> dict[str, list]:
+    """Try every score as a threshold: the best parts right from wrong, and lies midway to the next lower score."""
+    found: dict[str, list] = {"label": labels, "threshold": [], "sensitivity": [], "specificity": []}
+    for i, label in enumerate(labels):
+        own, scores = np.array([one == label for one in truth]), table[:, i]
+        rates = {s: (np.mean(scores[own] >= s), np.mean(scores[~own] < s)) for s in sorted(scores, reverse=True)}
+        best = max(rates, key=lambda s: (round(sum(rates[s]), 9), s))
+        found["threshold"].append((best + scores[scores < best].max()) / 2)
+        found["sensitivity"].append(float(rates[best][0]))
+        found["specificity"].append(float(rates[best][1]))
+    return found
+
+
+def match(reference: dict[str, list[str]], query: dict[str, list[str]]) -> dict:
+    """Compare sets of markers: the Jaccard index of each pair, and the mean of the best of each reference label."""
+    rows, columns = sorted(reference), sorted(query)
+    sides = [
+        {label: {spelling(name) for name in names} for label, names in sets.items()} for sets in (reference, query)
+    ]
+    values = [[len(sides[0][a] & sides[1][b]) / len(sides[0][a] | sides[1][b]) for b in columns] for a in rows]
+    best = [columns[max(range(len(columns)), key=lambda j, row=row: row[j])] for row in values]
+    highest = [max(row) for row in values]
+    return {
+        "matrices": {"jaccard": {"rows": rows, "columns": columns, "values": values}},
+        "tables": {"best": {"label": rows, "match": best, "jaccard": highest}},
+        "numbers": {"score": sum(highest) / len(highest)},
+    }
 
 
 def vote(calls: list[str], groups: list) -> tuple[list[str], list[float]]:

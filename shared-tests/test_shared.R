@@ -47,6 +47,7 @@ make_object <- function(spec, container, folder) {
   if (!is.null(spec$file)) return(make_file(spec, folder))
   if ("model" %in% names(spec)) return(if (is.null(spec$model)) DeepScore() else load_model(spec$model))
   if (!is.null(spec$table)) return(as.data.frame(as_arguments(spec$table)))
+  if (!is.null(spec$lists)) return(as_arguments(spec$lists))
   as.character(unlist(spec$names))
 }
 
@@ -63,7 +64,14 @@ make_file <- function(spec, folder) {
 columns_as_values <- function(args, case) {
   data <- Find(Negate(is.null), list(case$reference, case$query))
   described <- list(labels = data, batch = data, groups = data)
-  if (is.null(data)) described <- list(labels = case$objects$rna_model, batch = case$objects$multiome$rna)
+  objects <- case$objects
+  first <- function(...) Find(Negate(is.null), list(...))
+  if (is.null(data)) {
+    described <- list(
+      labels = first(objects$rna_model, objects$data, objects$reference), query_labels = objects$query,
+      batch = objects$multiome$rna
+    )
+  }
   for (name in intersect(names(args), names(described))) {
     value <- args[[name]]
     if (!is.character(value) || length(value) != 1 || is.null(described[[name]])) next
@@ -80,10 +88,10 @@ make_ds <- function(call) {
     model <- if ("model" %in% names(case)) case$model else archived
     return(if (is.null(model)) DeepScore() else load_model(model))
   }
-  if (!case$verb %in% c("set_reference", "train")) return(NULL)
+  if (!case$verb %in% c("set_reference", "train", "select_model")) return(NULL)
   config <- utils::modifyList(short, as_arguments(case$config))
   ds <- tryCatch(do.call(DeepScore, config), deepscore_error = identity)
-  if (case$verb == "train" && !is.null(call$reference)) ds <- set_the_reference(ds, call)
+  if (case$verb != "set_reference" && !is.null(call$reference)) ds <- set_the_reference(ds, call)
   ds
 }
 
@@ -125,6 +133,10 @@ verbs <- list(
   train = function(call) {
     args <- utils::modifyList(list(progress = FALSE), as_arguments(call$case$train))
     do.call(train, c(list(call$ds), args))
+  },
+  select_model = function(call) {
+    args <- utils::modifyList(list(progress = FALSE), as_arguments(call$case$train))
+    do.call(select_model, c(list(call$ds), args))
   },
   annotate = function(call) {
     query <- call$queries[[1]]
@@ -200,6 +212,7 @@ check_value <- function(call, found, expect, container) {
     put <- if (isFALSE(expect$ordered)) sort else identity
     testthat::expect_identical(put(found), put(wanted))
   }
+  check_figures(found, expect)
   if (!is.null(expect$calls)) check_annotation(call$queries[[1]], found, expect)
   if (!is.null(expect$check)) check_check(found, expect$check)
   if (!is.null(expect$manifest)) check_manifest(found, expect)
@@ -255,6 +268,29 @@ check_check <- function(found, expect) {
   testthat::expect_equal(found$overlap, overlap)
   if (!is.null(expect$design)) testthat::expect_identical(found$design, expect$design)
   for (part in expect$words) testthat::expect_match(paste(found$words, collapse = "\n"), part, fixed = TRUE)
+}
+
+# Tables (rows of some labels, some columns; "" is the result itself), named matrices, and numbers.
+check_figures <- function(found, expect) {
+  for (i in seq_along(expect$tables)) {
+    name <- names(expect$tables)[i]
+    table <- if (nzchar(name)) found[[name]] else found
+    testthat::expect_s3_class(table, "data.frame")
+    table <- table[table$label %in% unlist(expect$tables[[i]]$label), ]
+    for (column in names(expect$tables[[i]])) {
+      testthat::expect_equal(table[[column]], unlist(expect$tables[[i]][[column]]), tolerance = 1e-4)
+    }
+  }
+  for (name in names(expect$matrices)) {
+    wanted <- expect$matrices[[name]]
+    testthat::expect_identical(unname(dimnames(found[[name]])), list(unlist(wanted$rows), unlist(wanted$columns)))
+    values <- do.call(rbind, lapply(wanted$values, unlist))
+    testthat::expect_equal(unname(found[[name]]), values, tolerance = 1e-4)
+  }
+  for (name in names(expect$numbers)) {
+    value <- if (is.null(found[[name]])) found$overall[[name]] else found[[name]]
+    testthat::expect_equal(value, expect$numbers[[name]], tolerance = 1e-4)
+  }
 }
 
 check_annotation <- function(query, found, expect) {

@@ -27,7 +27,6 @@ WITHOUT_A_CASE = {
     "missing_package": "the machines that run the cases have all packages",
     "no_lsi": "there are no cases of embed()",
     "no_profiles": "there are no cases of label_correlation()",
-    "no_shared_labels": "the archived models have the same labels",
     "write_failed": "only the command line writes results to files",
     "too_few_cells": "training leaves out the LSI of so few cells",
     "too_many_values": "only R limits the size of a sparse matrix, to more values than a case can have",
@@ -60,12 +59,12 @@ class Call:
         if verb in ("annotate", "save"):
             model = self.case.get("model", ARCHIVED)
             return deepscore.load(HERE / model) if model else deepscore.DeepScore()
-        if verb in ("set_reference", "train"):
+        if verb in ("set_reference", "train", "select_model"):
             try:
                 ds = deepscore.DeepScore(**(SHORT | self.case.get("config", {})))
             except DeepScoreError as error:
                 return error
-            return self.set_reference(ds) if verb == "train" and self.reference is not None else ds
+            return self.set_reference(ds) if verb != "set_reference" and self.reference is not None else ds
         return None
 
     def make_object(self, spec):
@@ -85,6 +84,8 @@ class Call:
             return path
         if "model" in spec:
             return deepscore.load(HERE / spec["model"]) if spec["model"] else deepscore.DeepScore()
+        if "lists" in spec:
+            return spec["lists"]
         return pd.DataFrame(spec["table"]) if "table" in spec else spec["names"]
 
     def make_path(self):
@@ -139,6 +140,9 @@ class Call:
 
     def run_train(self):
         return self.ds.train(**({"progress": False} | self.case.get("train", {})))
+
+    def run_select_model(self):
+        return deepscore.select_model(self.ds, **({"progress": False} | self.case.get("train", {})))
 
     def run_annotate(self):
         if "earlier" in self.case:  # an annotation whose columns are there already
@@ -199,6 +203,7 @@ def check(call, result, expect, before):
         assert put(result) == put(expect["features"])
     if "recovers" in expect:
         check_recovery(call, result, expect["recovers"])
+    check_figures(result, expect)
     if "calls" in expect:
         check_annotation(call, result, expect, before)
     if "check" in expect:
@@ -247,6 +252,28 @@ def check_check(found, expect):
     assert expect.get("design", found.design) == found.design
     for part in expect.get("words", []):
         assert part in "\n".join(found.words)
+
+
+def check_figures(result, expect):
+    """Compare tables (rows of some labels, some columns; "" is the result itself), named matrices, and numbers."""
+    for name, columns in expect.get("tables", {}).items():
+        table = getattr(result, name) if name else result
+        table = table[table["label"].isin(columns["label"])]
+        for column, values in columns.items():
+            assert_alike(table[column].tolist(), values)
+    for name, matrix in expect.get("matrices", {}).items():
+        table = getattr(result, name)
+        assert (table.index.tolist(), table.columns.tolist()) == (matrix["rows"], matrix["columns"])
+        assert_alike(table.to_numpy().ravel().tolist(), np.ravel(matrix["values"]).tolist())
+    for name, number in expect.get("numbers", {}).items():
+        assert_alike([getattr(result, name)], [number])
+
+
+def assert_alike(found, expected):
+    if any(isinstance(one, str) for one in expected):
+        assert found == expected
+    else:
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def check_annotation(call, result, expect, before):
@@ -306,7 +333,7 @@ def test_every_error_code_has_a_case():
 def test_arguments_are_those_of_the_contract(verb):
     contract = read_json("arguments.json")[verb]
     function = operator.attrgetter(contract["python"])(deepscore)
-    found = [p for p in inspect.signature(function).parameters.values() if p.name != "self"]
+    found = [p for p in inspect.signature(function).parameters.values() if p.name not in ("self", "ds")]
     assert [p.name for p in found] == [argument[0] for argument in contract["arguments"]]
     defaults = [[] if p.default is p.empty else [p.default] for p in found]
     plain = [[list(v) if isinstance(v, tuple) else v for v in default] for default in defaults]

@@ -5,7 +5,9 @@
 #' @param ds A trained [DeepScore()] object, from [train()] or [load_model()].
 #' @param query The data set to annotate, features x cells: see [deepscore-package]. Its features
 #'   are matched by name, in any order; some may be missing.
-#' @param threshold Cells with a lower score than this, 0 to 1, are `"Unclassified"`.
+#' @param threshold Cells with a lower score than this, 0 to 1, are `"Unclassified"`: one for all
+#'   labels, or one for each, as a named vector or as the table of [find_thresholds()]. A label that
+#'   it does not name has 0.5.
 #' @param batch A metadata column, or one value per cell: batches that are standardised each by
 #'   itself, shrunk towards the reference where they are small. Use it where each batch holds a
 #'   mixture of cell types.

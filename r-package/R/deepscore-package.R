@@ -12,7 +12,10 @@
 #' ```
 #'
 #' The verbs are [find_common_features()], [DeepScore()], [set_reference()], [train()] and
-#' [annotate()]; [check_reference()] tells which labels can be trusted. [save_model()],
+#' [annotate()]; [check_reference()] tells which labels can be trusted. [feature_importance()] tells
+#' which features speak for a label, [match_markers()] compares markers, [performance()] weighs
+#' calls where labels are known, [find_thresholds()] gives each label its own threshold, and
+#' [select_model()] keeps the best of several seeds. [save_model()],
 #' [load_model()] and [inspect_model()] handle model files, which the Python package of the same
 #' name reads and writes too. [seurat_to_h5ad()] and [h5ad_to_seurat()] exchange data sets with it.
 #'

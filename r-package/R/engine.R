@@ -159,11 +159,13 @@ call_engine <- function(name, ..., verb = name, progress = getOption("deepscore.
   do.call(ask, c(name, lapply(arguments, send, ask = ask)))
 }
 
-# What has to do with chromatin, and with files of AnnData, is in modules of its own.
+# What has to do with chromatin, evidence, and files of AnnData, is in modules of its own.
 bridge_function <- function(bridge, name) {
-  if (reticulate::py_has_attr(bridge, name)) return(bridge[[name]])
-  module <- if (endsWith(name, "_h5ad")) "r_exchange" else "r_chromatin"
-  reticulate::import(paste0("deepscore.interfaces.", module), convert = FALSE)[[name]]
+  for (part in c("r_chromatin", "r_evidence", "r_exchange")) {
+    if (reticulate::py_has_attr(bridge, name)) break
+    bridge <- reticulate::import(paste0("deepscore.interfaces.", part), convert = FALSE)
+  }
+  bridge[[name]]
 }
 
 # Data sets, alone or among several values, become handles of the bridge; all else is sent as it is.

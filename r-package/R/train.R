@@ -48,13 +48,7 @@ train.DeepScore <- function(ds, early_stopping = FALSE, patience = 5, lr_schedul
                             query_layer = NULL, query_values = NULL, query_feature_names = NULL,
                             assay = NULL, ...) {
   no_more_arguments()
-  if (!is.raw(ds$prepared)) {
-    abort(
-      "InputError", "no_reference",
-      "There is no reference to train on. Call set_reference(ds, reference, labels) first",
-      if (!is.null(ds$model)) "; a trained object no longer holds the one it was trained on", "."
-    )
-  }
+  require_reference(ds)
   if (!is.null(tensorboard)) tensorboard <- one_path(tensorboard, "tensorboard")
   if (!is.null(gif)) gif <- one_path(gif, "gif")
   model <- call_engine(
@@ -66,6 +60,15 @@ train.DeepScore <- function(ds, early_stopping = FALSE, patience = 5, lr_schedul
     progress = progress
   )
   new_deepscore(ds$config, model = as_raw(model))
+}
+
+require_reference <- function(ds) {
+  if (is.raw(ds$prepared)) return(invisible())
+  abort(
+    "InputError", "no_reference",
+    "There is no reference to train on. Call set_reference(ds, reference, labels) first",
+    if (!is.null(ds$model)) "; a trained object no longer holds the one it was trained on", "."
+  )
 }
 
 # Other packages have verbs of the same name.

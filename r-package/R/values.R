@@ -6,8 +6,13 @@
 given <- function(names, env = parent.frame()) {
   is_given <- vapply(names, function(name) !eval(call("missing", as.name(name)), env), logical(1))
   values <- mget(names[is_given], envir = env)
-  for (name in names(values)) values[name] <- list(plain_value(values[[name]], name))
+  for (name in names(values)) values[name] <- list(plain_argument(values[[name]], name))
   named_list(values)
+}
+
+plain_argument <- function(value, name) {
+  is_of_each <- name == "threshold" && !is.null(names(value))
+  if (is_of_each) label_thresholds(value) else plain_value(value, name)
 }
 
 plain_value <- function(value, name) {
@@ -20,8 +25,21 @@ plain_value <- function(value, name) {
   value <- as.vector(unname(value)) # of a factor, its text
   if (is.character(value)) value <- as_utf8(value)
   # These are lists in Python, even with one element.
-  lists <- c("hidden_nodes", "common_features", "biotypes", "missing")
+  lists <- c("hidden_nodes", "common_features", "biotypes", "missing", "cells")
   if (name %in% lists) as.list(value) else value
+}
+
+# One threshold for each label, by their names: of the table that find_thresholds() returns, or of a
+# named vector.
+label_thresholds <- function(value) {
+  if (is.data.frame(value) && all(c("label", "threshold") %in% names(value))) {
+    value <- stats::setNames(value$threshold, value$label)
+  }
+  values <- as.list(value)
+  if (anyDuplicated(names(values)) || !all(lengths(values) == 1) || anyNA(values)) {
+    abort("ConfigError", "bad_argument", "`threshold` must have one number for each label.")
+  }
+  stats::setNames(values, as_utf8(names(values)))
 }
 
 refuse_object <- function(value, what) {

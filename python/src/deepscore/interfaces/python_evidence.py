@@ -23,9 +23,9 @@ from ..workflows import match_markers as matching
 from ..workflows import performance as weighing
 from ..workflows import select_model as choosing
 from .python import DeepScore, deepscore_of, model_of
-from .readers import labels_of, open_source, values_of
+from .readers import Source, labels_of, open_source, values_of
 
-__all__ = ["feature_importance", "find_thresholds", "match_markers", "performance", "select_model"]
+__all__ = ["feature_importance", "find_thresholds", "match_markers", "performance", "ranked", "select_model"]
 
 # The column of the calls, and where scanpy keeps the markers that it has computed.
 CALLS, RANKED = "deepscore", "rank_genes_groups"
@@ -396,9 +396,9 @@ def _markers(
     if isinstance(data, pd.DataFrame) or (isinstance(data, Mapping) and not isinstance(data, ad.AnnData)):
         return data
     source = open_source(data, layer, modality, values=values, feature_names=feature_names)
-    held = source.holder if source.key is None else source.holder.mod[source.key]
-    if labels is None and key in held.uns:
-        return _ranked(held.uns[key], key)
+    found = ranked(source, key) if labels is None else None
+    if found is not None:
+        return found
     if labels is None and calls in source.obs:
         labels = calls
         logger.info("The labels of the query are its calls, the column %r", calls)
@@ -411,9 +411,19 @@ def _markers(
     return matching.LabelledCells(source.blocks, labels_of(source, labels))
 
 
-def _ranked(found: Any, key: str) -> pd.DataFrame:
-    """Return what ``scanpy.tl.rank_genes_groups`` has left as a table with a row for each label and feature."""
+def ranked(source: Source, key: str) -> pd.DataFrame | None:
+    """Return what ``scanpy.tl.rank_genes_groups`` has left, a row for each label and feature; None where it has not.
+
+    Raises
+    ------
+    InputError
+        ``unknown_markers``.
+    """
+    held = source.holder if source.key is None else source.holder.mod[source.key]
+    if key not in held.uns:
+        return None
     try:
+        found = held.uns[key]
         tables = {name: pd.DataFrame(found[name]) for name in ("names", "scores") if name in found}
         groups = [
             pd.DataFrame({name: table[group] for name, table in tables.items()}).assign(group=str(group))

@@ -1,0 +1,37 @@
+test_that("every container has the same evidence, and it is a table", {
+  skip_if_no_engine()
+  found <- quietly(feature_importance(trained(), pbmc_small(), n_features = 5))
+  expect_named(found, c("label", "feature", "importance"))
+  expect_identical(unique(found$label), c("0", "1", "2"))
+  expect_true(all(found$feature %in% rownames(pbmc_small())))
+  expect_true(all(tapply(found$importance, found$label, function(x) all(diff(x) <= 0))))
+  expect_equal(quietly(feature_importance(trained(), counts_small(), n_features = 5)), found)
+  skip_if_not_installed("SingleCellExperiment")
+  expect_equal(quietly(feature_importance(trained(), sce_small(), n_features = 5)), found)
+})
+
+test_that("labels are columns or values, and a single cell can be looked at", {
+  skip_if_no_engine()
+  pbmc <- quietly(annotate(trained(), pbmc_small()))
+  of_calls <- quietly(feature_importance(trained(), pbmc, labels = "deepscore", by = "overall"))
+  expect_named(of_calls, c("feature", "importance"))
+  expect_equal(quietly(feature_importance(trained(), pbmc, by = "overall")), of_calls)
+  calls <- quietly(annotate(trained(), counts_small()))
+  again <- quietly(feature_importance(trained(), counts_small(), calls$deepscore, by = "overall"))
+  expect_equal(again, of_calls)
+  cell <- colnames(pbmc)[7]
+  one <- quietly(feature_importance(trained(), pbmc, by = "cell", cells = cell, method = "linear"))
+  expect_identical(one$cell, rep(cell, 20))
+  expect_true(all(one$label == pbmc$deepscore_raw[7] | one$label == pbmc$deepscore[7]))
+})
+
+test_that("bad input has its code", {
+  skip_if_no_engine()
+  importance <- function(...) quietly(feature_importance(trained(), pbmc_small(), ...))
+  expect_code("bad_argument", importance(by = "gene"))
+  expect_code("bad_argument", importance(n_features = 0))
+  expect_code("cells_not_found", importance(cells = "nobody"))
+  expect_code("no_shared_labels", importance(labels = "groups"))
+  expect_code("not_trained", feature_importance(DeepScore(), pbmc_small()))
+  expect_code("bad_argument", feature_importance(pbmc_small(), pbmc_small()))
+})
