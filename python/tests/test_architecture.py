@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections import Counter
 from importlib.resources import files
 from pathlib import Path
 
@@ -136,3 +138,10 @@ def test_the_page_of_the_architecture_names_every_file():
     assert not [
         name for name in modules | {path.stem for path in root.glob("r-package/R/*.R")} if f"`{name}`" not in page
     ]
+
+
+def test_no_two_files_of_r_define_the_same_function():
+    """R takes the last one without a word."""
+    files = (path.read_text(encoding="utf-8") for path in Path(__file__).parents[2].glob("r-package/R/*.R"))
+    defined = Counter(name for text in files for name in re.findall(r"^([\w.]+) <- function", text, re.MULTILINE))
+    assert [name for name, times in defined.items() if times > 1] == []
