@@ -14,7 +14,7 @@ export MPLBACKEND := Agg
 
 R_SOURCES := $(shell find r-package -type f -not -path '*/vignettes/*.html')
 
-.PHONY: help setup demo pictures test lint lint-ruff lint-format lint-types lint-r test-python test-pythons test-shared check-r test-seurat5 docs docs-r \
+.PHONY: help setup demo pictures test lint lint-ruff lint-format lint-types lint-r test-python test-pythons test-shared check-r test-seurat5 docs docs-r report-picture \
   bench-bridge bench-accuracy bench-openset bench-novelty bench-laws bench-chromatin clean
 
 help: ## list the targets
@@ -87,6 +87,9 @@ docs: setup ## the site, in docs-output/html: tutorials are run, a warning is a 
 	rm -rf docs-output
 	$(PYTHON) -m sphinx --quiet --fail-on-warning --keep-going --nitpicky --jobs 2 python/docs docs-output/html
 	$(PYTHON) -m pytest python/docs -q
+
+report-picture: setup ## draw the report that the README shows (chromium)
+	$(PYTHON) python/docs/report_picture.py python/docs/images/report.png
 
 docs-r: setup ## write man/ and NAMESPACE from the roxygen comments
 	Rscript -e 'roxygen2::roxygenise("r-package")'

@@ -56,6 +56,7 @@ myst_part <- function(rd, topics) {
     preformatted = fenced(plain(rd), "text"),
     itemize = list_of(rd, topics, function(item) "- "),
     enumerate = list_of(rd, topics, function(item) "1. "),
+    tabular = table_of(rd[[2]], topics),
     describe = list_of(rd, topics, function(item) paste0("- **", myst(item[[1]], topics), "**: ")),
     dots = , ldots = "...",
     R = "R",
@@ -90,6 +91,20 @@ list_of <- function(rd, topics, start) {
   }
   items <- sub("^(\\S+)\\s+", "\\1 ", vapply(items, indented, "", by = "  "))
   paste0("\n", paste(items, collapse = "\n"), "\n")
+}
+
+# A table whose first row is its head.
+table_of <- function(rd, topics) {
+  tags <- vapply(rd, tag_of, "")
+  rows <- split(rd[tags != "cr"], cumsum(tags == "cr")[tags != "cr"])
+  rows <- vapply(rows, function(row) {
+    tabs <- vapply(row, tag_of, "") == "tab"
+    cells <- vapply(split(row[!tabs], cumsum(tabs)[!tabs]), function(cell) trimmed(myst(cell, topics)), "")
+    paste0("| ", paste(cells, collapse = " | "), " |")
+  }, "")
+  rows <- rows[rows != "|  |"]
+  line <- paste0("|", strrep("---|", lengths(regmatches(rows[1], gregexpr(" [|]", rows[1])))))
+  paste0("\n\n", paste(append(rows, line, 1), collapse = "\n"), "\n\n")
 }
 
 usage <- function(rd) {

@@ -14,7 +14,7 @@ from PIL import Image
 
 import deepscore
 
-SIZE = (1100, 1090)  # of the window, in pixels
+SIZE = (1100, 1020)  # of the window, in pixels
 
 
 def report(path: Path) -> None:

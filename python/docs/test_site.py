@@ -52,6 +52,12 @@ def test_the_front_page_leads_to_both_languages():
         assert f'href="{target}"' in page
 
 
+@pytest.mark.parametrize("page", sorted(SITE.glob("r/*.html")), ids=lambda page: page.stem)
+def test_a_page_of_r_has_no_markup_of_rd_left(page):
+    shown = re.sub(r"<[^>]*>", "", page.read_text(encoding="utf-8"))
+    assert not re.findall(r"\\(?:code|link|item|strong|emph|cr|tab|if|url|doi|Sexpr)\b", shown)
+
+
 def test_every_command_is_told():
     page = text_of("command-line.html")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
