@@ -8,6 +8,7 @@ import re
 import runpy
 import shlex
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import anndata as ad
@@ -63,7 +64,7 @@ def test_a_command_runs(command, files, tmp_path, monkeypatch, capsys):
     shutil.copytree(files, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     arguments = shlex.split(command)
-    outputs = [Path(after) for option, after in zip(arguments, arguments[1:]) if option in ("-o", "--report")]
+    outputs = [Path(after) for option, after in pairwise(arguments) if option in ("-o", "--report")]
     for output in outputs:
         output.unlink(missing_ok=True)
     assert main(arguments) == 0, capsys.readouterr().err
