@@ -246,6 +246,7 @@ def evidence_cases():
             "name": f"markers: {name}", "verb": "match_markers", "objects": named | {"query": query},
             "expect": {"error": code},
         }  # fmt: skip
+    few = changed(QUERY, {"do": "take_cells", "start": 0, "stop": 3}, {"do": "empty_cell", "cell": 0})
     for name, change, code in (
         (
             "the model has no linear path",
@@ -255,10 +256,11 @@ def evidence_cases():
         ("a cell that is not there", {"cells": ["nobody"]}, "cells_not_found"),
         ("labels that the model does not know", {"labels": "batch"}, "no_shared_labels"),
         ("neither by label nor by cell", {"by": "gene"}, "bad_argument"),
+        ("no cell with a label has counts", {"data": few, "labels": ["B", "x", "x"]}, "no_calls"),
     ):
-        model = {"ds": change.pop("ds")} if "ds" in change else {}
+        given = {name: change.pop(name) for name in ("ds", "data") if name in change}
         yield {
-            "name": f"evidence: {name}", "verb": "feature_importance", "objects": objects | model, "args": change,
+            "name": f"evidence: {name}", "verb": "feature_importance", "objects": objects | given, "args": change,
             "expect": {"error": code},
         }  # fmt: skip
     yield {

@@ -34,8 +34,8 @@
 #'   Features are called as in the model; by their symbols where the model's names are Ensembl ids
 #'   and it knows both.
 #' @section Errors: `no_linear_path` where `method = "linear"` and the model is from a file of
-#'   version 1, `no_shared_labels`, `cells_not_found`, `labels_length`, `bad_argument`; those of
-#'   [annotate()].
+#'   version 1, `no_shared_labels`, `cells_not_found`, `no_calls` where no cell has a label to
+#'   explain, `labels_length`, `bad_argument`; those of [annotate()].
 #' @references Shrikumar A, Greenside P, Kundaje A (2017). Learning Important Features Through
 #'   Propagating Activation Differences. *ICML*. \url{https://arxiv.org/abs/1704.02685}
 #' @examplesIf deepscore:::engine_available()

@@ -127,6 +127,16 @@ def test_what_makes_no_sense_is_refused(data, options, labels, code):
     assert caught.value.code == code
 
 
+def test_where_no_cell_has_a_label_there_is_nothing_to_explain(trained, data):
+    few = data[0].take(np.arange(3))
+    labels = np.array(["B cell", None, None], object)
+    other = [few.cell_names[1]]
+    for by in ("label", "overall", "cell"):
+        with pytest.raises(InputError) as caught:
+            importance(trained.model, few, labels, by=by, cells=other)
+        assert caught.value.code == "no_calls"
+
+
 @pytest.mark.parametrize("options", [{"by": "gene"}, {"method": "x"}, {"n_features": 0}, {"refine": 1}])
 def test_options_that_make_no_sense_are_refused(options):
     with pytest.raises(ConfigError):

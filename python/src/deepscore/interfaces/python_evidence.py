@@ -93,8 +93,9 @@ def feature_importance(
     Raises
     ------
     deepscore.errors.InputError
-        ``no_linear_path`` where ``method="linear"`` and the model is from a file of version 1, ``no_shared_labels``,
-        ``cells_not_found``, ``labels_length``; what :meth:`DeepScore.annotate` raises.
+        ``no_linear_path`` where ``method="linear"`` and the model is from a file of version 1; ``no_calls`` where no
+        cell has a label to explain; ``no_shared_labels``, ``cells_not_found``, ``labels_length``; what
+        :meth:`DeepScore.annotate` raises.
     deepscore.errors.ConfigError
         ``bad_argument``.
 

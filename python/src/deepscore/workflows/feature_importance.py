@@ -84,6 +84,8 @@ def feature_importance(
             _listed(found, names, most, cell=data.cell_names[rows], label=model.label_names[codes])
             for rows, codes, found in explained
         ]
+        if not any(len(table) for table in tables):
+            raise _nothing_to_explain(given is not None)
         return pd.concat(tables, ignore_index=True)
     n, total = np.zeros(len(model.labels)), np.zeros((len(model.labels), len(names)))
     for _, codes, found in explained:
@@ -91,10 +93,22 @@ def feature_importance(
         for code in np.unique(codes):
             total[code] += found[codes == code].sum(axis=0, dtype=np.float64)
     there = np.flatnonzero(n)
+    if not len(there):
+        raise _nothing_to_explain(given is not None)
     means = total[there] / n[there, None]
     if request.by == "overall":
         return _listed(means.mean(axis=0, keepdims=True), names, request.n_features)
     return _listed(means, names, request.n_features, label=model.label_names[there])
+
+
+def _nothing_to_explain(labelled: bool) -> InputError:
+    """Return the error for cells of which none has both a label and counts in the model's features."""
+    why = "a label that the model knows" if labelled else f"a call with a score of {DEFAULT_THRESHOLD:g} or more"
+    return InputError(
+        "no_calls",
+        f"No cell that is looked at has {why}, and counts in the model's features. Give the labels to explain "
+        "(labels=), or by='cell' for the best label of each cell.",
+    )
 
 
 def _codes_of(model: Model, data: CellBlocks, labels: Names, missing: Sequence[str] | None) -> Codes:
