@@ -205,9 +205,10 @@ def test_the_figures_of_a_case_are_shares_of_its_cells(bench):
             "score": [0.9, 0.8, 0.9, 0.5, 0.9, 0.9],
             "native": 0.9,
             "usual": [0.9, 0.7, 0.1, 0.9, 0.1, 0.9],
+            "power": 1.0,
         }
     )
-    # Times all chances: 0.729, 0.504, 0.081 and 0.405 of known cells, 0.081 and 0.729 of unknown ones.
+    # Times the chances: 0.81, 0.56, 0.09 and 0.45 of known cells, 0.09 and 0.81 of unknown ones.
     found = bench.found_in(case)
     pairs = [0.5, 0, 0, 0, 1, 1, 0.5, 1]  # each known cell beside the second unknown one, then beside the first
     assert found.pop("AUROC") == pytest.approx(np.mean(pairs))
@@ -217,5 +218,7 @@ def test_the_figures_of_a_case_are_shares_of_its_cells(bench):
         "known Unclassified": 0.5,
         "unknown Unclassified": 0.5,
     }
+    by_score = bench.found_in(case.assign(power=0.0))
+    assert by_score["known Unclassified"] == by_score["unknown Unclassified"] == 0
     assert set(bench.found_in(case[case["known"]])) == {"called foreign", "right withheld", "known Unclassified"}
     assert bench.found_in(case[~case["known"]].assign(native=0.4)) == {"called foreign": 1, "unknown Unclassified": 1}

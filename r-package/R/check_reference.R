@@ -5,7 +5,8 @@
 #'
 #' @inheritParams set_reference
 #' @param query The data set to annotate, or `NULL`. The cells of a fold are called as if they had
-#'   its features only: a missing feature counts as its mean.
+#'   its features only: a missing feature counts as its mean. It is called, too, and `words` say
+#'   whether it looks like the reference's tissue and what most tells it from the reference.
 #' @param common_features Names of the features to use. `NULL`: the 2,000 most variable features of
 #'   the reference; of peaks, the 10,000 that most cells have.
 #' @param layer,query_layer The values to read from `reference` and from `query`: a slot or layer
@@ -45,6 +46,10 @@
 #'   * `overlap`: of the `features` used, how many the query has (`found`), and their `share`;
 #'     `NULL` without a query.
 #'   * `design`: how the cells were divided for the test.
+#'   * `query`: what a network that has learnt the whole reference makes of the query: the share of
+#'     its cells that are `unclassified` and, where unknown types are looked for, the chance that it
+#'     is of the reference's tissue (`native`) and the share of what tells its cells apart that the
+#'     reference explains (`explained`). `NULL` without a query.
 #' @section Errors: those of [set_reference()]; `no_shared_features` and `modality_mismatch` of the
 #'   query; `bad_argument`.
 #' @examplesIf deepscore:::engine_available()
@@ -77,7 +82,8 @@ check_reference <- function(reference, labels, query = NULL, common_features = N
       labels = as_table(found$labels, text = "label"),
       confusable = as_table(found$confusable, text = c("label", "taken_for")),
       overlap = found$overlap,
-      design = found$design
+      design = found$design,
+      query = found$query
     ),
     class = "deepscore_check"
   )

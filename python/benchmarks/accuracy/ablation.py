@@ -45,6 +45,7 @@ ANNOTATION = {
     "shifted scale alone": {"own_weight": 0.0, "trust": 0.0},
     "both scales alike": {"trust": 0.0},
     "no second reading": {"second": 0.0},
+    "sorted batches as any": {"mixed": 1.0, "sorted": 2.0},
     "no second round on raw peaks": {"peaks": None},
     "no neighbours": {"neighbour_power": 0.0},
     "neighbours of peaks in principal components": {"lsi_components": 0},

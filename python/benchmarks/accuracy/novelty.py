@@ -34,6 +34,7 @@ from deepscore.query.cells import QueryCells
 from deepscore.query.neighbours import Neighbourhoods, Space
 from deepscore.query.novelty import Evidence
 from deepscore.query.sample import Sample
+from deepscore.query.scales import CellByCell
 from deepscore.query.settings import SETTINGS
 from deepscore.query.view import read_by_scales
 
@@ -66,6 +67,12 @@ def evidence(sample: Sample, truth: np.ndarray, **said: object) -> pd.DataFrame:
     found = Evidence.of(sample, space, alone, ranked, calls, SETTINGS.novelty)
     in_view, _ = Neighbourhoods.of(space, alone, np.ones(len(alone))).reweigh(alone, None, batches)
     table = pd.DataFrame({name: getattr(found, name) for name in dict.fromkeys(NATIVE + USUAL)})
+    table["power"] = 1.0  # of the chance that a cell's type is known
+    by_itself = CellByCell.of(sample, in_view)
+    if by_itself is not None:
+        half = np.full(len(in_view), 0.5)
+        in_view, known = by_itself.beside(in_view, half, model, sample.x, batches, sample.measured)
+        table["power"] = np.log(known) / np.log(half)
     table["score"], best = in_view.max(axis=1), in_view.argmax(axis=1)
     table["right"], table["known"] = model.label_names[best] == truth, np.isin(truth, model.labels)
     medians = table[NATIVE].median().add_prefix("median_")
@@ -199,7 +206,7 @@ def left_out(cells: pd.DataFrame, queries: pd.DataFrame) -> pd.DataFrame:
 def found_in(cells: pd.DataFrame) -> dict[str, float]:
     """Return the figures of one case."""
     foreign = cells["native"].where(cells["native"] < 0.5, 1)
-    known, score = cells["known"].to_numpy(), cells["score"] * cells["usual"] * foreign
+    known, score = cells["known"].to_numpy(), cells["score"] * (cells["usual"] * foreign) ** cells["power"]
     low = (score < 0.5).to_numpy()
     line = {"called foreign": float((cells["native"] < 0.5).mean())}
     if known.any():

@@ -99,6 +99,7 @@ def test_nothing_of_a_foreign_query_is_believed():
     [
         ({}, [BELIEVE, BELIEVE, BELIEVE], "chance 97%"),
         ({"native": 0.999}, [BELIEVE, BELIEVE, BELIEVE], "above 99%"),
+        ({"told": ("It is odd.",)}, [BELIEVE, BELIEVE, BELIEVE, BELIEVE], "It is odd."),
         ({"native": 0.001}, [DOUBT, BELIEVE, BELIEVE], "below 1%"),
         ({"native": None}, [CHECK, BELIEVE, BELIEVE], "was not looked at"),
         ({"found": 900}, [BELIEVE, CHECK, BELIEVE], "900 of the model's 2,000 genes (45%)"),

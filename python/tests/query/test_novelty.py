@@ -314,7 +314,10 @@ def test_evidence_is_that_of_dense_arrays_cluster_by_cluster(of_study, sizes, sh
     assert chance_native(found) == pytest.approx(native, abs=1e-5)
     np.testing.assert_allclose(chance_usual(found), usual, atol=1e-5)
     np.testing.assert_allclose(chance_known(*seen)[0], usual, atol=1e-5)
-    assert chance_known(*seen)[1] == chance_native(found)
+    verdict = chance_known(*seen)[1]
+    assert (verdict.native, verdict.agreement) == (chance_native(found), found.agreement)
+    assert verdict.explained == pytest.approx(1 - np.median(unexplained), abs=1e-5)
+    assert not verdict.foreign
     strict = replace(SETTINGS, outlier=native + 1e-3)  # so much as this makes a query foreign
     with pytest.warns(UserWarning, match="looks foreign"):
         np.testing.assert_allclose(chance_known(*seen, strict)[0], native * np.array(usual), atol=1e-5)

@@ -11,9 +11,11 @@ from deepscore.query.neighbours import Space
 from deepscore.query.rank_calls import RankedProfiles
 from deepscore.query.sample import Sample
 from deepscore.query.scales import (
+    CellByCell,
     SecondReading,
     choose_scale,
     mean_scale,
+    mean_shift,
     neighbour_agreement,
     own_scale,
     shifted_scale,
@@ -129,6 +131,19 @@ def test_the_shift_of_a_batch_counts_as_20_cells_without_one_do(of_study, n):
     moved = shifted_scale(sample, codes, cells).centre[0] - of_study.mean
     mean = sample.x[:n].toarray().mean(axis=0) - of_study.profiles.label_means()[codes[:n]].mean(axis=0)
     assert np.polyfit(mean, moved, 1)[0] == pytest.approx(n / (n + 20), abs=1e-4)
+
+
+@BATCHES
+def test_the_mean_shift_is_what_the_composition_of_the_batches_leaves(of_study, batches, n_batches):
+    counts, codes = with_empty_cells(3, 0.8)
+    sample, _ = looked_at(of_study, counts, np.resize(batches, 300), n_batches)
+    expected, dense = np.zeros(150), sample.x.toarray()
+    for cell in range(260):
+        expected += (dense[cell] - of_study.profiles.label_means()[codes[cell]]) / 260
+    np.testing.assert_allclose(mean_shift(sample, codes), expected, atol=1e-5)
+    some = np.arange(150) < 100
+    lacking = replace(sample, measured=np.tile(some, (len(sample.measured), 1)))
+    np.testing.assert_array_equal(mean_shift(lacking, codes), mean_shift(sample, codes) * some)
 
 
 # -------------------------------------------------------------------------------------------- between the two
@@ -325,3 +340,44 @@ def test_where_the_second_reading_has_no_weight_there_is_none(of_study):
     assert SecondReading.of(sample, mixed) is not None
     assert SecondReading.of(sample, mixed, replace(SETTINGS, second=0.0)) is None
     assert SecondReading.of(replace(sample, model=replace(of_study, linear=None)), mixed) is None
+
+
+# --------------------------------------------------------------------------------------- batches of one type
+
+
+def slow_share(by_itself, in_view, batches, n_batches):
+    """Count for each batch the cells of its most frequent label, as either reading has it, the lower of both."""
+    shares = []
+    for batch in range(n_batches):
+        of_batch = [cell for cell in range(len(batches)) if batches[cell] == batch]
+        ours = [
+            min(sum(calls[cell] == label for cell in of_batch) for calls in (by_itself, in_view)) for label in range(5)
+        ]
+        shares.append(min(max((max(ours) / max(len(of_batch), 1) - 0.6) / 0.1, 0), 1))
+    return shares
+
+
+@pytest.mark.parametrize("sizes", [[150, 0, 0, 0, 0], [100, 20, 10, 10, 10], [30] * 5])
+def test_cells_of_batches_of_one_type_are_read_each_by_itself(of_study, rng, sizes):
+    counts, _ = study(3, [2 * size for size in sizes], 0.5)
+    batches = rng.integers(0, 2, 300)
+    sample, _ = looked_at(of_study, counts, batches, 3)
+    in_view = rng.dirichlet([3, 1, 1, 1, 1], 300) if sizes[0] < 150 else np.tile([0.6, 0.1, 0.1, 0.1, 0.1], (300, 1))
+    by_itself = of_study.predict_proba(sample.x)
+    shares = slow_share(by_itself.argmax(axis=1), in_view.argmax(axis=1), batches, 3)
+    found, known = CellByCell.of(sample, in_view), rng.random(300)
+    assert shares[2] == 0  # of no cell
+    if not any(shares):
+        assert found is None
+        return
+    np.testing.assert_allclose(found.share, shares)
+    view, chance = found.beside(in_view, known, of_study, sample.x, batches, sample.measured)
+    for cell in range(0, 300, 11):
+        share = shares[batches[cell]]
+        np.testing.assert_allclose(view[cell], (1 - share) * in_view[cell] + share * by_itself[cell], atol=1e-6)
+        assert chance[cell] == pytest.approx(known[cell] ** (1 - share / 2))
+
+
+def test_a_mixture_is_not_read_cell_by_cell(of_study):
+    sample, _ = looked_at(of_study, study(3, [60] * 5, 0.5)[0])
+    assert CellByCell.of(sample, of_study.predict_proba(sample.x)) is None

@@ -75,6 +75,7 @@ def found_by(model, query, settings, cells, *, foreign=False, peaks=False, missi
 
 
 ALL, FEW = np.arange(460), np.arange(40)
+ONE_BY_ONE = replace(SETTINGS, mixed=0.1, sorted=0.3)  # a fifth of the query is of one type
 OF_SAMPLES = replace(SETTINGS, whole=0, sample=200)
 
 
@@ -92,6 +93,9 @@ OF_SAMPLES = replace(SETTINGS, whole=0, sample=200)
         ({"trust": 0.0}, SETTINGS, {}),
         ({"prior_cells": 2000}, SETTINGS, {}),
         ({"second": 0.0}, SETTINGS, {}),
+        ({"mixed": 0.0}, ONE_BY_ONE, {}),
+        ({"sorted": 0.9}, ONE_BY_ONE, {}),
+        ({"sorted_known_power": 1.0}, ONE_BY_ONE, {}),
         ({"rank_markers": 2}, SETTINGS, {}),
         ({"least_cells": 461}, SETTINGS, {}),
         ({"neighbours": 5}, SETTINGS, {}),
@@ -140,7 +144,7 @@ def sample(of_study):
 def test_a_power_of_0_is_without_neighbours(sample, whole):
     sample = replace(sample, of_cells=np.arange(300) if whole else None)
     for power, same in ((0.0, True), (0.5, False)):
-        view = learn_view(sample, settings=replace(SETTINGS, neighbour_power=power))
+        view = learn_view(sample, settings=replace(SETTINGS, neighbour_power=power, mixed=1.0, sorted=2.0))
         alone, in_view, _ = view.predict(sample.x, sample.batches)
         assert np.allclose(alone, in_view, atol=1e-12) == same
 

@@ -11,7 +11,7 @@ import deepscore
 from deepscore.errors import ConfigError, InputError
 from deepscore.workflows import check_reference as check
 from deepscore.workflows.check_reference import whole_batches, within_labels
-from synthetic import LABELS, counts, dataset, digest, log_cp10k, multiome, sites
+from synthetic import LABELS, counts, dataset, digest, log_cp10k, multiome, names, sites, study, type_names
 
 
 @pytest.fixture
@@ -102,7 +102,12 @@ def test_labels_that_can_be_trusted_are_said_to_be(reference, query):
     recall, precision = found.labels["recall"].min(), found.labels["precision"].min()
     lowest = f"lowest recall {recall:.2f}, lowest precision {precision:.2f}"
     used = "The query has 80 of the 80 features used (100%)."
-    assert found.words == (f"All 3 labels can be trusted ({lowest}).", used)
+    assert found.words[:3] == (
+        f"All 3 labels can be trusted ({lowest}).",
+        used,
+        "0% of the query's cells are Unclassified.",
+    )
+    assert found.query["unclassified"] == 0
     assert found.labels["trusted"].tolist() == [True] * 3
     assert len(found.confusable) == 0
     assert list(found.confusable) == ["label", "taken_for", "share"]
@@ -169,10 +174,30 @@ def test_one_batch_is_none(reference):
 def test_features_that_the_query_lacks_are_told(reference, query):
     found = deepscore.check_reference(reference, "cell_type", query[:, 6:38].copy(), folds=2)
     assert found.overlap == {"features": 80, "found": 32, "share": 0.4}
-    assert found.words[-1].startswith("The query has 32 of the 80 features used (40%): give common_features=")
+    assert found.words[1].startswith("The query has 32 of the 80 features used (40%): give common_features=")
     without = reference.var_names.difference(reference.var_names[:12])  # the markers of B and NK cells
     found = deepscore.check_reference(reference, "cell_type", query[:, without].copy(), folds=2)
     assert found.labels.set_index("label")["trusted"].to_dict() == {"B cell": False, "NK cell": False, "T cell": True}
+
+
+def test_the_query_is_looked_at_as_a_whole():
+    reference, query = (
+        ad.AnnData(counts.astype(np.float32)) for counts in (study(0, [60] * 5)[0], study(1, [50] * 5)[0])
+    )
+    labels = type_names(study(0, [60] * 5)[1])
+    reference.var_names = query.var_names = names("GENE", 150)
+    query.X = query.X.multiply(np.where(np.arange(150) == 7, 6, 1)).tocsr()
+    found = deepscore.check_reference(reference, labels, query, folds=2)
+    assert found.query["unclassified"] < 0.05
+    assert found.query["native"] > 0.9
+    assert 0.5 < found.query["explained"] <= 1
+    assert "This query looks like the reference's tissue." in found.words
+    assert found.words[-1].startswith("Against a reference of its composition it has GENE007, ")
+    query.X = query.X[:, np.random.default_rng(0).permutation(150)]
+    found = deepscore.check_reference(reference, labels, query, folds=2)
+    assert found.query["unclassified"] >= 0.9
+    assert found.query["native"] < 0.5
+    assert any(word.startswith("This query looks foreign") for word in found.words)
 
 
 def test_cells_without_counts_are_unclassified(reference):

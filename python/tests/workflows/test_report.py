@@ -189,6 +189,18 @@ def test_the_chance_of_the_tissue_comes_from_the_record(trained, annotated, cell
     assert reported(trained, annotated, cells).query.native is None
     foreign = reported(trained, annotated, cells, record={"native": 0.02})
     assert foreign.query.native == 0.02
+    assert foreign.query.told == ()
+    known = {
+        "native": 0.9,
+        "explained": 0.5,
+        "agreement": 0.75,
+        "higher": np.array(["IFIT1", "ISG15"], object),
+        "lower": "odd",
+    }
+    assert reported(trained, annotated, cells, record=known).query.told == (
+        "The reference explains 50% of what tells its cells apart, and two ways of calling agree on 75% of the cells.",
+        "Against a reference of its composition it has IFIT1, ISG15 higher in all cells.",
+    )
     assert {verdict.level for verdict in foreign.verdicts} == {"doubt"}
 
 

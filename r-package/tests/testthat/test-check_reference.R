@@ -12,6 +12,8 @@ test_that("a check has words, tables and a print method", {
   expect_named(found$confusable, c("label", "taken_for", "share"))
   expect_identical(found$overlap$features, 230L)
   expect_identical(found$overlap$found, sum(rownames(pbmc) %in% rownames(pbmc_query())))
+  expect_true(found$query$unclassified <= 1)
+  expect_match(found$words, "of the query's cells are Unclassified", all = FALSE)
   printed <- utils::capture.output(again <- print(found))
   expect_identical(again, found)
   for (part in c(found$design, found$words, "recall")) {
@@ -23,6 +25,7 @@ test_that("recall is what it says: shares of the cells that are called by their 
   skip_if_no_engine()
   found <- quietly(check_reference(counts_small(), rep(c("a", "b"), 40), folds = 2, seed = 3))
   expect_null(found$overlap)
+  expect_null(found$query)
   expect_identical(found$confusable$label, found$labels$label[order(found$labels$recall)])
   expect_equal(found$confusable$share, 1 - sort(found$labels$recall))
   expect_true("overlap" %in% names(found))

@@ -172,7 +172,8 @@ def check_reference(
         Column of ``obs``, or one label per cell. Cells whose label is missing are left out.
     query
         The data set to annotate, as `reference`. The cells of a fold are called as if they had its features only: a
-        missing feature counts as its mean.
+        missing feature counts as its mean. It is called, too: the check's ``words`` say whether it looks like the
+        reference's tissue, and by which features it differs most from a reference of its composition.
     common_features
         Names of the features to use. Without them the 2,000 most variable features of the reference are taken; of
         peaks, the 10,000 that most cells have.
@@ -200,8 +201,8 @@ def check_reference(
     -------
     The check: its ``words`` say which labels cannot be trusted and why; ``labels`` (recall, precision and F1 of each)
     and ``confusable`` (which is taken for which) are tables; ``overlap`` is the share of the features that the query
-    has. A label is trusted with at least 10 cells and recall and precision of at least 0.7, if it is not confined to
-    one of several batches.
+    has, ``query`` the share of its cells that are Unclassified and how it looks as a whole. A label is trusted with at
+    least 10 cells and recall and precision of at least 0.7, if it is not confined to one of several batches.
 
     Raises
     ------
@@ -546,8 +547,10 @@ class DeepScore:
         ``deepscore_group`` and ``deepscore_group_share``: the group's most frequent call and the share of its cells
         that have it. On request ``obsm["deepscore_probabilities"]`` (cells x labels), given that the cell's type is one
         of the reference's: an outlier's score is lower than its probability. ``uns["deepscore"]`` says which model,
-        options and date the calls come from, and ``native``, the chance that the query is of the reference's tissue,
-        where unknown types are looked for; it is never read. ``uns["deepscore_colors"]`` are the colours of the
+        options and date the calls come from, and what is said of the query as a whole: where unknown types are looked
+        for ``native``, the chance that it is of the reference's tissue, and ``explained``, the share of what tells its
+        cells apart that the reference explains; ``higher`` and ``lower``, the features by which it differs most from a
+        reference of its composition. It is never read. ``uns["deepscore_colors"]`` are the colours of the
         labels. Of a MuData, the columns are in ``mdata[modality].obs``. A path is opened backed; the file is not
         changed.
 
@@ -748,11 +751,7 @@ def called(
         peaks_model=None if peaks_model is None else model_of(peaks_model),
     )
     given = {"batch": batch, "groups": groups, "peaks": peaks, "peaks_model": peaks_model}
-    return (
-        source,
-        found,
-        provenance(model, {"read_from": source.blocks.source, "native": found.native, **asdict(request), **given}),
-    )
+    return source, found, provenance(model, found, {"read_from": source.blocks.source, **asdict(request), **given})
 
 
 def load(path: str | os.PathLike[str]) -> DeepScore:

@@ -404,6 +404,7 @@ def check_reference(
         "confusable": found.confusable.to_dict("list"),
         "overlap": found.overlap,
         "design": found.design,
+        "query": found.query,
     }
 
 
@@ -463,7 +464,7 @@ def annotate(
     return {
         "columns": columns,
         "optional": list(OPTIONAL),
-        "origin": provenance(trained, {"read_from": query.source, "native": found.native, **asdict(request), **given}),
+        "origin": provenance(trained, found, {"read_from": query.source, **asdict(request), **given}),
         "labels": list(found.labels),
         "probabilities": None if table is None else table.tobytes(),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..data.labels import UNCLASSIFIED
+from ..query.verdict import Verdict as QueryVerdict
 from ..support.checks import is_number
 from ..version import CREATED_WITH
 from .markup import NONE, Cell, badge, chips, shown, swatch, table
@@ -194,8 +196,8 @@ def origin(report: Report) -> str:
         "Annotated at": record.pop("date", "not recorded"),
         "Report by": ", ".join([CREATED_WITH, *_versions()]),
     }
-    record.pop("labels", None)
-    record.pop("native", None)
+    for said_elsewhere in ("labels", *(one.name for one in fields(QueryVerdict))):
+        record.pop(said_elsewhere, None)
     if record:
         facts["Options"] = ", ".join(f"{name} = {_plain(value)}" for name, value in sorted(record.items()))
     rows = "".join(f"<div><dt>{shown(name)}</dt><dd>{shown(str(value))}</dd></div>" for name, value in facts.items())

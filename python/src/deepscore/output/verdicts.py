@@ -105,6 +105,8 @@ class Query:
         What the features are: "genes".
     native
         Chance that the query is of the reference's tissue; None where it was not looked at.
+    told
+        More sentences on the query as a whole.
     checked, samples, clusters
         Whether the reference was checked, and samples and clusters were named.
     """
@@ -116,6 +118,7 @@ class Query:
     found: int | None
     noun: str
     native: float | None
+    told: tuple[str, ...] = ()
     checked: bool = False
     samples: bool = False
     clusters: bool = False
@@ -222,6 +225,7 @@ def of_query(query: Query) -> list[tuple[Level, str]]:
         )
     else:
         said.append((BELIEVE, f"It looks like the reference's tissue (chance {_percent(query.native)})."))
+    said += [(said[0][0], sentence) for sentence in query.told]
     if query.found is not None:
         poor = query.poor_overlap
         of_all = f"It has {query.found:,} of the model's {query.features:,} {query.noun} ({query.overlap:.0%})"

@@ -13,6 +13,7 @@ from ..data.labels import UNCLASSIFIED
 from ..data.linalg import Doubles
 from ..model.model import Model
 from .settings import SETTINGS, Settings
+from .verdict import Verdict
 
 __all__ = ["Annotation", "Answers", "vote"]
 
@@ -41,8 +42,8 @@ class Annotation:
         Share of the model's features that the query has.
     group_calls, group_shares
         With `groups`: the most frequent call in each cell's group, and the share of the group's cells that have it.
-    native
-        Chance that the query is of the reference's tissue; None where it was not looked at.
+    verdict
+        On the query as a whole; None where it was not looked at.
     """
 
     calls: Names
@@ -54,7 +55,7 @@ class Annotation:
     overlap: float
     group_calls: Names | None = None
     group_shares: Doubles | None = None
-    native: float | None = None
+    verdict: Verdict | None = None
 
 
 class Answers:

@@ -23,6 +23,7 @@ from .neighbours import Space
 from .rank_calls import RankedProfiles
 from .sample import Sample
 from .settings import SETTINGS, NoveltySettings, Settings
+from .verdict import Verdict
 
 __all__ = ["Evidence", "chance_known", "tell_too_small"]
 
@@ -95,7 +96,7 @@ def chance_known(
     ranked: RankedProfiles,
     rank_calls: Codes,
     settings: Settings = SETTINGS,
-) -> tuple[Doubles, float | None]:
+) -> tuple[Doubles, Verdict]:
     """Return the chance of each cell that its type is one of the reference's labels; warn of a foreign query.
 
     Parameters
@@ -111,25 +112,21 @@ def chance_known(
 
     Returns
     -------
-    For each cell the chance that its type is known, by how it differs from the query's median cell. And the chance
-    that the query is of the reference's tissue, by what its median cell shows; where that is low, the former are
-    multiplied by it. 1 and None for queries of fewer than 100 cells, which show too little structure of their own.
+    For each cell the chance that its type is known, by how it differs from the query's median cell. And the verdict on
+    the query, by what its median cell shows; where the chance that it is of the reference's tissue is low, the former
+    are multiplied by it. 1 and an empty verdict for queries of fewer than 100 cells, which show too little structure.
     """
     numbers = settings.novelty
     if len(sample.batches) < numbers.least or sample.present.sum() < numbers.least_features:
         tell_too_small(sample, settings)
-        return np.ones(len(sample.batches)), None
+        return np.ones(len(sample.batches)), Verdict()
     evidence = Evidence.of(sample, space, probabilities, ranked, rank_calls, numbers)
     usual, native = chance_usual(evidence, numbers), chance_native(evidence, numbers)
-    if native < settings.outlier:
+    verdict = Verdict(native, 1 - float(np.median(evidence.unexplained)), evidence.agreement, native < settings.outlier)
+    if verdict.foreign:
         usual *= native
-        explained = 1 - float(np.median(evidence.unexplained))
-        warn(
-            "This query looks foreign: it hardly holds the reference's types, or its features are named wrongly. "
-            f"The reference explains {explained:.0%} of what tells its cells apart, and two ways of calling agree on "
-            f"{evidence.agreement:.0%} of the cells. Its cells are Unclassified as far as that leaves any doubt."
-        )
-    return usual, native
+        warn(" ".join(verdict.words()))
+    return usual, verdict
 
 
 def chance_native(evidence: Evidence, numbers: NoveltySettings = SETTINGS.novelty) -> float:

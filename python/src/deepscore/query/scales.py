@@ -18,7 +18,16 @@ from .neighbours import Space
 from .sample import Sample
 from .settings import SETTINGS, Settings
 
-__all__ = ["SecondReading", "choose_scale", "mean_scale", "neighbour_agreement", "own_scale", "shifted_scale"]
+__all__ = [
+    "CellByCell",
+    "SecondReading",
+    "choose_scale",
+    "mean_scale",
+    "mean_shift",
+    "neighbour_agreement",
+    "own_scale",
+    "shifted_scale",
+]
 
 
 def choose_scale(sample: Sample, space: Space | None, rank_calls: Codes, settings: Settings = SETTINGS) -> Scale:
@@ -70,15 +79,29 @@ def shifted_scale(sample: Sample, rank_calls: Codes, cells: Codes, settings: Set
     cells
         Those that count.
     """
-    model = sample.model
-    assert model.profiles is not None
+    n, shift = _shifts(sample, rank_calls, cells)
+    centre = (sample.model.mean + n / (n + settings.unshifted) * shift).astype(np.float32)
+    return Scale(centre, np.repeat(sample.model.deviation[None], len(centre), axis=0), sample.batches)
+
+
+def mean_shift(sample: Sample, rank_calls: Codes) -> Doubles:
+    """Return what tells the query from a reference of the same composition: of each feature, the mean over all cells.
+
+    A feature that not every batch has tells nothing, and is 0.
+    """
+    n, shift = _shifts(sample, rank_calls, np.flatnonzero(sample.x.sum(axis=1)))
+    mean: Doubles = sample.present * (n[:, 0] @ shift) / max(n.sum(), 1)
+    return mean
+
+
+def _shifts(sample: Sample, rank_calls: Codes, cells: Codes) -> tuple[Doubles, Doubles]:
+    """Return of each batch how many of the cells it has, and their shift (batches x features)."""
+    assert sample.model.profiles is not None
     batches, sums = sample.batches[cells], sample.sums(cells)
     n = np.maximum(sums.n, 1)
-    composition = np.zeros((sample.n_batches, len(model.labels)))
+    composition = np.zeros((sample.n_batches, len(sample.model.labels)))
     np.add.at(composition, (batches, rank_calls[cells]), 1 / n[batches, 0])
-    shift = sums.total / n - composition @ model.profiles.label_means()
-    centre = (model.mean + sums.n / (sums.n + settings.unshifted) * shift).astype(np.float32)
-    return Scale(centre, np.repeat(model.deviation[None], len(centre), axis=0), sample.batches)
+    return sums.n, sums.total / n - composition @ sample.model.profiles.label_means()
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +144,52 @@ class SecondReading:
         """Return the mean of the first reading of cells and this one, as the batch of each has it."""
         other = model.linear_proba(block, self.scale.of_cells(batches, measured))
         return first + self.share[batches][:, None] * (other - first)
+
+
+@dataclass(frozen=True, eq=False)
+class CellByCell:
+    """What cells say each by itself, on the reference's scale, in batches that are mostly of one type.
+
+    Of a sorted batch neither its mean nor its neighbours tell its type: what is common to its cells is the technology
+    *and* the type. So little of the batch as a whole counts there.
+
+    Parameters
+    ----------
+    share
+        Of each batch the weight of this reading: 0 where up to `mixed` of its cells have one label by both readings, 1
+        from `sorted` on.
+    known_power
+        Power of the chance that a cell's type is known where the weight is 1.
+    """
+
+    share: Doubles
+    known_power: float
+
+    @classmethod
+    def of(cls, sample: Sample, in_view: Doubles, settings: Settings = SETTINGS) -> CellByCell | None:
+        """Weigh this reading by the labels that the cells of a sample have by it and in view of the query."""
+        model = sample.model
+        by_itself = sample.calls(model.scale())
+        counts = np.zeros((2, sample.n_batches, len(model.labels)))
+        for count, calls in zip(counts, (by_itself, in_view.argmax(axis=1)), strict=True):
+            np.add.at(count, (sample.batches, calls), 1)
+        one_type = counts.min(axis=0).max(axis=1) / np.maximum(counts[0].sum(axis=1), 1)
+        share = np.clip((one_type - settings.mixed) / (settings.sorted - settings.mixed), 0, 1)
+        return cls(share, settings.sorted_known_power) if share.any() else None
+
+    def beside(
+        self,
+        in_view: Doubles,
+        known: Doubles,
+        model: Model,
+        block: sp.csr_matrix,
+        batches: Codes,
+        measured: npt.NDArray[np.bool_],
+    ) -> tuple[Doubles, Doubles]:
+        """Return the mean of both readings of cells, and the chance that their types are known, by the weights."""
+        share = self.share[batches]
+        by_itself = model.predict_proba(block, model.scale().of_cells(batches, measured))
+        return in_view + share[:, None] * (by_itself - in_view), known ** (1 - share * (1 - self.known_power))
 
 
 def mean_scale(one: Scale, other: Scale, weight: Doubles) -> Scale:

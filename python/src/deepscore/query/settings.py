@@ -94,6 +94,12 @@ class Settings:
     second
         Weight of the second reading beside the first where both find the same composition; .3 to .4 change next to
         nothing. Row "no second reading".
+    mixed, sorted
+        Shares of the cells of a batch that have one label: up to `mixed` they are read as a batch, from `sorted` on
+        each by itself, on the reference's scale. .5 to .65 and .7 to .8 change little. Row "sorted batches as any".
+    sorted_known_power
+        Power of the chance that a cell's type is known where cells are read by themselves: 1 withholds right cells,
+        as the cells of one type differ in depth and state, 0 hides what is unknown among them. Same row.
     rank_markers
         Features: the most raised ones of each label against each other are ranked. SingleR takes 10 to 50.
     least_cells
@@ -135,6 +141,9 @@ class Settings:
     trust: float = 20.0
     prior_cells: int = 50
     second: float = 0.3
+    mixed: float = 0.6
+    sorted: float = 0.7
+    sorted_known_power: float = 0.5
     rank_markers: int = 50
     least_cells: int = 20
     neighbours: int = 15

@@ -21,8 +21,9 @@ from .novelty import chance_known, tell_too_small
 from .paired_peaks import PairedPeaks, PeakView, learn_peaks
 from .rank_calls import RankedProfiles
 from .sample import Sample
-from .scales import SecondReading, choose_scale, own_scale
+from .scales import CellByCell, SecondReading, choose_scale, mean_shift, own_scale
 from .settings import SETTINGS, Settings
+from .verdict import Verdict, most_shifted
 
 __all__ = ["View", "learn_view", "read_by_scales", "view_by_scale"]
 
@@ -39,10 +40,12 @@ class View:
         Centre and deviation of each batch.
     second
         What the linear path says by the batches' own scale, where that has a weight.
+    by_itself
+        What the cells of batches of one type say each by itself, where there are such batches.
     neighbours, peaks
         What the neighbours of the cells say, and their raw peaks where they are given.
-    native
-        Chance that the query is of the reference's tissue; None where it was not looked at.
+    verdict
+        On the query as a whole; None where it was not looked at.
     """
 
     model: Model
@@ -50,8 +53,9 @@ class View:
     scale: Scale
     second: SecondReading | None = None
     neighbours: Neighbourhoods | None = None
+    by_itself: CellByCell | None = None
     peaks: PeakView | None = None
-    native: float | None = None
+    verdict: Verdict | None = None
 
     def predict(
         self, block: sp.csr_matrix, batches: Codes, first: int = 0, peaks: sp.csr_matrix | None = None
@@ -73,6 +77,8 @@ class View:
         known = np.ones(len(batches))
         if self.neighbours is not None:
             in_view, known = self.neighbours.reweigh(in_view, block, batches, first)
+        if self.by_itself is not None:
+            in_view, known = self.by_itself.beside(in_view, known, self.model, block, batches, self.measured)
         if self.peaks is not None:
             in_view = self.peaks.reweigh(in_view, peaks, first)
         return alone, in_view, known
@@ -148,13 +154,13 @@ def learn_view(sample: Sample, paired: PairedPeaks | None = None, settings: Sett
     if space is None:
         if looks_for_unknown:
             tell_too_small(sample, settings)
-        return view
+        return replace(view, by_itself=CellByCell.of(sample, probabilities, settings))
     known = np.ones(len(sample.rows))
     if looks_for_unknown:
-        known, native = chance_known(sample, space, probabilities, ranked, rank_calls, settings)
-        view = replace(view, native=native)
+        known, verdict = chance_known(sample, space, probabilities, ranked, rank_calls, settings)
+        higher, lower = most_shifted(mean_shift(sample, rank_calls), sample.model.deviation, sample.model.features)
+        view = replace(view, verdict=replace(verdict, higher=higher, lower=lower))
     neighbours = Neighbourhoods.of(space, probabilities, known, settings)
-    if paired is None:
-        return replace(view, neighbours=neighbours.at(sample))
     in_view = neighbours.reweigh(probabilities, sample.x, sample.batches)[0]
-    return replace(view, neighbours=neighbours.at(sample), peaks=learn_peaks(sample, paired, in_view, settings))
+    view = replace(view, neighbours=neighbours.at(sample), by_itself=CellByCell.of(sample, in_view, settings))
+    return view if paired is None else replace(view, peaks=learn_peaks(sample, paired, in_view, settings))

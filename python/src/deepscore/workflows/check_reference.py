@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,7 @@ from ..data.standardise import SumsByCode
 from ..errors import printable
 from ..model.config import NetworkConfig
 from ..query.align import find_features
+from ..query.annotation import Annotation
 from ..query.settings import SETTINGS
 from ..support.checks import keep, texts, whole
 from ..support.progress import progress_bar
@@ -27,6 +29,7 @@ from ..training.config import TrainConfig
 from ..training.held_out import LEAST_CELLS, LEAST_RATE
 from ..training.reference import Reference, prepare
 from ..training.settings import SETTINGS as TRAINING
+from .annotate import AnnotateRequest, annotate
 
 __all__ = ["CheckRequest", "ReferenceCheck", "check_reference"]
 
@@ -75,6 +78,11 @@ class ReferenceCheck:
         Of the ``features`` used, how many the query has (``found``), and their ``share``. None without a query.
     design
         How the cells were divided for the test.
+    query
+        What a network that has learnt the whole reference makes of the query: the share of its cells that are
+        ``unclassified``, and where unknown types are looked for the chance that it is of the reference's tissue
+        (``native``) and the share of what tells its cells apart that the reference explains (``explained``). None
+        without a query.
     """
 
     words: tuple[str, ...]
@@ -82,6 +90,7 @@ class ReferenceCheck:
     confusable: pd.DataFrame
     overlap: dict[str, float] | None
     design: str
+    query: dict[str, float] | None = None
 
     def __repr__(self) -> str:
         """Show the words and the tables."""
@@ -121,10 +130,34 @@ def check_reference(
         for row, seen in zip(table.to_dict("records"), only, strict=True)
     ]
     table["trusted"] = [not why for why in reasons]
-    overlap = None
-    if present is not None:
+    words, overlap, of_query = _words(table, reasons), None, None
+    if query is not None and present is not None:
         overlap = {"features": len(present), "found": int(present.sum()), "share": float(present.mean())}
-    return ReferenceCheck(_words(table, reasons, overlap), table, pairs, overlap, design)
+        found = _annotated(query, reference, config)
+        of_query = _figures_of(found)
+        words += _words_on(overlap, found)
+    return ReferenceCheck(words, table, pairs, overlap, design, of_query)
+
+
+def _annotated(query: CellBlocks, reference: Reference, config: NetworkConfig) -> Annotation:
+    """Call the query with a network that has learnt the whole reference, as briefly as those of the folds.
+
+    What an annotation would warn of, the words of the check say.
+    """
+    from ..training.fit import fit
+
+    model = fit(reference, _brief(len(reference.codes), config), TrainConfig(progress=False))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return annotate(model, query, AnnotateRequest(min_overlap=0.0))
+
+
+def _figures_of(found: Annotation) -> dict[str, float]:
+    """Return what is known of a query as a whole."""
+    figures = {"unclassified": float((found.calls == UNCLASSIFIED).mean())}
+    if found.verdict is not None and found.verdict.native is not None and found.verdict.explained is not None:
+        figures |= {"native": found.verdict.native, "explained": found.verdict.explained}
+    return figures
 
 
 def _features_of(query: CellBlocks, reference: Reference) -> npt.NDArray[np.bool_]:
@@ -231,8 +264,8 @@ def _reasons(row: Mapping[Hashable, Any], pairs: pd.DataFrame, only_batch: str |
     return reasons
 
 
-def _words(table: pd.DataFrame, reasons: list[list[str]], overlap: Mapping[str, float] | None) -> tuple[str, ...]:
-    """Return the sentences of a check."""
+def _words(table: pd.DataFrame, reasons: list[list[str]]) -> tuple[str, ...]:
+    """Return the sentences on the labels."""
     each = zip(table["label"], reasons, strict=True)
     words = [f"{label!r} cannot be trusted: {'; '.join(why)}." for label, why in each if why]
     good = table[table["trusted"]]
@@ -240,10 +273,15 @@ def _words(table: pd.DataFrame, reasons: list[list[str]], overlap: Mapping[str, 
         who = f"{len(good)} of {len(table)}" if words else f"All {len(table)}"
         least = f"lowest recall {good['recall'].min():.2f}, lowest precision {good['precision'].min():.2f}"
         words.append(f"{who} labels can be trusted ({least}).")
-    if overlap is not None:
-        few = ": give common_features=, from find_common_features(reference, query)"
-        words.append(
-            f"The query has {overlap['found']} of the {overlap['features']} features used ({overlap['share']:.0%})"
-            f"{few if overlap['share'] < SETTINGS.good_overlap else ''}."
-        )
     return tuple(words)
+
+
+def _words_on(overlap: Mapping[str, float], found: Annotation) -> tuple[str, ...]:
+    """Return the sentences on the query."""
+    few = ": give common_features=, from find_common_features(reference, query)"
+    return (
+        f"The query has {overlap['found']} of the {overlap['features']} features used ({overlap['share']:.0%})"
+        f"{few if overlap['share'] < SETTINGS.good_overlap else ''}.",
+        f"{(found.calls == UNCLASSIFIED).mean():.0%} of the query's cells are Unclassified.",
+        *(found.verdict.words() if found.verdict is not None else ()),
+    )

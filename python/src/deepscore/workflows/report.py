@@ -24,6 +24,7 @@ from ..output.report import Report
 from ..output.verdicts import Query, Standing
 from ..query.align import AlignedQuery, align
 from ..query.settings import SETTINGS
+from ..query.verdict import Verdict
 from ..support.checks import is_number, optional_name
 from ..support.threads import one_blas_thread
 from .check_reference import CONFUSABLE, ReferenceCheck
@@ -247,9 +248,9 @@ def marker_table(model: Model, profiles: Profiles, present: Any, sums: SumsByCod
 
 
 def _query(model: Model, cells: pd.DataFrame, present: Any, record: Mapping[str, Any]) -> Query:
-    """Count cells and features, and take the chance that the query is of the reference's tissue from the record."""
+    """Count cells and features, and take what is known of the query as a whole from the record."""
     reasons = cells["reason"][cells["call"] == UNCLASSIFIED].value_counts()
-    native: Any = record.get("native")
+    verdict = _verdict(record)
     return Query(
         cells=len(cells),
         unclassified=int((cells["call"] == UNCLASSIFIED).sum()),
@@ -257,7 +258,24 @@ def _query(model: Model, cells: pd.DataFrame, present: Any, record: Mapping[str,
         features=len(model.features),
         found=None if present is None else int(present.sum()),
         noun=model.kind.features,
-        native=float(native) if is_number(native) else None,
+        native=verdict.native,
+        told=verdict.details(),
+    )
+
+
+def _verdict(record: Mapping[str, Any]) -> Verdict:
+    """Return what a record, which a file may have changed, says of a query as a whole."""
+
+    def number(name: str) -> float | None:
+        value: Any = record.get(name)
+        return float(value) if is_number(value) else None
+
+    def names(name: str) -> tuple[str, ...]:
+        value: Any = record.get(name)
+        return tuple(str(one) for one in value) if isinstance(value, (list, np.ndarray)) else ()
+
+    return Verdict(
+        number("native"), number("explained"), number("agreement"), higher=names("higher"), lower=names("lower")
     )
 
 
