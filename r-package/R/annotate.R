@@ -50,6 +50,9 @@
 #'   * `deepscore_reason`: why the cell is `"Unclassified"`: `"low confidence"`, `"outlier"` (its
 #'     type is hardly one of the reference's), `"low overlap"` (the query lacks most of the model's
 #'     features) or `"no counts"` (in the model's features); `""` for all other cells.
+#'   * `cell_type_ontology_term_id`, where the reference has one term for each label in a column of
+#'     that name: the term of the call, or `"unknown"` (for CELLxGENE). A query's own column of that
+#'     name stays, with a warning.
 #'   * `deepscore_group`, with `groups`: the most frequent call in the cell's group; of equally
 #'     frequent ones the first by name.
 #'   * `deepscore_group_share`, with `groups`: the share of the group's cells that have that call.
@@ -121,8 +124,21 @@ annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer =
     if (!is.null(peaks_model)) model_bytes(trained_model(peaks_model)),
     progress = progress
   )
-  query <- add_calls(query, as_calls(answer, blocks$cells), unlist(answer$optional))
+  calls <- with_terms(query, as_calls(answer, blocks$cells))
+  query <- add_calls(query, calls, unlist(answer$optional))
   add_origin(query, lapply(answer$origin, unlist))
+}
+
+# The calls without their terms where the query has a column of terms of its own.
+with_terms <- function(query, calls) {
+  table <- if (!is_blocks(query)) cell_data(query, rownames(calls))
+  if (!all(terms_column %in% names(calls), terms_column %in% names(table))) return(calls)
+  own <- call_engine(
+    "keep_terms", strings(table[["deepscore"]]), strings(table[[terms_column]]),
+    verb = "annotate"
+  )
+  if (own) calls[[terms_column]] <- NULL
+  calls
 }
 
 # The raw peaks of the same cells: a part of the query, or a data set of its own.

@@ -66,7 +66,16 @@ set_reference.DeepScore <- function(ds, reference, labels, layer = NULL, values 
     "set_reference", config_of(ds), blocks,
     cell_values(labels, reference, "labels", blocks$cells),
     cell_values(batch, reference, "batch", blocks$cells),
-    given(c("modality", "test_prop", "missing"))
+    given(c("modality", "test_prop", "missing")), ontology_terms(reference, blocks$cells)
   )
   new_deepscore(ds$config, prepared = as_raw(prepared))
+}
+
+# The column of the terms of cell types, as CELLxGENE's schema names it.
+terms_column <- "cell_type_ontology_term_id"
+
+# The term of each cell, where the data set has any and its table still has the cells' names.
+ontology_terms <- function(x, cells) {
+  if (!terms_column %in% names(cell_data(x))) return(NULL)
+  tryCatch(cell_values(terms_column, x, "labels", cells), deepscore_input_error = function(e) NULL)
 }

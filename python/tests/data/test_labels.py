@@ -16,6 +16,7 @@ from deepscore.data.labels import (
     read_labels,
     require_length,
     tell_labels,
+    terms_of_labels,
 )
 from deepscore.errors import InputError
 from synthetic import blocks_of
@@ -183,3 +184,19 @@ def test_few_cells_are_all_taken_and_the_choice_follows_its_generator():
     assert evenly(codes, 90, np.random.default_rng(0)).tolist() == list(range(90))
     first, again, other = (evenly(codes, 30, np.random.default_rng(seed)).tolist() for seed in (1, 1, 2))
     assert first == again != other
+
+
+@pytest.mark.parametrize(
+    ("labels", "terms", "expected"),
+    [
+        (["B", "T", "B", None], ["CL:1", "CL:2", "CL:1", "CL:9"], {"B": "CL:1", "T": "CL:2"}),
+        (["CD4 T", "CD8 T"], ["CL:2", "CL:2"], {"CD4 T": "CL:2", "CD8 T": "CL:2"}),
+        (["B", "B", "T"], [None, " CL:1 ", "unknown"], {"B": "CL:1"}),
+        (["B", "B", "T"], ["CL:1", "CL:3", "CL:2"], {}),
+        (["B"], [None], {}),
+    ],
+)
+def test_a_label_has_a_term_where_its_cells_have_one(caplog, labels, terms, expected):
+    with caplog.at_level("INFO", "deepscore"):
+        assert terms_of_labels(np.array(labels, object), np.array(terms, object)) == expected
+    assert bool(caplog.messages) == ("CL:3" in terms)

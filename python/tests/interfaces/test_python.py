@@ -540,3 +540,34 @@ def test_a_loaded_model_trains_as_it_was_trained(reference, tmp_path):
     ds.save(tmp_path / "model")
     again = deepscore.load(tmp_path / "model").set_reference(reference, "cell_type").train(progress=False)
     assert again.manifest == ds.manifest
+
+
+TERMS = {"B cell": "CL:0000236", "NK cell": "CL:0000623", "T cell": "CL:0000084"}
+
+
+def test_calls_get_the_terms_of_the_reference_through_the_model_file(tmp_path, reference, query):
+    reference.obs["cell_type_ontology_term_id"] = pd.Categorical(reference.obs["cell_type"].map(TERMS))
+    ds = deepscore.DeepScore((16,), epochs=8).set_reference(reference, "cell_type").train(progress=False)
+    ds.save(tmp_path / "m")
+    assert deepscore.inspect_model(tmp_path / "m")["training"]["ontology_terms"] == TERMS
+    ds = deepscore.load(tmp_path / "m")
+    expected = {**TERMS, "Unclassified": "unknown"}
+    for threshold in (0.5, 0.99):  # the second annotation takes the place of the first
+        found = ds.annotate(query, threshold).obs
+        assert found["cell_type_ontology_term_id"].tolist() == [expected[call] for call in found["deepscore"]]
+    assert (found["deepscore"] == "Unclassified").any()
+
+
+def test_the_own_terms_of_a_query_stay(reference, query):
+    reference.obs["cell_type_ontology_term_id"] = reference.obs["cell_type"].map(TERMS)
+    ds = deepscore.DeepScore((16,), epochs=8).set_reference(reference, "cell_type").train(progress=False)
+    query.obs["cell_type_ontology_term_id"] = own = ["CL:0000000"] * query.n_obs
+    with pytest.warns(UserWarning, match="has a column 'cell_type_ontology_term_id' of its own, which stays"):
+        assert ds.annotate(query).obs["cell_type_ontology_term_id"].tolist() == own
+
+
+def test_terms_that_divide_the_cells_otherwise_are_no_terms_of_labels(reference, query):
+    reference.obs["cell_type_ontology_term_id"] = np.where(reference.obs["batch"] == "odd", "CL:1", "CL:2")
+    ds = deepscore.DeepScore((16,), epochs=1).set_reference(reference, "cell_type").train(progress=False)
+    assert "ontology_terms" not in ds.manifest["training"]
+    assert "cell_type_ontology_term_id" not in ds.annotate(query).obs

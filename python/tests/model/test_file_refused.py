@@ -135,6 +135,8 @@ INVALID = {
     "threshold above one": put("thresholds", "default", 1.5),
     "no training facts": put("training", {}),
     "other names are numbers": put("training", "other_names", {"ids": [1] * 12}),
+    "terms are numbers": put("training", "ontology_terms", {"B cell": 1}),
+    "a term is empty": put("training", "ontology_terms", {"B cell": ""}),
     "other names are one": put("training", "other_names", "ids"),
     "agreement above one": put("training", "held_out", {"n_cells": 9, "accuracy": 0.5, "agreement": 1.5}),
     "agreement alone": put("training", "held_out", {"n_cells": 9, "agreement": 0.5}),
@@ -293,6 +295,7 @@ def test_parts_that_no_model_has_together_are_refused(change, tensor):
 
 # A digest proves nothing against someone who computes it anew: whatever is in such a file must be refused cleanly.
 FORGED = {
+    "a term of another label": put("training", "ontology_terms", {"none": "CL:0000000"}),
     "temperature is not a number": put("calibration", "temperature", float("nan")),
     "temperature is infinite": put("calibration", "temperature", float("inf")),
     "probabilities are not numbers": put("self_check", "probabilities", [[float("nan")] * 3] * 3),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deepscore.output.columns import OPTIONAL, columns_of, names_of_columns, table_of
+from deepscore.output.columns import OPTIONAL, are_terms_of_calls, columns_of, names_of_columns, table_of
 from deepscore.query.annotation import Annotation
 
 
@@ -50,3 +50,24 @@ def test_the_table_has_a_column_of_each_label():
 )
 def test_names_of_columns_differ_and_are_no_paths(labels, names):
     assert names_of_columns(labels) == names
+
+
+def test_calls_have_their_terms_where_the_model_knows_them():
+    found = columns_of(annotation(terms={"B": "CL:0000236"}))
+    assert found["cell_type_ontology_term_id"].tolist() == ["CL:0000236", "unknown"]
+    assert "cell_type_ontology_term_id" not in columns_of(annotation(terms={}))
+
+
+@pytest.mark.parametrize(
+    ("calls", "terms", "expected"),
+    [
+        (["B", "Unclassified", "B"], ["CL:1", "unknown", "CL:1"], True),
+        (["B", "Unclassified", "B"], ["CL:1", "CL:1", "CL:1"], False),
+        (["B", "T", "B"], ["CL:1", "CL:1", "CL:2"], False),
+        (["B"], [float("nan")], False),
+        (None, ["CL:1"], False),
+        (["B"], ["CL:1", "CL:1"], False),
+    ],
+)
+def test_terms_of_an_earlier_annotation_follow_its_calls(calls, terms, expected):
+    assert are_terms_of_calls(calls, terms) is expected

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import anndata as ad
 import mudata
 import numpy as np
@@ -11,7 +13,7 @@ import deepscore
 from deepscore.errors import DeepScoreError
 from deepscore.training.fit import fit
 from deepscore.training.reference import prepare
-from deepscore.workflows.train_bridge import FEW_CELLS, BridgeRequest, train_rna_model
+from deepscore.workflows.train_bridge import FEW_CELLS, BridgeRequest, train_bridge, train_rna_model
 from synthetic import LABELS, annotate_blocks, blocks_of, gene_table, multiome, silent
 
 
@@ -64,6 +66,14 @@ def code_of(function, *arguments, **options):
 def test_chromatin_gets_the_labels_of_rna(bridged, query):
     assert bridged.model.modality == "peaks"
     assert right(bridged, query) > 0.95
+
+
+def test_the_model_keeps_the_terms_of_its_labels(of_rna, pair):
+    terms = {label: f"CL:{i}" for i, label in enumerate(LABELS[:2])}
+    first = replace(of_rna.model, training={**of_rna.model.training, "ontology_terms": terms})
+    halves = (blocks_of(half.X, half.var_names.to_numpy(object)) for half in pair)
+    found = train_bridge(first, *halves, BridgeRequest(progress=False))
+    assert found.training["ontology_terms"] == terms
 
 
 def test_the_model_is_that_of_the_confident_calls(of_rna, pair):

@@ -230,3 +230,28 @@ test_that("a saved object works in a new session", {
   expect_true(file.exists(file.path(folder, "calls.rds")), info = paste(output, collapse = "\n"))
   expect_identical(readRDS(file.path(folder, "calls.rds")), run(counts_small()))
 })
+
+test_that("calls get the terms of the reference, and own terms of a query stay", {
+  skip_if_no_engine()
+  terms <- c("0" = "CL:0000084", "1" = "CL:0000236", "2" = "CL:0000576")
+  labels <- labels_small()
+  x <- pbmc_small()
+  x$cell_type_ontology_term_id <- unname(terms[labels])
+  ds <- quietly(
+    DeepScore(hidden_nodes = 16, epochs = 10) %>%
+      set_reference(reference = x, labels = "RNA_snn_res.1") %>%
+      train(progress = FALSE)
+  )
+  expect_identical(unlist(ds$manifest$training$ontology_terms), terms)
+  query <- pbmc_small()
+  for (threshold in c(0.2, 0.9)) {
+    query <- quietly(annotate(ds, query, threshold))
+    expected <- unname(terms[query$deepscore])
+    expected[query$deepscore == "Unclassified"] <- "unknown"
+    expect_identical(unname(query$cell_type_ontology_term_id), expected)
+  }
+  alone <- quietly(annotate(ds, counts_small()))
+  expect_true("cell_type_ontology_term_id" %in% names(alone))
+  expect_warning(found <- quietly(annotate(ds, x)), "of its own, which stays")
+  expect_identical(found$cell_type_ontology_term_id, x$cell_type_ontology_term_id)
+})

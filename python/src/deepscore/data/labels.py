@@ -13,12 +13,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import InputError
-from ..support.notices import said, warn
+from ..support.notices import logger, said, warn
 from .blocks import CellBlocks, Names, orientation, require_unique
 
 __all__ = [
     "MISSING",
+    "TERMS",
     "UNCLASSIFIED",
+    "UNKNOWN_TERM",
     "as_texts",
     "batches_of",
     "check_labels",
@@ -30,10 +32,13 @@ __all__ = [
     "require_length",
     "require_names",
     "tell_labels",
+    "terms_of_labels",
 ]
 
 # What a cell without a confident call is called: no label of a reference may be named so.
 UNCLASSIFIED = "Unclassified"
+# The column of the terms of cell types, and the term of a cell of which it is not known, in the schema of CELLxGENE.
+TERMS, UNKNOWN_TERM = "cell_type_ontology_term_id", "unknown"
 LONGEST = 1000  # characters of a name in a model file
 # What numpy, pandas and R make of a missing value where all values become text.
 WORDS = ("nan", "NaN", "NaT", "None", "<NA>", "NA")
@@ -88,6 +93,27 @@ def read_labels(texts: Names, missing: Sequence[str] | None = None) -> Names:
         return None if not label or (label.casefold() if missing is None else label) in words else label
 
     return np.array([None if text is None else read(text) for text in texts], dtype=object)
+
+
+def terms_of_labels(labels: Names, terms: Names) -> dict[str, str]:
+    """Return the term of each label that has one.
+
+    Where the cells of a label have several terms, labels and terms are two divisions of the cells: there is no term of
+    any label, and a log line says why.
+
+    Parameters
+    ----------
+    labels, terms
+        One per cell, None where one is missing; so are words for a missing label among the terms.
+    """
+    found: dict[str, str] = {}
+    for label, term in zip(labels, read_labels(terms), strict=True):
+        if label is None or term is None or len(term) > LONGEST:
+            continue
+        if found.setdefault(label, term) != term:
+            logger.info("%s is not kept: cells of the label %r have %r as well as %r", TERMS, label, found[label], term)
+            return {}
+    return {label: found[label] for label in sorted(found)}
 
 
 def tell_labels(texts: Names, labels: Names) -> None:

@@ -28,7 +28,7 @@ from ..workflows import find_common_features as choosing
 from ..workflows.check_reference import ReferenceCheck
 from ..workflows.set_reference import ReferenceRequest, set_reference
 from ..workflows.train import train
-from .readers import Source, labels_of, open_beside, open_source, values_of
+from .readers import Source, labels_of, open_beside, open_source, terms_of, values_of
 from .writers import add_annotation, add_embedding
 
 if TYPE_CHECKING:
@@ -400,6 +400,7 @@ class DeepScore:
             self.config,
             request,
             values_of(opened, batch, "batch"),
+            terms_of(opened),
         )
         self._model = None
         return self
@@ -543,16 +544,17 @@ class DeepScore:
         "Unclassified", categorical (compare it with a column of other categories by ``.astype(str)`` of both);
         ``deepscore_score``: calibrated probability that the best label is right;
         ``deepscore_raw``: the network's best label, before the cell's neighbours were asked; ``deepscore_reason``: why
-        a cell is Unclassified ("low confidence", "outlier", "low overlap", "no counts"). With `groups`,
-        ``deepscore_group`` and ``deepscore_group_share``: the group's most frequent call and the share of its cells
-        that have it. On request ``obsm["deepscore_probabilities"]`` (cells x labels), given that the cell's type is one
-        of the reference's: an outlier's score is lower than its probability. ``uns["deepscore"]`` says which model,
-        options and date the calls come from, and what is said of the query as a whole: where unknown types are looked
-        for ``native``, the chance that it is of the reference's tissue, and ``explained``, the share of what tells its
-        cells apart that the reference explains; ``higher`` and ``lower``, the features by which it differs most from a
-        reference of its composition. It is never read. ``uns["deepscore_colors"]`` are the colours of the
-        labels. Of a MuData, the columns are in ``mdata[modality].obs``. A path is opened backed; the file is not
-        changed.
+        a cell is Unclassified ("low confidence", "outlier", "low overlap", "no counts"). Of a reference with one
+        ``cell_type_ontology_term_id`` for each label, a column of that name, "unknown" where a cell is Unclassified
+        (the query's own one stays, with a warning). With `groups`, ``deepscore_group`` and ``deepscore_group_share``:
+        the group's most frequent call and the share of its cells that have it. On request
+        ``obsm["deepscore_probabilities"]`` (cells x labels), given that the cell's type is one of the reference's: an
+        outlier's score is lower than its probability. ``uns["deepscore"]`` says which model, options and date the calls
+        come from, and what is said of the query as a whole: where unknown types are looked for ``native``, the chance
+        that it is of the reference's tissue, and ``explained``, the share of what tells its cells apart that the
+        reference explains; ``higher`` and ``lower``, the features by which it differs most from a reference of its
+        composition. It is never read. ``uns["deepscore_colors"]`` are the colours of the labels. Of a MuData, the
+        columns are in ``mdata[modality].obs``. A path is opened backed; the file is not changed.
 
         Raises
         ------

@@ -29,7 +29,7 @@ from ..data.values import check_form
 from ..errors import DeepScoreError, InputError
 from ..model import file as modelfile
 from ..model.config import NetworkConfig
-from ..output.columns import OPTIONAL, columns_of
+from ..output.columns import OPTIONAL, OWN_TERMS, are_terms_of_calls, columns_of
 from ..output.plot_tables import TABLES
 from ..output.provenance import provenance
 from ..support.checks import made, optional_name
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Kwargs", "Values", "answering", "given_labels", "load_torch", "optional_values", "strings"]
 
-BRIDGE = 7
+BRIDGE = 8
 # While R reads, it holds the lock of Python: between short reads the other threads get on with their work.
 VALUES_PER_READ = 250_000
 Answer = dict[str, Any]
@@ -415,13 +415,31 @@ def set_reference(
     labels: Values | None,
     batch: Values | None,
     kwargs: Kwargs,
+    terms: Values | None = None,
 ) -> bytes:
-    """Twin of :meth:`deepscore.DeepScore.set_reference`; returns the prepared reference and configuration."""
+    """Twin of :meth:`deepscore.DeepScore.set_reference`; returns the prepared reference and configuration.
+
+    `terms` are those of the cells in an ontology of cell types.
+    """
     network, request = made(NetworkConfig, config), made(referencing.ReferenceRequest, kwargs)
     found = referencing.set_reference(
-        reference, given_labels(labels, reference), network, request, optional_values(batch, reference, "batch")
+        reference,
+        given_labels(labels, reference),
+        network,
+        request,
+        optional_values(batch, reference, "batch"),
+        optional_values(terms, reference, "labels"),
     )
     return found.to_bytes()
+
+
+@answering
+def keep_terms(calls: Sequence[str | None] | None, terms: Sequence[str | None]) -> bool:
+    """Tell whether the terms that a query has are its own, which a warning says, and not of an earlier annotation."""
+    own = not are_terms_of_calls(calls, terms)
+    if own:
+        warn(OWN_TERMS)
+    return own
 
 
 @answering

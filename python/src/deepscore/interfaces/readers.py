@@ -17,7 +17,7 @@ from pandas.api.extensions import ExtensionDtype
 from pandas.api.types import is_list_like
 
 from ..data.blocks import CellBlocks, Names, rows_per_block, tell_repeated_cells
-from ..data.labels import as_texts, positions_of
+from ..data.labels import TERMS, as_texts, positions_of
 from ..data.modality import MODALITIES, PEAKS, RNA, named_part, part_of, select_modality
 from ..data.spellings import choose_names, feature_types_of
 from ..data.values import check_form, check_values
@@ -27,7 +27,7 @@ from ..support.notices import said, warn
 from .damage import require_whole
 from .stores import open_path, require_stored
 
-__all__ = ["Source", "labels_of", "open_beside", "open_halves", "open_source", "values_of"]
+__all__ = ["Source", "labels_of", "open_beside", "open_halves", "open_source", "terms_of", "values_of"]
 
 # The layer that stands for .raw, and the one that holds counts by custom: what scaled values give way to.
 RAW, COUNTS = "raw", "counts"
@@ -356,6 +356,11 @@ def labels_of(source: Source, values: Any) -> Names:
     if values is None:
         raise InputError("no_labels", "There are no labels: name a column of obs, or give one label per cell.")
     return as_texts(_resolved(source, values, "labels"), words=())
+
+
+def terms_of(source: Source) -> Names | None:
+    """Return the term of each cell in an ontology of cell types, where the data set has that column."""
+    return values_of(source, TERMS, "labels") if TERMS in source.obs else None
 
 
 def values_of(source: Source, values: Any, what: str) -> Names | None:

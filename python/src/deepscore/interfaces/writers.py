@@ -19,10 +19,10 @@ import scipy.sparse as sp
 from anndata.io import write_elem
 
 from ..data.blocks import Names
-from ..data.labels import UNCLASSIFIED
+from ..data.labels import TERMS, UNCLASSIFIED
 from ..errors import EngineError, InputError
 from ..output.colours import GREY, palette
-from ..output.columns import OPTIONAL, columns_of, names_of_columns
+from ..output.columns import OPTIONAL, OWN_TERMS, are_terms_of_calls, columns_of, names_of_columns
 from ..query.annotation import Annotation
 from ..support.files import replacing, require_writable, reserve
 from ..support.notices import warn
@@ -236,6 +236,11 @@ def add_annotation(source: Source, found: Annotation, origin: Mapping[str, Any])
     """
     holder, target = _writable(source)
     columns: dict[str, Any] = dict(columns_of(found))
+    if TERMS in columns and TERMS in target.obs:
+        earlier = target.obs["deepscore"].tolist() if "deepscore" in target.obs else None
+        if not are_terms_of_calls(earlier, target.obs[TERMS].tolist()):
+            warn(OWN_TERMS)
+            del columns[TERMS]
     for column in target.obs.columns.intersection([name for name in OPTIONAL if name not in columns]):
         del target.obs[column]  # of an earlier annotation: it would contradict this one
     categories = [*found.labels, UNCLASSIFIED]

@@ -381,6 +381,8 @@ def _check_parts(manifest: dict[str, Any]) -> None:
     check, n = manifest["self_check"], len(manifest["features"])
     if any(len(names) != n for names in manifest["training"].get("other_names", {}).values()):
         raise ModelFileError("invalid_manifest", "The other names do not fit the features.")
+    if not set(manifest["training"].get("ontology_terms", {})) <= set(manifest["labels"]):
+        raise ModelFileError("invalid_manifest", "The ontology's terms are of other labels.")
     fits = all(
         len(row["indices"]) == len(row["values"]) and all(i < n for i in row["indices"]) for row in check["rows"]
     ) and all(len(row) == len(manifest["labels"]) for row in check["probabilities"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,8 @@ class Annotation:
         With `groups`: the most frequent call in each cell's group, and the share of the group's cells that have it.
     verdict
         On the query as a whole; None where it was not looked at.
+    terms
+        The term of each label that has one in an ontology of cell types; None of a model without them.
     """
 
     calls: Names
@@ -56,6 +59,7 @@ class Annotation:
     group_calls: Names | None = None
     group_shares: Doubles | None = None
     verdict: Verdict | None = None
+    terms: Mapping[str, str] | None = None
 
 
 class Answers:

@@ -97,6 +97,8 @@ def fit(
         facts["feature_share"] = reference.feature_share
     if reference.other_names:
         facts["other_names"] = reference.other_names
+    if reference.ontology_terms:
+        facts["ontology_terms"] = reference.ontology_terms
     model = replace(model, temperature=fit_temperature(logits, codes), training=facts)
     if cell_by_cell:
         return model

@@ -51,6 +51,8 @@ class Reference:
     other_names
         What else the features are called, by where the reference has it: see
         :func:`~deepscore.data.spellings.kept_names`.
+    ontology_terms
+        The term of each label that has one: see :func:`~deepscore.data.labels.terms_of_labels`.
     """
 
     matrix: sp.csr_matrix
@@ -64,6 +66,7 @@ class Reference:
     n_unlabelled: int
     feature_share: float | None = None
     other_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    ontology_terms: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def spellings(self) -> Spellings:
@@ -102,6 +105,7 @@ class Reference:
             "n_unlabelled": self.n_unlabelled,
             "feature_share": self.feature_share,
             "other_names": dict(self.other_names),
+            "ontology_terms": dict(self.ontology_terms),
         }
         text = json.dumps(facts)
         return save(arrays, {"reference": f"{_checksum(arrays, text)} {text}"})  # the order of several keys is random
@@ -136,6 +140,7 @@ class Reference:
             n_unlabelled=facts["n_unlabelled"],
             feature_share=facts["feature_share"],
             other_names=facts["other_names"],
+            ontology_terms=facts.get("ontology_terms", {}),
         )
 
 

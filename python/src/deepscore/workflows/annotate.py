@@ -110,7 +110,7 @@ def annotate(
         view, blocks = view_of(aligned, paired, settings, refine=request.refine, own_scale=batch is not None)
         _stream(view, blocks, aligned.batches, paired, answers)
     found = answers.annotation(model, aligned.overlap, limits, groups, settings)
-    return replace(found, verdict=view.verdict)
+    return replace(found, verdict=view.verdict, terms=model.training.get("ontology_terms"))
 
 
 def _paired(

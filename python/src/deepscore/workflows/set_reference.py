@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..data.blocks import CellBlocks, Names
-from ..data.labels import read_labels, tell_labels
+from ..data.labels import read_labels, tell_labels, terms_of_labels
 from ..model.config import NetworkConfig
 from ..support.checks import keep, number, texts
 from ..support.threads import one_blas_thread
@@ -29,12 +29,23 @@ class ReferenceRequest:
 
 
 def set_reference(
-    data: CellBlocks, labels: Names, network: NetworkConfig, request: ReferenceRequest, batch: Names | None = None
+    data: CellBlocks,
+    labels: Names,
+    network: NetworkConfig,
+    request: ReferenceRequest,
+    batch: Names | None = None,
+    terms: Names | None = None,
 ) -> Reference:
-    """Return the prepared reference; see :meth:`deepscore.DeepScore.set_reference`."""
+    """Return the prepared reference; see :meth:`deepscore.DeepScore.set_reference`.
+
+    Parameters
+    ----------
+    terms
+        The term of each cell in an ontology of cell types, None where one is missing.
+    """
     known = read_labels(labels, request.missing)
     with one_blas_thread():
         reference = prepare(data, known, network, batch=batch, modality=request.modality, test_prop=request.test_prop)
     tell_labels(labels, known)
     tell_few(reference.labels, reference.codes, reference.test_prop)
-    return reference
+    return reference if terms is None else replace(reference, ontology_terms=terms_of_labels(known, terms))

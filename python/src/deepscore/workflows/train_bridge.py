@@ -123,7 +123,10 @@ def train_bridge(
     model = fit(reference, request.network(), request.training())
     tell_held_out(model.training["held_out"])
     facts = _provenance(rna_model, annotation, per_label, request.threshold) | {"modality": request.modality}
-    return replace(model, training={**model.training, "bridge": facts})
+    terms = rna_model.training.get("ontology_terms", {})
+    kept_terms = {label: terms[label] for label in model.labels if label in terms}
+    of_labels = {"ontology_terms": kept_terms} if kept_terms else {}
+    return replace(model, training={**model.training, **of_labels, "bridge": facts})
 
 
 def train_rna_model(reference: CellBlocks, labels: Names, rna: CellBlocks, request: BridgeRequest) -> Model:

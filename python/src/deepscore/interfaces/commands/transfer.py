@@ -111,11 +111,11 @@ def write_lines(path: str, lines: Sequence[str]) -> None:
     Raises
     ------
     InputError
-        ``invalid_text`` where a text is not one line.
+        ``unknown_data`` where a text is not one line.
     """
     odd = next((line for line in lines if not line.strip() or "\n" in line or "\r" in line), None)
     if odd is not None:
-        raise InputError("invalid_text", f"{odd[:80]!r} is not one line: a file with one name in each cannot hold it.")
+        raise InputError("unknown_data", f"{odd[:80]!r} is not one line: a file with one name in each cannot hold it.")
     with replacing(path) as temporary:
         temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
