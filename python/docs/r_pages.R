@@ -10,7 +10,8 @@ folder <- normalizePath(folder)
 # Sections of the overview, in its order. What none of them lists is under "More".
 sections <- list(
   "Label transfer" = c(
-    "DeepScore", "find_common_features", "set_reference", "train", "annotate", "save_model", "summary.DeepScore"
+    "DeepScore", "find_common_features", "set_reference", "train", "annotate", "save_model", "summary.DeepScore",
+    "seurat_to_h5ad"
   ),
   "What to trust" = c(
     "check_reference", "report", "performance", "find_thresholds", "select_model", "match_markers",
