@@ -66,7 +66,7 @@ test_that("copies: a query that is repeated has the calls of the query", {
   expect_identical(found$deepscore, rep(expected$deepscore, 2))
 })
 
-test_that("company: half of a query makes no sure call another, sorted cells are called as by themselves", {
+test_that("company: half of a query overturns no sure call, sorted cells are as good as alone", {
   skip_if_no_engine()
   query <- study(1, c(200, 50, 120, 80, 30))
   whole <- called(query$counts)
