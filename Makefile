@@ -46,6 +46,7 @@ demo: setup ## train, annotate and compare in Python and R on real cells; result
 
 pictures: setup ## draw every plot with 3 and with 60 labels, in both languages, to be looked at; results in pictures-output/
 	$(PYTHON) python/examples/pictures.py
+	Rscript r-package/inst/scripts/pictures.R pictures-output
 
 test: setup lint docs test-python test-shared check-r ## everything: lint, types, the site, tests of both languages, R CMD check
 

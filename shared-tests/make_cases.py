@@ -1,7 +1,8 @@
 """Write the cases whose expected values are computed: `python shared-tests/make_cases.py`.
 
-selection.json, alignment.json, annotation.json and evidence.json come from here and from shared_oracle.py; the other
-files of cases/ are written by hand. Nothing is computed with deepscore, whose answers the cases are there to check.
+selection.json, alignment.json, annotation.json, evidence.json and plots_of_models.json come from here and from
+shared_oracle.py; the other files of cases/ are written by hand. Nothing is computed with deepscore, whose answers the
+cases are there to check.
 """
 
 import json
@@ -287,6 +288,34 @@ def top_markers(data, other, n, test):
     }
 
 
+def plot_cases():
+    path = "models/v2/toy_rna.deepscore"
+    manifest, data = oracle.read_model(HERE / path)[0], read_fixture(QUERY)
+    groups, features = data.cells["cluster"].astype(str).tolist(), manifest["features"]
+    evidence = {features[30]: "B", features[20]: "B", features[10]: "CD4 T"}
+    table = {"label": list(evidence.values()), "feature": list(evidence), "importance": [2.0, 1.0, 1.0]}
+    of_model = {"verb": "plot", "query": QUERY, "args": {"groups": "cluster"}}
+    ds = {"model": path}
+    yield of_model | {
+        "name": "plot of profiles beside those of the reference", "plot": "label_correlation", "objects": {"ds": ds},
+        "expect": {"table": oracle.correlation(HERE / path, data, groups)},
+    }  # fmt: skip
+    yield of_model | {
+        "name": "plot of the evidence in each cluster", "plot": "markers",
+        "objects": {"ds": ds, "importance": {"table": table}},
+        "expect": {"table": oracle.expression(HERE / path, data, groups, evidence)},
+    }  # fmt: skip
+    records = [(name, one) for name in ("loss", "accuracy") for one in manifest["training"]["history"]]
+    course = {
+        "measure": [name for name, _ in records], "cells": ["training"] * len(records),
+        "epoch": [one["epoch"] for _, one in records], "value": [one[name] for name, one in records],
+    }  # fmt: skip
+    yield {
+        "name": "plot of a training", "verb": "plot", "plot": "training_curve", "objects": {"ds": ds},
+        "expect": {"table": course},
+    }  # fmt: skip
+
+
 def write(path, cases):
     lines = (json.dumps(case, ensure_ascii=False) for case in cases)
     path.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
@@ -297,3 +326,4 @@ if __name__ == "__main__":
     write(HERE / "cases" / "alignment.json", alignment_cases())
     write(HERE / "cases" / "annotation.json", annotation_cases())
     write(HERE / "cases" / "evidence.json", evidence_cases())
+    write(HERE / "cases" / "plots_of_models.json", plot_cases())

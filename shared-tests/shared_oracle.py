@@ -153,10 +153,8 @@ def annotate(
     return odds / odds.sum(axis=1, keepdims=True), empty, present.mean()
 
 
-def standardised(
-    manifest, tensors, data: Data, *, lognorm=False, batch: pd.Series | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the cells as the network reads them, which have no count, and which features are there."""
+def normalised(manifest, tensors, data: Data, *, lognorm=False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the cells x features of a model, normalised, their values before, and which features are there."""
     at = [find(name, data.features, manifest["features"]) for name in manifest["features"]]
     present = np.array(at) >= 0
     counts = data.x.toarray().T
@@ -168,6 +166,14 @@ def standardised(
         total = linear.sum(axis=1, keepdims=True)
         total = total.mean() if lognorm else np.maximum(total, 1e-12)
         x = np.log1p(x / total * manifest["normalization"]["scale"] * tensors.get("feature_idf", 1.0))
+    return x, np.where(present, counts[:, at], 0), present
+
+
+def standardised(
+    manifest, tensors, data: Data, *, lognorm=False, batch: pd.Series | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the cells as the network reads them, which have no count, and which features are there."""
+    x, counts, present = normalised(manifest, tensors, data, lognorm=lognorm)
     mean, deviation = (np.tile(tensors[name], (len(x), 1)) for name in ("feature_mean", "feature_scale"))
     for sample in [] if batch is None else batch.unique():
         # The sample's own moments (0.1 squared is added to its variance), shrunk as if 50 cells were the reference's.
@@ -176,7 +182,7 @@ def standardised(
         variance = weight * (x[cells].var(axis=0) + 0.1**2) + (1 - weight) * tensors["feature_scale"] ** 2
         mean[cells] = weight * x[cells].mean(axis=0) + (1 - weight) * tensors["feature_mean"]
         deviation[cells] = np.sqrt(variance)
-    empty = np.where(present, counts[:, at], 0).sum(axis=1) == 0
+    empty = counts.sum(axis=1) == 0
     return np.where(present, (x - mean) / deviation, 0.0), empty, present
 
 
@@ -274,6 +280,41 @@ def match(reference: dict[str, list[str]], query: dict[str, list[str]]) -> dict:
         "tables": {"best": {"label": rows, "match": best, "jaccard": highest}},
         "numbers": {"score": sum(highest) / len(highest)},
     }
+
+
+def correlation(path, data: Data, groups: list[str]) -> dict[str, list]:
+    """Correlate the mean standardised profile of each group with that of each label of a model (one profile each)."""
+    manifest, tensors = read_model(path)
+    x, _, present = normalised(manifest, tensors, data, lognorm=False)
+    assert manifest["profiles"]["labels"] == manifest["labels"]
+    mean, deviation = tensors["feature_mean"], tensors["feature_scale"]
+    table = {"group": [], "label": [], "correlation": []}
+    for group in sorted(set(groups)):
+        cells = [i for i, other in enumerate(groups) if other == group]
+        ours = ((x[cells].mean(axis=0) - mean) / deviation)[present]
+        for i in np.argsort(manifest["labels"]):
+            theirs = ((tensors["profiles.mean"][i] - mean) / deviation)[present]
+            row = (group, manifest["labels"][i], round(float(np.corrcoef(ours, theirs)[0, 1]), 7))
+            for column, value in zip(table.values(), row, strict=True):
+                column.append(value)
+    return table
+
+
+def expression(path, data: Data, groups: list[str], evidence: dict[str, str]) -> dict[str, list]:
+    """Average features, each of which is evidence for a label, over the cells of each group."""
+    manifest, tensors = read_model(path)
+    x, _, _ = normalised(manifest, tensors, data, lognorm=False)
+    rows, names = [], sorted(set(groups))
+    for feature, label in sorted(evidence.items(), key=lambda pair: pair[1]):
+        values = x[:, manifest["features"].index(feature)]
+        each = [values[[other == group for other in groups]] for group in names]
+        means = [float(some.mean()) for some in each]
+        for group, some, mean in zip(names, each, means, strict=True):
+            relative = (mean - min(means)) / (max(means) - min(means))
+            rows.append([group, feature, label, *np.round([mean, relative, (some > 0).mean()], 7).tolist()])
+    rows.sort(key=lambda row: names.index(row[0]))
+    columns = ("group", "feature", "label", "mean", "relative", "share")
+    return dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
 
 
 def vote(calls: list[str], groups: list) -> tuple[list[str], list[float]]:

@@ -100,6 +100,15 @@ set_the_reference <- function(ds, call) {
   do.call(set_reference, c(list(ds, call$reference), call$args))
 }
 
+# A table of cells, in which a value may be missing.
+as_cells <- function(columns) {
+  data.frame(lapply(columns, function(x) {
+    x <- as.list(x)
+    x[lengths(x) == 0] <- NA
+    unlist(x)
+  }), check.names = FALSE)
+}
+
 # Lay out the file that a case reads or the place where it saves.
 make_path <- function(case, folder) {
   path <- file.path(folder, "model.deepscore")
@@ -144,6 +153,12 @@ verbs <- list(
     earlier <- if (inherits(query, "Seurat")) as_arguments(call$case$earlier)
     if (length(earlier)) query <- do.call(annotate, c(list(call$ds, query), earlier))
     do.call(annotate, c(list(call$ds, query), call$args, call$objects))
+  },
+  # Cells that the case lists, data sets or objects.
+  plot = function(call) {
+    cells <- call$case$cells
+    given <- if (is.null(cells)) call$queries else list(as_cells(cells))
+    do.call(getExportedValue("deepscore", paste0("plot_", call$case$plot)), c(given, call$objects, call$args))
   },
   load = function(call) load_model(call$path),
   inspect = function(call) inspect_model(call$path),
@@ -215,6 +230,12 @@ check_value <- function(call, found, expect, container) {
   check_figures(found, expect)
   if (!is.null(expect$calls)) check_annotation(call$queries[[1]], found, expect)
   if (!is.null(expect$check)) check_check(found, expect$check)
+  for (column in names(expect$table)) {
+    values <- found$data[[column]]
+    wanted <- unlist(expect$table[[column]])
+    if (is.factor(values)) values <- as.character(values)
+    testthat::expect_equal(values, wanted, tolerance = 1e-5, label = column)
+  }
   if (!is.null(expect$manifest)) check_manifest(found, expect)
   if (!is.null(expect$same_weights_with_labels)) {
     call$args$labels <- read_fixture(call$case$reference)$cells[[expect$same_weights_with_labels]]

@@ -7,15 +7,21 @@ import warnings
 from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
+from unittest.mock import patch
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot
 
 import deepscore
+import deepscore.plots
 from deepscore.errors import DeepScoreError
+from deepscore.output.plot_tables import TABLES
 from shared_data import HERE, change_file, make_labels, read_cases, read_fixture, read_json, to_anndata
 
+pyplot.switch_backend("agg")
 ARCHIVED = "models/v1/toy_rna.deepscore"
 # Where a case does not care, training is short.
 SHORT = {"hidden_nodes": [4], "epochs": 2}
@@ -26,7 +32,6 @@ COMPOSED = {"labels_length", "batch_length", "groups_length", "duplicate_feature
 WITHOUT_A_CASE = {
     "missing_package": "the machines that run the cases have all packages",
     "no_lsi": "there are no cases of embed()",
-    "no_profiles": "there are no cases of label_correlation()",
     "write_failed": "only the command line writes results to files",
     "too_few_cells": "training leaves out the LSI of so few cells",
     "too_many_values": "only R limits the size of a sparse matrix, to more values than a case can have",
@@ -122,6 +127,16 @@ class Call:
     def run_DeepScore(self):  # noqa: N802
         return deepscore.DeepScore(**self.case["config"])
 
+    def run_plot(self):
+        """Draw cells that the case lists, data sets or objects, and return the table that is drawn."""
+        name, tables = self.case["plot"], []
+        made = TABLES[name]
+        given = [cells_to_plot(self.case["cells"])] if "cells" in self.case else self.queries
+        with patch.dict(TABLES, {name: lambda *args, **kwargs: tables.append(made(*args, **kwargs)) or tables[-1]}):
+            getattr(deepscore.plots, name)(*given, **self.objects, **self.args)
+        pyplot.close("all")
+        return tables[-1]
+
     def run_find_common_features(self):
         query = self.queries if isinstance(self.case["query"], list) else self.queries[0]
         labels = {} if self.labels is None else {"labels": self.labels}
@@ -165,6 +180,17 @@ class Call:
         return [fingerprint(data) for data in self.held], ds, files
 
 
+def cells_to_plot(columns):
+    """Return annotated cells without values; the probabilities of labels are where annotate puts them."""
+    table = pd.DataFrame(columns, index=[f"cell{i}" for i in range(len(next(iter(columns.values()))))])
+    prefix = "deepscore_probability_"
+    obsm = table.filter(like=prefix)
+    data = ad.AnnData(obs=table.drop(columns=obsm.columns))
+    if len(obsm.columns):
+        data.obsm["deepscore_probabilities"] = obsm.rename(columns=lambda name: name.removeprefix(prefix))
+    return data
+
+
 def fingerprint(data):
     matrices = [data.X, *data.layers.values()]
     values = [part.tobytes() for x in matrices for part in (x.data, x.indices, x.indptr)]
@@ -201,6 +227,10 @@ def check(call, result, expect, before):
     if "features" in expect:
         put = list if expect.get("ordered", True) else sorted
         assert put(result) == put(expect["features"])
+    if "table" in expect:
+        for column, values in expect["table"].items():
+            found = result[column].tolist()
+            assert_alike([str(one) for one in found] if isinstance(values[0], str) else found, values)
     if "recovers" in expect:
         check_recovery(call, result, expect["recovers"])
     check_figures(result, expect)

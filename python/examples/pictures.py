@@ -43,7 +43,7 @@ def cells_of(seed: int, labels: list[str], n_cells: int) -> ad.AnnData:
         },
         index=[f"cell{seed}_{i}" for i in range(n_cells)],
     )
-    features = [f"GENE{i}" if i % 40 else f"LONG-NAME-OF-A-GENE{i}.1" for i in range(FEATURES)]
+    features = [f"LOC{i}" if i % 40 else f"LONG-NAME-OF-LOC{i}.1" for i in range(FEATURES)]
     return ad.AnnData(sp.csr_matrix(counts, dtype=np.float32), obs=obs, var=pd.DataFrame(index=features))
 
 

@@ -30,7 +30,6 @@ from ..errors import DeepScoreError, InputError
 from ..model import file as modelfile
 from ..model.config import NetworkConfig
 from ..output.columns import OPTIONAL, OWN_TERMS, are_terms_of_calls, columns_of
-from ..output.plot_tables import TABLES
 from ..output.provenance import provenance
 from ..support.checks import made, optional_name
 from ..support.notices import logger, speaking, telling_once, warn
@@ -486,12 +485,6 @@ def annotate(
         "labels": list(found.labels),
         "probabilities": None if table is None else table.tobytes(),
     }
-
-
-@answering
-def plot_table(plot: str, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """Return what a plot draws, as lists, one per column."""
-    return {str(name): values.tolist() for name, values in TABLES[plot](**columns).items()}
 
 
 @answering
