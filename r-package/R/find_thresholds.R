@@ -8,7 +8,9 @@
 #' @return A data frame with a row for each label of the model: `label`, `threshold`; `sensitivity`
 #'   and `specificity` of its score, against the rest, at this threshold, where their sum is
 #'   greatest; `auc`, the area under the ROC curve; and the number of `cells`. The threshold is
-#'   midway between the two scores that it parts. For a label without cells it is 0.5.
+#'   midway between the two scores that it parts. For a label without cells it is 0.5. A label that
+#'   is told well from the others has a low one, which says nothing of types that the model does not
+#'   know: let cells of such types be among the cells, or keep to the higher of it and 0.5.
 #' @section Errors: those of [performance()].
 #' @references Youden WJ (1950). Index for rating diagnostic tests. *Cancer* 3, 32-35.
 #' @examplesIf deepscore:::engine_available()

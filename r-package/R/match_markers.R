@@ -9,8 +9,9 @@
 #'     `avg_logFC`), of presto's `wilcoxauc()` or of [feature_importance()]; or of names, with a
 #'     column for each label;
 #'   * a list of names by label, the best first.
-#' @param n_markers How many markers of each label to compare at most, the best. Features that are
-#'   lower in a label than elsewhere are no markers of it.
+#' @param n_markers How many markers of each label to compare at most, the best. `NULL`: 100 of a
+#'   data set or a table, and all of a list. Features that are lower in a label than elsewhere are
+#'   no markers of it.
 #' @param labels,query_labels A metadata column, or one label per cell. Without `labels`, those of a
 #'   Seurat object are its identities, where they are set. Without `query_labels`, those of the
 #'   query are its calls, the column `deepscore`.
@@ -48,7 +49,7 @@
 #'   pbmc, pbmc, n_markers = 20, labels = "RNA_snn_res.1", query_labels = "RNA_snn_res.0.8"
 #' )
 #' @export
-match_markers <- function(reference, query, n_markers = 100, labels = NULL, query_labels = NULL,
+match_markers <- function(reference, query, n_markers = NULL, labels = NULL, query_labels = NULL,
                           key = "rank_genes_groups", test = "t-test", layer = NULL,
                           query_layer = NULL, values = NULL, query_values = NULL,
                           feature_names = NULL, query_feature_names = NULL, modality = NULL,

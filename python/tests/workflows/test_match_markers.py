@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from deepscore.errors import ConfigError, InputError
@@ -41,6 +42,15 @@ def test_cells_without_a_call_take_no_part():
     labels[40:50] = "unknown"
     with pytest.warns(UserWarning, match="10 of 200 cells have no label"):
         match_markers(OWN, LabelledCells(query.blocks, labels), MatchRequest())
+
+
+def test_lists_are_compared_as_a_whole_and_tables_by_their_first_hundred():
+    lists = {"a": [f"G{i}" for i in range(250)], "b": [f"H{i}" for i in range(3)]}
+    found = match_markers(lists, lists, MatchRequest())
+    assert len(found.reference["a"]) == 250
+    assert len(match_markers(lists, lists, MatchRequest(n_markers=9)).reference["a"]) == 9
+    table = pd.DataFrame([(label, name) for label, some in lists.items() for name in some], columns=["cluster", "gene"])
+    assert len(match_markers(table, lists, MatchRequest()).reference["a"]) == 100
 
 
 def test_labels_without_markers_and_names_of_two_kinds_are_told():

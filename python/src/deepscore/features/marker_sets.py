@@ -82,8 +82,8 @@ def _numbers(table: pd.DataFrame, name: str) -> Doubles:
         raise InputError("unknown_markers", f"The column {name!r} of a table of markers must hold numbers.") from None
 
 
-def sets_of_lists(lists: Mapping[Any, Iterable[Any]], n_markers: int) -> dict[str, tuple[str, ...]]:
-    """Return the first markers of each label, each of them once; missing names are left out.
+def sets_of_lists(lists: Mapping[Any, Iterable[Any]], n_markers: int | None) -> dict[str, tuple[str, ...]]:
+    """Return the first markers of each label, or all, each of them once; missing names are left out.
 
     Raises
     ------

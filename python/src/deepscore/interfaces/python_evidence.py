@@ -101,8 +101,8 @@ def feature_importance(
 
     Notes
     -----
-    A feature that the query lacks has an importance of 0. What a cell's neighbours say of it is no feature, and no part
-    of this.
+    What a cell lacks may speak for a label, too, as the absence of HLA-DRA does for T cells. A feature that the data
+    set lacks has an importance of 0. What a cell's neighbours say of it is no feature, and no part of this.
 
     References
     ----------
@@ -132,7 +132,7 @@ def feature_importance(
 def match_markers(
     reference: Any,
     query: Any,
-    n_markers: int = 100,
+    n_markers: int | None = None,
     *,
     labels: Any = None,
     query_labels: Any = None,
@@ -159,8 +159,8 @@ def match_markers(
         or avg_logFC), presto's ``wilcoxauc`` or :func:`feature_importance`; or of names, with a column for each label.
         A dict from label to names, the best first.
     n_markers
-        How many markers of each label to compare at most, the best. Features that are lower in a label than elsewhere
-        are no markers of it.
+        How many markers of each label to compare at most, the best. Without it 100 of a data set or a table, and all of
+        a dict. Features that are lower in a label than elsewhere are no markers of it.
     labels, query_labels
         Column of ``obs``, or one label per cell. Without `query_labels`, a query without results of scanpy has its
         calls, the column "deepscore".
@@ -306,7 +306,8 @@ def find_thresholds(
     A table with a row for each label of the model: ``label``, ``threshold``; ``sensitivity`` and ``specificity`` of its
     score, against the rest, at this threshold, where their sum is greatest [1]_; ``auc``, the area under the curve; and
     the number of ``cells``. The threshold is midway between the two scores that it parts. For a label without cells it
-    is 0.5.
+    is 0.5. A label that is told well from the others has a low one, which says nothing of types that the model does not
+    know: let cells of such types be among the cells, or keep to the higher of it and 0.5.
 
     Raises
     ------

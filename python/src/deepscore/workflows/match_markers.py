@@ -17,25 +17,30 @@ from ..features.marker_sets import MarkerSets, sets_of_lists, sets_of_statistics
 from ..features.markers import MarkerTest, marker_statistics
 from ..features.select import shared_positions
 from ..output.marker_match import MarkerMatch, marker_match
-from ..support.checks import choice, keep, texts, whole
+from ..support.checks import choice, keep, optional, texts, whole
 from ..support.notices import warn
 from ..support.threads import one_blas_thread
 
 __all__ = ["LabelledCells", "MatchRequest", "match_markers"]
 
 
+# Markers of each label that are compared where nobody says how many, as matchSCore has it; of lists, which somebody has
+# chosen, all.
+MOST_MARKERS = 100
+
+
 @dataclass(frozen=True, kw_only=True)
 class MatchRequest:
     """The options of :func:`deepscore.match_markers`, checked; they are documented there."""
 
-    n_markers: int = 100
+    n_markers: int | None = None
     test: MarkerTest = "t-test"
     modality: str | None = None
     missing: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         choice("test", self.test, get_args(MarkerTest))
-        keep(self, n_markers=whole("n_markers", self.n_markers, 1), missing=texts("missing", self.missing))
+        keep(self, n_markers=optional(whole, "n_markers", self.n_markers, 1), missing=texts("missing", self.missing))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +93,7 @@ def _sets(markers: Markers, request: MatchRequest) -> MarkerSets:
         columns = np.arange(data.n_features)
         return _computed(LabelledCells(data, markers.labels), kind, columns, data.feature_names, request)
     if isinstance(markers, pd.DataFrame):
-        return sets_of_table(markers, request.n_markers)
+        return sets_of_table(markers, request.n_markers or MOST_MARKERS)
     return sets_of_lists(markers, request.n_markers)
 
 
@@ -101,4 +106,4 @@ def _computed(
     statistics, categories = marker_statistics(cells.blocks, labels, kind, request.test)
     called = pd.notna(read_labels(cells.labels, (UNCLASSIFIED,)))  # that a cell has no call is no news
     tell_labels(cells.labels[called], labels[called])
-    return sets_of_statistics(statistics[:, columns], categories, names, request.n_markers)
+    return sets_of_statistics(statistics[:, columns], categories, names, request.n_markers or MOST_MARKERS)

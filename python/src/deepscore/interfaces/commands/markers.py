@@ -38,7 +38,13 @@ PRINTED = 10
 @click.argument("query", metavar="QUERY", type=INPUT)
 @click.option("--labels", metavar="COL", help="Column of obs with the labels of REF (else: what scanpy has ranked).")
 @click.option("--query-labels", metavar="COL", help="Column of obs with the labels of QUERY (else: its calls).")
-@setting("--n-markers", request=MATCH, type=int, metavar="N", help="Markers of each label at most; 10 of a model.")
+@setting(
+    "--n-markers",
+    request=MATCH,
+    type=int,
+    metavar="N",
+    help="Markers of each label at most [default: 100; of a model 10].",
+)
 @setting("--test", request=MATCH, type=words("t-test", "wilcoxon"), help="Test for markers.")
 @click.option("--key", metavar="KEY", help="Where uns has what scanpy has ranked (default: rank_genes_groups).")
 @setting("--by", request=IMPORTANCE, type=words("label", "overall", "cell"), help="Of a model: label, overall or cell.")
