@@ -197,5 +197,6 @@ for (file in list.files(file.path(source_of, "vignettes"), "\\.Rmd$", full.names
   out <- knitr::knit(
     text = c(paste("#", title), lines[-seq_len(head[2])]), quiet = TRUE, envir = new.env(parent = globalenv())
   )
+  out <- gsub('<img src="([^"]*)" alt="([^"]*)"[^>]*/>', "![\\2](\\1)", out)
   writeLines(out, file.path(folder, paste0("vignette-", name, ".md")))
 }

@@ -66,7 +66,9 @@ def test_every_command_is_told():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(SITE)))
-def test_a_page_asks_nothing_of_other_sites(page):
+def test_a_page_has_its_pictures_and_asks_nothing_of_other_sites(page):
     text = page.read_text(encoding="utf-8")
     assert not re.findall(r'<(?:script|img|iframe)[^>]+src="(?:https?:)?//[^"]*"', text)
     assert not re.findall(r'<link[^>]+href="(?:https?:)?//[^"]*"', text)
+    pictures = [src for src in re.findall(r'<img[^>]+?src="([^"]*)"', text) if not src.startswith("data:")]
+    assert not [src for src in pictures if not (page.parent / src).is_file()]
