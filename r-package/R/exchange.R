@@ -217,6 +217,10 @@ h5ad_to_seurat <- function(path, assay = NULL, modality = NULL) {
   name <- assay %||% read$assay
   own <- with_features(new_assay(layers), read, given, features)
   SeuratObject::Key(own) <- paste0(tolower(gsub("[^A-Za-z0-9]", "", name)), "_")
+  if (is.null(layers$counts)) { # Seurat 5 would look for them, to add them up
+    before <- options(Seurat.object.assay.calcn = FALSE)
+    on.exit(options(before))
+  }
   object <- SeuratObject::CreateSeuratObject(own, assay = name)
   object@meta.data <- with_columns(object@meta.data, as_frame(read$obs, cells))
   if (!is.null(read$identities)) {

@@ -109,7 +109,8 @@ def test_names_of_features_may_stand_in_a_column(folder):
 
 def test_check_prints_what_python_finds(folder, capsys):
     assert run("check", "ref.h5ad", "--labels", "cell_type", "--query", "query.h5ad", "--batch", "batch") == 0
-    expected = deepscore.check_reference("ref.h5ad", "cell_type", "query.h5ad", batch="batch")
+    shared = deepscore.find_common_features("ref.h5ad", "query.h5ad", 80)
+    expected = deepscore.check_reference("ref.h5ad", "cell_type", "query.h5ad", batch="batch", common_features=shared)
     assert capsys.readouterr().out.strip() == str(expected)
     assert run("check", "ref.h5ad", "--labels", "cell_type", "--folds", 2, "--seed", 3) == 0
     expected = deepscore.check_reference("ref.h5ad", "cell_type", folds=2, seed=3)

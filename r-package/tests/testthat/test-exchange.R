@@ -94,7 +94,7 @@ test_that("counts that were not normalised, and data without counts, come back",
   only <- suppressWarnings(SeuratObject::CreateSeuratObject( # of the key
     SeuratObject::CreateAssayObject(data = layer(pbmc_small(), "data"))
   ))
-  found <- there_and_back(only)
+  found <- expect_no_warnings(there_and_back(only))
   expect_identical(layer(found, "data")@x, layer(pbmc_small(), "data")@x)
   expect_false("counts" %in% assay_layers(found[["RNA"]]))
 })
