@@ -25,9 +25,9 @@
 #' @param missing Words in `labels` that stand for a missing one: see [set_reference()].
 #' @param progress As for [find_common_features()].
 #'
-#' @details What a cell lacks may speak for a label, too, as the absence of HLA-DRA does for T cells. A
-#'   feature that the data set lacks has an importance of 0. What a cell's neighbours say of it is no
-#'   feature, and no part of this.
+#' @details What a cell lacks may speak for a label, too, as the absence of HLA-DRA for T cells.
+#'   A feature that the data set lacks has an importance of 0. What a cell's neighbours say of it is
+#'   no feature, and no part of this.
 #' @return A data frame with a row for each label (or cell) and feature: `label`, `feature`,
 #'   `importance`, sorted by label, within it by falling importance. By cell there is its name,
 #'   `cell`, in front; overall there is no `label`. Importance is in calibrated logits, beyond what
