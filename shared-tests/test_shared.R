@@ -398,7 +398,7 @@ for (contract in read_json("arguments.json")) {
     method <- utils::getS3method(contract$r, "DeepScore", optional = TRUE, envir = asNamespace("deepscore"))
     for (verb in c(getExportedValue("deepscore", contract$r), method)) {
       found <- as.list(formals(verb))
-      found <- found[!names(found) %in% c("ds", "...")]
+      found <- found[!names(found) %in% c("ds", "object", "...")] # as test_shared.py has it
       testthat::expect_identical(names(found), names)
       required <- vapply(found, function(x) identical(x, quote(expr = )), NA)
       testthat::expect_identical(unname(required), lengths(defaults) == 0)

@@ -65,7 +65,7 @@ def draw(n_labels: int) -> None:
     rng = np.random.default_rng(3)
     sets = {f"set {i}": peaks_of(rng, 400, 300 + 40 * i) for i in range(n_labels)}
     evidence = deepscore.feature_importance(ds, query, "deepscore", n_features=10, progress=False)
-    match = deepscore.match_markers(reference, query, labels="cell_type", query_labels="cluster", progress=False)
+    match = deepscore.match_markers(reference, query, 10, labels="cell_type", query_labels="cluster", progress=False)
     pictures = {
         "auc": lambda: plots.auc(query, "cell_type"),
         "composition_of_clusters": lambda: plots.composition(query, "cluster"),

@@ -220,11 +220,12 @@ roc_table <- function(plot, object, labels) {
 #' `plot_training_curve()` draws loss and accuracy of each epoch of a training, and the epoch whose
 #' weights were kept; with early stopping also of the cells that it watched. `plot_recall()` draws
 #' which share of each label's cells was called right, with the number of cells that were tested:
-#' those held out from training, or those of a check. The dashed line is at 0.7, below which a label
-#' is not trusted. `plot()` of a model draws the first, of a check the second.
+#' those held out from training, those of a check, or those whose label is known. The dashed line is
+#' at 0.7, below which a label is not trusted. `plot()` of a model draws the first, of a check or a
+#' performance the second.
 #'
 #' @param ds A trained [DeepScore()] object.
-#' @param x A trained [DeepScore()] object, or what [check_reference()] returned.
+#' @param x A trained [DeepScore()] object, or what [check_reference()] or [performance()] returned.
 #' @param what What to draw of a model.
 #' @param ... Not used.
 #'
@@ -268,7 +269,11 @@ plot_training_curve <- function(ds) {
 #' @rdname plot_training_curve
 #' @export
 plot_recall <- function(x) {
-  if (inherits(x, "deepscore_check")) {
+  if (inherits(x, "deepscore_performance")) {
+    figures <- x$labels
+    figures$held_out <- figures$cells
+    figures$recall <- figures$sensitivity
+  } else if (inherits(x, "deepscore_check")) {
     figures <- x$labels
     figures$held_out <- figures$tested
   } else {
@@ -292,6 +297,10 @@ plot.DeepScore <- function(x, what = c("training_curve", "recall"), ...) {
 #' @rdname plot_training_curve
 #' @export
 plot.deepscore_check <- function(x, ...) plot_recall(x)
+
+#' @rdname plot_training_curve
+#' @export
+plot.deepscore_performance <- function(x, ...) plot_recall(x)
 
 #' Plot the most important features of each label
 #'

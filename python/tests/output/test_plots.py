@@ -248,6 +248,9 @@ def test_the_recall_of_a_model_and_of_a_check_is_drawn(trained, reference):
     check = deepscore.check_reference(reference, "cell_type", folds=2)
     axes = deepscore.plots.recall(check)
     assert [bar.get_width() for bar in axes.patches] == check.labels["recall"].tolist()
+    found = deepscore.performance(trained, reference, "cell_type")
+    axes = deepscore.plots.recall(found)
+    assert [bar.get_width() for bar in axes.patches] == found.labels["sensitivity"].tolist()
     pyplot.close("all")
 
 

@@ -118,6 +118,8 @@ test_that("a model and a check have a plot of their own", {
   check <- quietly(check_reference(pbmc_small(), labels_small(), folds = 2))
   drawn <- ggplot2::layer_data(plot(check))
   expect_equal(drawn$x, check$labels$recall)
+  found <- quietly(performance(ds, pbmc_small(), "RNA_snn_res.1"))
+  expect_equal(plot(found)$data$recall, found$labels$sensitivity)
 })
 
 test_that("long names are cut in the middle, unless they would look alike", {

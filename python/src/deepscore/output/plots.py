@@ -43,6 +43,7 @@ from .drawing import (
     width_of_legend,
 )
 from .figures import label_figures
+from .performance import Performance
 from .plot_tables import TABLES
 
 if TYPE_CHECKING:
@@ -374,8 +375,8 @@ def recall(x: Any, *, ax: Axes | None = None, show: bool = False) -> Axes:
     Parameters
     ----------
     x
-        A trained :class:`~deepscore.DeepScore` (its held-out cells), or what :func:`~deepscore.check_reference`
-        returned.
+        A trained :class:`~deepscore.DeepScore` (its held-out cells), or what :func:`~deepscore.check_reference` or
+        :func:`~deepscore.performance` returned.
     ax, show
         As for :func:`score_distribution`.
 
@@ -390,7 +391,9 @@ def recall(x: Any, *, ax: Axes | None = None, show: bool = False) -> Axes:
     deepscore.errors.EngineError
         ``missing_package`` without matplotlib.
     """
-    if hasattr(x, "confusable"):
+    if isinstance(x, Performance):
+        figures = x.labels.rename(columns={"cells": "held_out", "sensitivity": "recall"})
+    elif hasattr(x, "confusable"):
         figures = x.labels.rename(columns={"tested": "held_out"})
     else:
         figures = label_figures(x.manifest["training"])
