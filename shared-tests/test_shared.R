@@ -84,7 +84,7 @@ columns_as_values <- function(args, case) {
 # Bring the model to where the verb of the case begins; an error on the way is raised by the verb.
 make_ds <- function(call) {
   case <- call$case
-  if (case$verb %in% c("annotate", "save")) {
+  if (case$verb %in% c("annotate", "report", "save")) {
     model <- if ("model" %in% names(case)) case$model else archived
     return(if (is.null(model)) DeepScore() else load_model(model))
   }
@@ -160,6 +160,13 @@ verbs <- list(
     given <- if (is.null(cells)) call$queries else list(as_cells(cells))
     do.call(getExportedValue("deepscore", paste0("plot_", call$case$plot)), c(given, call$objects, call$args))
   },
+  report = function(call) {
+    query <- call$queries[[1]]
+    annotated <- if (isFALSE(call$case$annotated)) query else annotate(call$ds, query)
+    page <- withr::local_tempfile(fileext = ".html")
+    do.call(report, c(list(annotated, call$ds, page), call$args, call$objects))
+    paste(readLines(page, encoding = "UTF-8"), collapse = "\n")
+  },
   load = function(call) load_model(call$path),
   inspect = function(call) inspect_model(call$path),
   save = function(call) save_model(call$ds, call$path)
@@ -228,6 +235,7 @@ check_value <- function(call, found, expect, container) {
     testthat::expect_identical(put(found), put(wanted))
   }
   check_figures(found, expect)
+  for (part in expect$page) testthat::expect_true(grepl(part, found, fixed = TRUE), label = part)
   if (!is.null(expect$calls)) check_annotation(call$queries[[1]], found, expect)
   if (!is.null(expect$check)) check_check(found, expect$check)
   for (column in names(expect$table)) {

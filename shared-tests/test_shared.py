@@ -3,6 +3,7 @@
 import ast
 import inspect
 import operator
+import tempfile
 import warnings
 from contextlib import contextmanager
 from functools import reduce
@@ -61,7 +62,7 @@ class Call:
     def make_ds(self):
         """Bring the model to where the verb of the case begins; an error on the way is raised by the verb."""
         verb = self.case["verb"]
-        if verb in ("annotate", "save"):
+        if verb in ("annotate", "report", "save"):
             model = self.case.get("model", ARCHIVED)
             return deepscore.load(HERE / model) if model else deepscore.DeepScore()
         if verb in ("set_reference", "train", "select_model"):
@@ -164,6 +165,15 @@ class Call:
             self.ds.annotate(self.queries[0], **self.case["earlier"])
         return self.ds.annotate(self.queries[0], **self.args, **self.objects)
 
+    def run_report(self):
+        found = self.queries[0].copy()
+        if self.case.get("annotated", True):
+            self.ds.annotate(found)
+        with tempfile.TemporaryDirectory() as folder:
+            page = Path(folder) / "report.html"
+            deepscore.report(found, self.ds, page, **self.args, **self.objects)
+            return page.read_text(encoding="utf-8")
+
     def run_load(self):
         return deepscore.load(self.path)
 
@@ -236,6 +246,8 @@ def check(call, result, expect, before):
     check_figures(result, expect)
     if "calls" in expect:
         check_annotation(call, result, expect, before)
+    for part in expect.get("page", []):
+        assert part in result
     if "check" in expect:
         check_check(result, expect["check"])
     if "manifest" in expect or "n_features" in expect:

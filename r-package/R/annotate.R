@@ -65,7 +65,8 @@
 #'   from, and what is said of the query as a whole: where unknown types are looked for `native`,
 #'   the chance that it is of the reference's tissue, and `explained`, the share of what tells its
 #'   cells apart that the reference explains; `higher` and `lower`, the features by which it differs
-#'   most from a reference of its composition. It is never read. Nothing else of the query changes.
+#'   most from a reference of its composition. Only [report()] shows it. Nothing else of the
+#'   query changes.
 #' @details A model of peaks annotates a query with another set of peaks, too: where most of the
 #'   model's peaks are not there by name, the query's are summed that overlap them, as by
 #'   [match_peaks()].

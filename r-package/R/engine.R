@@ -159,9 +159,10 @@ call_engine <- function(name, ..., verb = name, progress = getOption("deepscore.
   do.call(ask, c(name, lapply(arguments, send, ask = ask)))
 }
 
-# What has to do with chromatin, evidence, plots, and files of AnnData, is in modules of its own.
+# What has to do with chromatin, evidence, plots, files of AnnData, and the report, is in modules of
+# its own.
 bridge_function <- function(bridge, name) {
-  for (part in c("r_chromatin", "r_evidence", "r_exchange", "r_plots")) {
+  for (part in c("r_chromatin", "r_evidence", "r_exchange", "r_plots", "r_report")) {
     if (reticulate::py_has_attr(bridge, name)) break
     bridge <- reticulate::import(paste0("deepscore.interfaces.", part), convert = FALSE)
   }

@@ -41,6 +41,13 @@ def test_a_report_is_written_of_what_was_annotated(trained, annotated, tmp_path)
     assert set(annotated.obsm) == set(before.obsm)
 
 
+def test_the_record_may_hold_arrays_of_one_value(trained, annotated, tmp_path):
+    annotated.uns["deepscore"] |= {"threshold": np.array([0.6]), "native": np.array(0.01)}
+    deepscore.report(annotated, trained, tmp_path / "r.html")
+    assert data_of(tmp_path / "r.html")["threshold"] == 0.6
+    assert "chance 1%" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
 def test_a_path_a_saved_model_and_options_do_as_well(trained, annotated, tmp_path):
     annotated.write_h5ad(tmp_path / "cells.h5ad")
     trained.save(tmp_path / "model.deepscore")
@@ -66,11 +73,11 @@ def test_known_coordinates_are_found(trained, annotated, tmp_path):
     for name, wanted in (("X_pca", None), ("X_umap", None), ("X_tsne", "tsne")):
         annotated.obsm[name] = rng.normal(size=(annotated.n_obs, 3))
         deepscore.report(annotated, trained, path, basis=wanted)
-        assert f"The first two columns of {name}." in path.read_text(encoding="utf-8")
+        assert f"drawn on the first two columns of {name}." in path.read_text(encoding="utf-8")
     for name in ("X_umap", "X_pca", "X_tsne"):
         del annotated.obsm[name]
     deepscore.report(annotated, trained, path)
-    assert "Two principal components" in path.read_text(encoding="utf-8")
+    assert "drawn on two principal components" in path.read_text(encoding="utf-8")
     with pytest.raises(InputError, match="'X_no'") as caught:
         deepscore.report(annotated, trained, path, basis="X_no")
     assert caught.value.code == "column_not_found"

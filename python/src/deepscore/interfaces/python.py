@@ -553,7 +553,7 @@ class DeepScore:
         come from, and what is said of the query as a whole: where unknown types are looked for ``native``, the chance
         that it is of the reference's tissue, and ``explained``, the share of what tells its cells apart that the
         reference explains; ``higher`` and ``lower``, the features by which it differs most from a reference of its
-        composition. It is never read. ``uns["deepscore_colors"]`` are the colours of the labels. Of a MuData, the
+        composition. Only reports show it. ``uns["deepscore_colors"]`` are the colours of the labels. Of a MuData, the
         columns are in ``mdata[modality].obs``. A path is opened backed; the file is not changed.
 
         Raises

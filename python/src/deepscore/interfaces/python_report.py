@@ -105,11 +105,11 @@ def report(
     colours: Mapping[str, str] = {}
     if isinstance(query, pd.DataFrame):
         table = query
-        samples, clusters = _column(query, batch, "batch"), _column(query, groups, "groups")
+        samples, clusters = _column(query, batch), _column(query, groups)
     else:
         source = open_source(query, layer, modality, values=values, feature_names=feature_names)
         data = source.holder if source.key is None else source.holder.mod[source.key]
-        table, record = source.obs, data.uns.get("deepscore") or {}
+        table, record = source.obs, _record(data.uns.get("deepscore"))
         named = None if source.path is None else source.path.name
         points, probabilities = _embedding(data, basis), _probabilities(data, model)
         colours = own_colours(data, "deepscore")
@@ -150,6 +150,16 @@ def _embedding(data: Any, basis: str | None) -> Embedding | None:
     return Embedding(f"the first two columns of {key}", np.asarray(data.obsm[key], np.float64)[:, :2])
 
 
+def _record(kept: Any) -> dict[str, Any]:
+    """Return the record of an annotation; what R wrote may be arrays of one number."""
+    if not isinstance(kept, Mapping):
+        return {}
+    return {
+        str(name): x.item() if isinstance(x, np.ndarray) and x.size == 1 and x.dtype.kind in "fiub" else x
+        for name, x in kept.items()
+    }
+
+
 def _probabilities(data: Any, model: Model) -> Doubles | None:
     """Return the table of probabilities, cells x labels, where the cells have one of this model."""
     table = data.obsm.get(PROBABILITIES)
@@ -158,13 +168,10 @@ def _probabilities(data: Any, model: Model) -> Doubles | None:
     return table.to_numpy(np.float64)
 
 
-def _column(table: pd.DataFrame, given: Any, what: str) -> Names | None:
+def _column(table: pd.DataFrame, given: Any) -> Names | None:
     """Return samples or clusters of a table of cells."""
     if isinstance(given, str):
         if given not in table:
             raise InputError("column_not_found", f"The table has no column {given!r}.")
         given = table[given]
-    found = None if given is None else as_texts(given)
-    if found is not None and len(found) != len(table):
-        raise InputError(f"{what}_length", f"{what} has {len(found)} entries, the table {len(table)} cells.")
-    return found
+    return None if given is None else as_texts(given)

@@ -107,12 +107,14 @@
   const recount = () => {
     const cut = Math.round(threshold * data.parts);
     const counts = new Array(nLabels + 1).fill(0);
-    const chosen = filters.map(({ choice, codes }) => [choice.value === "" ? -1 : +choice.value, codes]);
+    open.fill(1);
+    for (const { choice, codes } of filters) {
+      if (choice.value !== "") for (let i = 0; i < n; i++) open[i] &= codes[i] === +choice.value;
+    }
     for (let i = 0; i < n; i++) {
       const given = threshold === null ? call[i]
         : score[i] >= cut && reason[i] !== noCounts ? best[i] : NOTHING;
       now[i] = given === NOTHING ? nLabels : given;
-      open[i] = chosen.every(([code, codes]) => code < 0 || codes[i] === code);
       counts[now[i]] += open[i];
     }
     const all = counts.reduce((a, b) => a + b, 0);
@@ -142,61 +144,81 @@
     }, [0, 0, 0]);
   const ramps = Array.from({ length: 101 }, (_, i) => ramp(i / 100));
 
-  // Where a point lies on the canvas, in its pixels; the longer side of the drawing fills it.
+  // Where points lie on the canvas, in its pixels; the longer side of the drawing fills it.
   let place = null;
   const lay = () => {
     const ratio = window.devicePixelRatio || 1;
-    const width = Math.round(canvas.clientWidth * ratio);
-    const height = Math.round(canvas.clientHeight * ratio);
-    if (canvas.width !== width) canvas.width = width;
-    if (canvas.height !== height) canvas.height = height;
+    const width = canvas.width = Math.round(canvas.clientWidth * ratio);
+    const height = canvas.height = Math.round(canvas.clientHeight * ratio);
     let [right, top] = [1, 1];
     for (let i = 0; i < n; i++) {
       if (points[2 * i] === NOTHING) continue;
       right = Math.max(right, points[2 * i]);
       top = Math.max(top, points[2 * i + 1]);
     }
-    const rim = 10 * ratio;
+    const rim = 10 * ratio; // wider than a point
     const scale = Math.min((width - 2 * rim) / right, (height - 2 * rim) / top);
     const [left, under] = [(width - scale * right) / 2, (height + scale * top) / 2];
-    place = { ratio, width, height, x: (i) => left + scale * points[2 * i], y: (i) => under - scale * points[2 * i + 1] };
+    const [x, y] = [new Int32Array(n), new Int32Array(n)];
+    for (let i = 0; i < n; i++) {
+      x[i] = Math.round(left + scale * points[2 * i]);
+      y[i] = Math.round(under - scale * points[2 * i + 1]);
+    }
+    place = { ratio, width, height, x, y, wide: canvas.clientWidth };
   };
   const visible = (i) => open[i] && on[now[i]] && points[2 * i] !== NOTHING;
 
-  // A disc with soft edges: offsets of pixels and how much of each it covers.
-  const disc = (radius) => {
-    const spots = [];
+  // A disc: the distances of its pixels in the image, and how much of each it covers. Of many, edges are hard.
+  const disc = (radius, width) => {
+    const [jumps, covers] = [[], []];
     for (let y = -Math.ceil(radius); y <= radius; y++) {
       for (let x = -Math.ceil(radius); x <= radius; x++) {
         const cover = Math.min(1, radius + 0.5 - Math.hypot(x, y));
-        if (cover > 0) spots.push([x, y, cover]);
+        if (cover > 0 && (n < 20000 || cover > 0.4)) {
+          jumps.push(y * width + x);
+          covers.push(n < 20000 ? cover : 1);
+        }
       }
     }
-    return spots;
+    return [Int32Array.from(jumps), Float32Array.from(covers)];
   };
 
   const paint = () => {
     const context = canvas.getContext("2d", { willReadFrequently: true }); // nothing but pixels is put there
-    const { ratio, width, height } = place;
+    const { ratio, width, height, x, y } = place;
     const image = context.createImageData(width, height);
     const pixels = image.data;
-    pixels.fill(255);
-    const spots = disc(ratio * (n < 1500 ? 3.2 : n < 20000 ? 2.2 : 1.2));
+    const words = new Uint32Array(pixels.buffer);
+    words.fill(0xffffffff);
+    const [jumps, covers] = disc(ratio * (n < 1500 ? 3.2 : n < 20000 ? 2.2 : 1.2), width);
+    const word = ([r, g, b]) => (0xff000000 | (Math.round(b) << 16) | (Math.round(g) << 8) | Math.round(r)) >>> 0;
     const palette = colours();
-    const stamp = (i, colour) => {
-      const [x, y] = [Math.round(place.x(i)), Math.round(place.y(i))];
-      for (const [dx, dy, cover] of spots) {
-        const [px, py] = [x + dx, y + dy];
-        if (px < 0 || py < 0 || px >= width || py >= height) continue;
-        const k = 4 * (py * width + px);
-        for (let c = 0; c < 3; c++) pixels[k + c] += cover * (colour[c] - pixels[k + c]);
+    const [plain, ramped] = [palette.map(word), ramps.map(word)];
+    const faint = [238, 238, 238];
+    const stamp = (i, colour, whole) => {
+      const at = y[i] * width + x[i];
+      for (let k = 0; k < jumps.length; k++) {
+        if (covers[k] === 1) {
+          words[at + jumps[k]] = whole;
+        } else {
+          const first = 4 * (at + jumps[k]);
+          for (let c = 0; c < 3; c++) pixels[first + c] += covers[k] * (colour[c] - pixels[first + c]);
+        }
       }
     };
-    for (const i of order) if (!visible(i) && points[2 * i] !== NOTHING) stamp(i, [238, 238, 238]);
-    for (const none of [true, false]) { // what has a label lies above what has none
-      for (const i of order) {
-        if (visible(i) && (now[i] === nLabels) === none) {
-          stamp(i, colourBy === "score" ? ramps[Math.round(100 * score[i] / data.parts)] : palette[now[i]]);
+    const layer = new Uint8Array(n); // from below: not chosen, without a label, with one; 3: without a place
+    for (let i = 0; i < n; i++) {
+      layer[i] = points[2 * i] === NOTHING ? 3 : visible(i) ? (now[i] === nLabels ? 1 : 2) : 0;
+    }
+    for (let drawn = 0; drawn < 3; drawn++) {
+      for (let k = 0; k < n; k++) {
+        const i = order[k];
+        if (layer[i] !== drawn) continue;
+        if (!drawn) stamp(i, faint, word(faint));
+        else if (colourBy !== "score") stamp(i, palette[now[i]], plain[now[i]]);
+        else {
+          const share = Math.round(100 * score[i] / data.parts);
+          stamp(i, ramps[share], ramped[share]);
         }
       }
     }
@@ -210,7 +232,7 @@
     requestAnimationFrame(() => {
       asked = false;
       recount();
-      if (!place || canvas.clientWidth * place.ratio !== place.width) lay();
+      if (!place || canvas.clientWidth !== place.wide) lay();
       paint();
       if (current >= 0) show(visible(current) ? current : -1);
     });
@@ -222,7 +244,7 @@
     current = i;
     ring.hidden = tip.hidden = i < 0;
     if (i < 0) return;
-    const [x, y] = [place.x(i) / place.ratio, place.y(i) / place.ratio];
+    const [x, y] = [place.x[i] / place.ratio, place.y[i] / place.ratio];
     ring.style.left = `${x}px`;
     ring.style.top = `${y}px`;
     const why = now[i] === nLabels && data.reasons[reason[i]] ? `: ${data.reasons[reason[i]]}` : "";
@@ -247,7 +269,7 @@
     let [found, least] = [-1, far];
     for (let i = 0; i < n; i++) {
       if (!visible(i)) continue;
-      const [dx, dy] = [place.x(i) - x, place.y(i) - y];
+      const [dx, dy] = [place.x[i] - x, place.y[i] - y];
       const distance = dx * dx + dy * dy;
       if (distance < least && allowed(dx, dy)) [found, least] = [i, distance];
     }
@@ -265,7 +287,7 @@
     if (event.key === "Escape") show(-1);
     if (!right && !down) return;
     event.preventDefault();
-    const [x, y] = current < 0 ? [place.width / 2, place.height / 2] : [place.x(current), place.y(current)];
+    const [x, y] = current < 0 ? [place.width / 2, place.height / 2] : [place.x[current], place.y[current]];
     const ahead = (dx, dy) => right ? right * dx > 0.5 && Math.abs(dy) <= right * dx : down * dy > 0.5 && Math.abs(dx) <= down * dy;
     const next = closest(x, y, current < 0 ? () => true : ahead, Infinity);
     if (next >= 0) show(next);

@@ -26,8 +26,8 @@ PARTS = 10_000
 # Where the threshold of the page stands at first if that of the annotation is not known.
 START = 0.5
 REASONS = ("", "low confidence", "outlier", "low overlap", "no counts")
-MAP = """<p>{about}.{some} Point at a cell to see what it is called, or reach it with the arrow keys. With another
-threshold cells get, or lose, the label that comes closest.</p>
+MAP = """<p>Cells are drawn on {about}.{some} Point at a cell to see what it is called, or reach it with the arrow
+keys. With another threshold cells get, or lose, the label that comes closest.</p>
 <noscript><p>The drawing needs scripts; all else on this page does not.</p></noscript>
 <div class="controls">
 <label class="slide">Threshold <input type="range" id="threshold" min="0" max="1" step="0.01" value="{start}">
@@ -51,14 +51,13 @@ def drawing(report: Report) -> str:
     if report.points is None:
         return "<p>There are no coordinates to draw.</p>"
     some = f" {MOST_DRAWN:,} of the {n:,} cells, drawn by lot, are shown and counted here." if n > MOST_DRAWN else ""
-    about = report.points_name[:1].upper() + report.points_name[1:]
     filters = [("sample", "Sample", report.batch), ("cluster", "Cluster", report.groups)]
     chosen = "".join(
         f'<label>{title} <select id="{name}"><option value="">all</option></select></label>'
         for name, title, values in filters
         if values is not None
     )
-    return MAP.format(about=shown(about), some=some, start=f"{_start(report):.2f}", chosen=chosen)
+    return MAP.format(about=shown(report.points_name), some=some, start=f"{_start(report):.2f}", chosen=chosen)
 
 
 def _start(report: Report) -> float:

@@ -107,10 +107,11 @@ def report(
     """
     record = record or {}
     threshold = record.get("threshold")
-    if query is not None:
-        for what, values in (("batch", batch), ("groups", groups)):
-            if values is not None:
-                require_length(query, values, what)
+    for what, values in (("batch", batch), ("groups", groups)):
+        if values is not None and query is not None:
+            require_length(query, values, what)
+        elif values is not None and len(values) != len(calls):
+            raise InputError(f"{what}_length", f"{what} has {len(values)} entries, the table {len(calls)} cells.")
     told = np.flatnonzero(calls["deepscore"].notna())
     if len(told) < len(calls):  # of another data set, in which nothing was annotated
         calls, query = calls.iloc[told], None if query is None else query.take(told)
