@@ -68,7 +68,7 @@ lint-r: .venv/.system
 	Rscript -e 'found <- lintr::lint_package("r-package"); print(found); quit(status = length(found) > 0)'
 
 test-python: setup ## tests of the Python package
-	$(PYTHON) -m pytest python/tests -q
+	$(PYTHON) -m pytest python/tests -q -n auto
 
 test-pythons: ## tests of the Python package on each of python3.11, 3.12, 3.13 on the PATH; PINNED=1: with the pins of 3.11
 	.ci/test-pythons
