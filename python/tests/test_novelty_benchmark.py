@@ -94,7 +94,7 @@ def test_a_task_is_looked_at_whole_sorted_and_without_each_label(bench, folder):
         assert (table["median_unexplained"] == table["unexplained"].median()).all()
         np.testing.assert_allclose(table["order_away"], table["order"] - table["order"].median())
         assert not table.isna().any(axis=None)
-    assert tables[0]["right"].mean() > 0.9
+    assert tables[0]["right_if_native"].mean() > 0.9
 
 
 def test_foreign_queries_are_noise_shuffled_names_and_tissues_that_are_at_hand(bench, folder):
@@ -113,7 +113,7 @@ def table_of(bench, rng, families=("islets", "blood"), foreign=True):
         for kind in ("closed", "withheld", "sorted", *(["foreign"] * foreign)):
             for number in range(4):
                 known = rng.random(50) < (0.8 if kind == "withheld" else 1) if kind != "foreign" else np.zeros(50, bool)
-                part = pd.DataFrame({"known": known, "score": 0.9, "right": known})
+                part = pd.DataFrame({"known": known, "score_if_native": 0.9, "right_if_native": known})
                 for name in bench.NATIVE:
                     middle = 0.8 if (name != "unexplained") == (kind != "foreign") else 0.2
                     part[f"median_{name}"] = middle + rng.normal(0, 0.05)
@@ -201,8 +201,10 @@ def test_the_figures_of_a_case_are_shares_of_its_cells(bench):
     case = pd.DataFrame(
         {
             "known": [True, True, True, True, False, False],
-            "right": [True, True, False, True, False, False],
-            "score": [0.9, 0.8, 0.9, 0.5, 0.9, 0.9],
+            "right_if_native": [True, True, False, True, False, False],
+            "score_if_native": [0.9, 0.8, 0.9, 0.5, 0.9, 0.9],
+            "right_if_foreign": False,
+            "score_if_foreign": 0.6,
             "native": 0.9,
             "usual": [0.9, 0.7, 0.1, 0.9, 0.1, 0.9],
             "power": 1.0,

@@ -64,17 +64,19 @@ def evidence(sample: Sample, truth: np.ndarray, **said: object) -> pd.DataFrame:
     model, batches = sample.model, sample.batches
     space = Space.of(sample.x, batches, sample.n_batches, whole=True)
     _, alone, ranked, calls = read_by_scales(sample, space)
-    found = Evidence.of(sample, space, alone, ranked, calls, SETTINGS.novelty)
+    evident = Evidence.of(sample, space, alone, ranked, calls, SETTINGS.novelty)
     in_view, _ = Neighbourhoods.of(space, alone, np.ones(len(alone))).reweigh(alone, None, batches)
-    table = pd.DataFrame({name: getattr(found, name) for name in dict.fromkeys(NATIVE + USUAL)})
-    table["power"] = 1.0  # of the chance that a cell's type is known
-    by_itself = CellByCell.of(sample, in_view)
+    table = pd.DataFrame({name: getattr(evident, name) for name in dict.fromkeys(NATIVE + USUAL)})
+    table["known"] = np.isin(truth, model.labels)
+    # Batches of one type are read cell by cell, unless the query is foreign.
+    half, by_itself = np.full(len(in_view), 0.5), CellByCell.of(sample, in_view)
+    read, known = in_view, half
     if by_itself is not None:
-        half = np.full(len(in_view), 0.5)
-        in_view, known = by_itself.beside(in_view, half, model, sample.x, batches, sample.measured)
-        table["power"] = np.log(known) / np.log(half)
-    table["score"], best = in_view.max(axis=1), in_view.argmax(axis=1)
-    table["right"], table["known"] = model.label_names[best] == truth, np.isin(truth, model.labels)
+        read, known = by_itself.beside(in_view, half, model, sample.x, batches, sample.measured)
+    table["power"] = np.log(known) / np.log(half)  # of the chance that a cell's type is known
+    for name, found in (("native", read), ("foreign", in_view)):
+        table[f"score_if_{name}"] = found.max(axis=1)
+        table[f"right_if_{name}"] = model.label_names[found.argmax(axis=1)] == truth
     medians = table[NATIVE].median().add_prefix("median_")
     table = table.assign(**medians, **{f"{name}_away": table[name] - table[name].median() for name in USUAL}, **said)
     return table.sample(min(len(table), MOST_CELLS), random_state=0)
@@ -205,12 +207,16 @@ def left_out(cells: pd.DataFrame, queries: pd.DataFrame) -> pd.DataFrame:
 
 def found_in(cells: pd.DataFrame) -> dict[str, float]:
     """Return the figures of one case."""
-    foreign = cells["native"].where(cells["native"] < 0.5, 1)
-    known, score = cells["known"].to_numpy(), cells["score"] * (cells["usual"] * foreign) ** cells["power"]
-    low = (score < 0.5).to_numpy()
-    line = {"called foreign": float((cells["native"] < 0.5).mean())}
+    foreign, known = cells["native"] < 0.5, cells["known"].to_numpy()
+    score = np.where(
+        foreign,
+        cells["score_if_foreign"] * cells["usual"] * cells["native"],
+        cells["score_if_native"] * cells["usual"] ** cells["power"],
+    )
+    right, low = np.where(foreign, cells["right_if_foreign"], cells["right_if_native"]), score < 0.5
+    line = {"called foreign": float(foreign.mean())}
     if known.any():
-        line["right withheld"] = (low & cells["right"].to_numpy())[known].mean()
+        line["right withheld"] = (low & right)[known].mean()
         line["known Unclassified"] = low[known].mean()
     if not known.all():
         line["unknown Unclassified"] = low[~known].mean()

@@ -56,8 +56,8 @@ class NoveltySettings:
     few_cells: int = 5
     errors: float = 2.0
     markers: int = 20
-    native: tuple[float, ...] = (-4.19, -7.13, 6.85, 10.8)
-    usual: tuple[float, ...] = (3.43, -6.88, 3.43, 6.16)
+    native: tuple[float, ...] = (-4.02, -7.5, 7.06, 10.9)
+    usual: tuple[float, ...] = (3.43, -6.77, 3.35, 6.08)
 
 
 @dataclass(frozen=True)

@@ -162,5 +162,7 @@ def learn_view(sample: Sample, paired: PairedPeaks | None = None, settings: Sett
         view = replace(view, verdict=replace(verdict, higher=higher, lower=lower))
     neighbours = Neighbourhoods.of(space, probabilities, known, settings)
     in_view = neighbours.reweigh(probabilities, sample.x, sample.batches)[0]
-    view = replace(view, neighbours=neighbours.at(sample), by_itself=CellByCell.of(sample, in_view, settings))
+    view = replace(view, neighbours=neighbours.at(sample))
+    if view.verdict is None or not view.verdict.foreign:  # a foreign query looks sorted to a reference
+        view = replace(view, by_itself=CellByCell.of(sample, in_view, settings))
     return view if paired is None else replace(view, peaks=learn_peaks(sample, paired, in_view, settings))
