@@ -8,6 +8,7 @@ from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.transforms import SphinxTransform
 
 import deepscore
@@ -96,8 +97,18 @@ class OtherLanguages(SphinxTransform):
                 block.children = [nodes.Text(code)]
 
 
+def spread(_app: Sphinx, _env: BuildEnvironment, pages: list[str]) -> None:
+    """Put other pages between those that are run: pages are read in batches, of which each process takes one."""
+    run = [page for page in pages if page.startswith("tutorials/")]
+    rest = [page for page in pages if page not in run]
+    size = len(rest) // max(len(run), 1)
+    batches = [[page, *rest[i * size : (i + 1) * size]] for i, page in enumerate(run)]
+    pages[:] = [*(page for batch in batches for page in batch), *rest[len(run) * size :]]
+
+
 def setup(app: Sphinx) -> None:
     """Write the pages of the reference before Sphinx reads them."""
     write_python_pages(HERE / "python", deepscore)
     write_command_line(HERE / "command-line.md")
     app.add_transform(OtherLanguages)
+    app.connect("env-before-read-docs", spread)
