@@ -31,6 +31,11 @@ def test_the_score_and_the_best_matches_are_those_of_the_definition():
     assert found.jaccard.loc["B", "2"] == pytest.approx(2 / 4)
 
 
+def test_numbered_clusters_are_in_the_order_of_their_numbers():
+    found = marker_match({"T": T}, {"10": T, "2": B, "1": NK})
+    assert found.jaccard.columns.tolist() == ["1", "2", "10"]
+
+
 def test_the_table_of_the_reverse_comparison_is_turned():
     reference, query = {"T": T, "B": B}, {"1": NK, "2": B, "3": T}
     there, back = marker_match(reference, query), marker_match(query, reference)

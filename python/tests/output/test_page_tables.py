@@ -52,6 +52,8 @@ def test_samples_and_clusters_have_a_row_each():
     ]
     assert rows["batch"][2][4] == "1 low confidence"
     assert rows["groups"][2][:4] == ["2", "1", " Unclassified 100%", "100.0%"]
+    numbered = page_of(groups=np.array([10] * 4 + [2] * 5 + [1], object)).tables["groups"]
+    assert [row[0] for row in numbered[1:]] == ["1", "2", "10"]
     assert "No samples (batch)" in page_of(batch=None).text
 
 

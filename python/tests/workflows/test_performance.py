@@ -43,6 +43,14 @@ def test_cells_without_a_label_do_not_count_but_are_told(trained, data):
     assert found.n_cells == 120
 
 
+def test_labels_without_a_threshold_of_their_own_are_told(trained, data):
+    blocks, truth = data
+    truth[truth == "NK cell"] = "B cell"
+    with pytest.warns(UserWarning, match="No cell has the label 'NK cell'"):
+        found = find_thresholds(trained.model, blocks, truth, ThresholdsRequest())
+    assert found.set_index("label").loc["NK cell", "threshold"] == 0.5
+
+
 def test_thresholds_are_used_by_annotate(trained, data):
     blocks, truth = data
     found = find_thresholds(trained.model, blocks, truth, ThresholdsRequest())

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ..errors import InputError, printable
 from ..features.marker_sets import MarkerSets, jaccard_index
+from .plot_tables import in_order
 
 __all__ = ["MarkerMatch", "marker_match"]
 
@@ -63,7 +64,7 @@ def marker_match(reference: MarkerSets, query: MarkerSets) -> MarkerMatch:
     for what, sets in {"reference": reference, "query": query}.items():
         if not any(sets.values()):
             raise InputError("no_markers", f"The {what} has no markers: no label has a feature that is higher in it.")
-    labels = sorted(reference), sorted(query)
+    labels = in_order(reference), in_order(query)
     table = pd.DataFrame(
         jaccard_index({name: reference[name] for name in labels[0]}, {name: query[name] for name in labels[1]}),
         index=labels[0],

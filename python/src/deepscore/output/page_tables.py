@@ -15,6 +15,7 @@ from ..query.verdict import Verdict as QueryVerdict
 from ..support.checks import is_number
 from ..version import CREATED_WITH
 from .markup import NONE, Cell, badge, chips, shown, swatch, table
+from .plot_tables import in_order
 from .report import Report
 from .verdicts import BELIEVE, CHECK, DOUBT, UNSEEN, Verdict
 
@@ -87,7 +88,7 @@ def groups_table(report: Report, which: Literal["batch", "groups"]) -> str:
     frame = pd.DataFrame(
         {"group": values, "call": report.cells["call"].to_numpy(), "reason": report.cells["reason"].to_numpy()}
     )
-    frame = frame.dropna(subset="group")
+    frame = frame.dropna(subset="group").astype({"group": str})
     columns = [
         (title[:-1], ""),
         ("Cells", ""),
@@ -97,7 +98,9 @@ def groups_table(report: Report, which: Literal["batch", "groups"]) -> str:
         ("Calls", "each label's share"),
     ]
     rows = []
-    for name, part in list(frame.groupby("group", sort=True))[:MOST_GROUPS]:
+    parts = {str(name): part for name, part in frame.groupby("group")}
+    for name in in_order(parts)[:MOST_GROUPS]:
+        part = parts[name]
         shares = part["call"].value_counts(normalize=True)
         reasons = part["reason"][part["call"] == UNCLASSIFIED].value_counts()
         bars = "".join(_bar(str(call), share, report) for call, share in shares.items())
@@ -142,7 +145,7 @@ def markers_table(report: Report) -> str:
         ("Label", ""),
         ("Raised", "share of its markers that are raised in its cells"),
         (f"Marker {noun}", "of the reference, the best first"),
-        ("What the network went by", f"{noun} that speak most for the label in its cells"),
+        ("What the network went by", f"{noun} that speak most for the label in its cells, by being high or low there"),
     ]
     key = [("raised", "up", ""), ("not raised", "down", ""), ("not measured", "absent", ""), ("not told", "plain", "")]
     return (

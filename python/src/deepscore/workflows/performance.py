@@ -17,6 +17,7 @@ from ..model.model import Model
 from ..output.performance import Performance, best_thresholds, performance_of
 from ..query.annotation import Annotation
 from ..support.checks import keep, texts
+from ..support.notices import warn
 from .annotate import DEFAULT_THRESHOLD, AnnotateRequest, annotate
 
 __all__ = ["PerformanceRequest", "ThresholdsRequest", "find_thresholds", "performance"]
@@ -72,6 +73,12 @@ def find_thresholds(
 ) -> pd.DataFrame:
     """Return the best threshold of each label; see :func:`deepscore.find_thresholds`."""
     truth, known = _truth(model, data, labels, request.missing)
+    unseen = [label for label in model.labels if label not in set(truth[known])]
+    if unseen:
+        warn(
+            f"No cell has the label {', '.join(map(repr, unseen))}: for such a label {DEFAULT_THRESHOLD} stands, "
+            "the default."
+        )
     found = annotate(model, data, request.annotation(), batch=batch)
     return best_thresholds(truth[known], _scores(found)[known], found.labels)
 

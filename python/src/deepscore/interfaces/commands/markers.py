@@ -58,7 +58,7 @@ PRINTED = 10
     "-o", "--output", type=Output(tables=True), metavar="TABLE", help=".csv, .tsv (.gz) or .parquet to write."
 )
 def markers(reference: str, query: str, output: str | None, **options: Any) -> None:
-    """Compare the markers of labels, or list a model's.
+    """Compare the markers of labels, or tell what speaks for a model's labels.
 
     With a data set as REF: which of its labels has the same markers as which of the query's (matchSCore); the table has
     the Jaccard index of each pair. With a model file as REF: which features of the query speak for each label.
