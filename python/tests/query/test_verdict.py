@@ -25,9 +25,9 @@ def test_a_foreign_query_is_warned_of_first():
 @pytest.mark.parametrize(
     ("higher", "lower", "expected"),
     [
-        (("A", "B"), ("C",), "it has A, B higher and C lower in all cells."),
-        (("A",), (), "it has A higher in all cells."),
-        ((), ("C",), "it has C lower in all cells."),
+        (("A", "B"), ("C",), "it has, on average, A, B higher and C lower."),
+        (("A",), (), "it has, on average, A higher."),
+        ((), ("C",), "it has, on average, C lower."),
     ],
 )
 def test_what_tells_a_query_from_the_reference_is_named(higher, lower, expected):

@@ -192,7 +192,7 @@ def test_the_query_is_looked_at_as_a_whole():
     assert found.query["native"] > 0.9
     assert 0.5 < found.query["explained"] <= 1
     assert "This query looks like the reference's tissue." in found.words
-    assert found.words[-1].startswith("Against a reference of its composition it has GENE007, ")
+    assert found.words[-1].startswith("Against a reference of its composition it has, on average, GENE007, ")
     query.X = query.X[:, np.random.default_rng(0).permutation(150)]
     found = deepscore.check_reference(reference, labels, query, folds=2)
     assert found.query["unclassified"] >= 0.9

@@ -199,7 +199,7 @@ def test_the_chance_of_the_tissue_comes_from_the_record(trained, annotated, cell
     }
     assert reported(trained, annotated, cells, record=known).query.told == (
         "The reference explains 50% of what tells its cells apart, and two ways of calling agree on 75% of the cells.",
-        "Against a reference of its composition it has IFIT1, ISG15 higher in all cells.",
+        "Against a reference of its composition it has, on average, IFIT1, ISG15 higher.",
     )
     assert {verdict.level for verdict in foreign.verdicts} == {"doubt"}
 

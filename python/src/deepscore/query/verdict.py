@@ -30,7 +30,7 @@ class Verdict:
         Whether that chance is so low that it counts for every cell; None, too.
     higher, lower
         The features by which the query differs most from a reference of its composition, the strongest first: what
-        another technology, treatment or tissue raises and lowers in all cells.
+        another technology, treatment or tissue raises and lowers, or types that the reference lacks.
     """
 
     native: float | None = None
@@ -61,7 +61,7 @@ class Verdict:
         if self.higher or self.lower:
             sides = ((self.higher, "higher"), (self.lower, "lower"))
             named = " and ".join(f"{', '.join(names)} {how}" for names, how in sides if names)
-            words.append(f"Against a reference of its composition it has {named} in all cells.")
+            words.append(f"Against a reference of its composition it has, on average, {named}.")
         return tuple(words)
 
 
