@@ -238,9 +238,9 @@ check_value <- function(call, found, expect, container) {
   for (part in expect$page) testthat::expect_true(grepl(part, found, fixed = TRUE), label = part)
   if (!is.null(expect$calls)) check_annotation(call$queries[[1]], found, expect)
   if (!is.null(expect$check)) check_check(found, expect$check)
-  for (column in names(expect$table)) {
+  for (column in names(expect[["table"]])) { # `$table` would find `tables`, too
     values <- found$data[[column]]
-    wanted <- unlist(expect$table[[column]])
+    wanted <- unlist(expect[["table"]][[column]])
     if (is.factor(values)) values <- as.character(values)
     testthat::expect_equal(values, wanted, tolerance = 1e-5, label = column)
   }
