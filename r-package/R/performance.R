@@ -6,7 +6,8 @@
 #' @param data As `query` of [annotate()]: cells that the model has not been trained on.
 #' @param labels The true labels: a metadata column, or one per cell, called as the model calls
 #'   them. Cells without one are annotated, but do not count.
-#' @param threshold,batch,layer,values,feature_names,modality,min_overlap,refine,assay As for
+#' @param threshold As for [annotate()].
+#' @param batch,layer,values,feature_names,modality,min_overlap,refine,assay As for
 #'   [annotate()].
 #' @param missing Words that stand for a missing label: see [set_reference()].
 #' @param progress As for [find_common_features()].
