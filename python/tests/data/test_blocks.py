@@ -94,7 +94,7 @@ def test_take_keeps_the_named_rows(matrix, rows):
     assert some.feature_names is whole.feature_names
     np.testing.assert_array_equal(sp.vstack([block for _, block in some]).toarray(), matrix[which])
     if rows > 150:
-        assert asked == [(0, 1), (3, 9), (20, 21), (22, 23), (100, 150)]
+        assert asked == [(0, 23), (100, 150)]  # 64 rows cost less than to read again
 
 
 @pytest.mark.parametrize(("n_cells", "run"), [(40, 10), (70, 10), (149, 10), (10, 10), (12, 5), (5, 10)])

@@ -43,6 +43,7 @@ Form = Literal["counts", "lognorm"]
 # A block holds about this many stored values (float32 and int32: 16 MB), so that one is always cheap to hold.
 VALUES_PER_BLOCK = 2_000_000
 # Cells that are all read to choose some of them.
+READ_AT_ONCE = 64  # rows: to read a store once costs as much as some fifty of its rows
 MOST_READ = 10_000
 # Cells of the largest excerpt: enough to tell what values are.
 MOST_IN_EXCERPT = 2_000
@@ -186,13 +187,15 @@ class CellBlocks:
         )
 
     def take(self, rows: npt.NDArray[np.intp]) -> CellBlocks:
-        """Return the data set with only the cells at `rows`; runs of rows are read at once."""
+        """Return the data set with only the cells at `rows`; runs of rows, and rows that are near, are read at once."""
         read = self.read
 
         def read_some(start: int, stop: int) -> sp.csr_matrix:
             some = rows[start:stop]
-            runs = np.split(some, np.flatnonzero(np.diff(some) != 1) + 1)
-            return sp.vstack([read(int(run[0]), int(run[-1]) + 1) for run in runs], format="csr")
+            step, place = np.diff(some), some // READ_AT_ONCE
+            runs = np.split(some, np.flatnonzero((step < 1) | ((step > 1) & (np.diff(place) != 0))) + 1)
+            read_runs = (read(int(run[0]), int(run[-1]) + 1)[run - run[0]] for run in runs)
+            return sp.vstack(list(read_runs), format="csr")
 
         parts = None if self.parts is None else self.parts.take(rows)
         return replace(self, cell_names=self.cell_names[rows], read=read_some, parts=parts)
