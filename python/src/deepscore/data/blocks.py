@@ -42,8 +42,9 @@ Form = Literal["counts", "lognorm"]
 
 # A block holds about this many stored values (float32 and int32: 16 MB), so that one is always cheap to hold.
 VALUES_PER_BLOCK = 2_000_000
+# Rows that are read together where some of them are wanted: a call of a store costs as much as some fifty of its rows.
+READ_AT_ONCE = 64
 # Cells that are all read to choose some of them.
-READ_AT_ONCE = 64  # rows: to read a store once costs as much as some fifty of its rows
 MOST_READ = 10_000
 # Cells of the largest excerpt: enough to tell what values are.
 MOST_IN_EXCERPT = 2_000
@@ -194,8 +195,7 @@ class CellBlocks:
             some = rows[start:stop]
             step, place = np.diff(some), some // READ_AT_ONCE
             runs = np.split(some, np.flatnonzero((step < 1) | ((step > 1) & (np.diff(place) != 0))) + 1)
-            read_runs = (read(int(run[0]), int(run[-1]) + 1)[run - run[0]] for run in runs)
-            return sp.vstack(list(read_runs), format="csr")
+            return sp.vstack([_read_run(read, run) for run in runs], format="csr")
 
         parts = None if self.parts is None else self.parts.take(rows)
         return replace(self, cell_names=self.cell_names[rows], read=read_some, parts=parts)
@@ -291,6 +291,12 @@ class CellBlocks:
 
     def _highest_key(self, n_cells: int) -> np.uint64:
         return np.uint64(min(n_cells / self.n_cells, 1) * (2**64 - 2**11))
+
+
+def _read_run(read: Callable[[int, int], sp.csr_matrix], rows: npt.NDArray[np.intp]) -> sp.csr_matrix:
+    """Read ascending rows at once, and keep no others."""
+    block = read(int(rows[0]), int(rows[-1]) + 1)
+    return block if block.shape[0] == len(rows) else block[rows - rows[0]]
 
 
 def orientation() -> str:

@@ -168,12 +168,17 @@ class CellByCell:
     @classmethod
     def of(cls, sample: Sample, in_view: Doubles, settings: Settings = SETTINGS) -> CellByCell | None:
         """Weigh this reading by the labels that the cells of a sample have by it and in view of the query."""
-        model = sample.model
-        by_itself = sample.calls(model.scale())
-        counts = np.zeros((2, sample.n_batches, len(model.labels)))
-        for count, calls in zip(counts, (by_itself, in_view.argmax(axis=1)), strict=True):
-            np.add.at(count, (sample.batches, calls), 1)
-        one_type = counts.min(axis=0).max(axis=1) / np.maximum(counts[0].sum(axis=1), 1)
+        model, n = sample.model, np.maximum(np.bincount(sample.batches, minlength=sample.n_batches), 1)
+
+        def counted(calls: Codes) -> Doubles:
+            counts = np.zeros((sample.n_batches, len(model.labels)))
+            np.add.at(counts, (sample.batches, calls), 1)
+            return counts
+
+        viewed = counted(in_view.argmax(axis=1))
+        if (viewed.max(axis=1) <= settings.mixed * n).all():
+            return None  # a mixture by one reading is one: the other need not be made
+        one_type = np.minimum(viewed, counted(sample.calls(model.scale()))).max(axis=1) / n
         share = np.clip((one_type - settings.mixed) / (settings.sorted - settings.mixed), 0, 1)
         return cls(share, settings.sorted_known_power) if share.any() else None
 
