@@ -122,7 +122,7 @@ def refitted(peaks, codes, fold):
     logits, fits = np.zeros((len(codes), 3)), []
     for part in range(FOLDS):
         others = fold != part
-        fits.append(fit_linear(peaks[others], codes[others], 3, scale, np.random.default_rng(0)))
+        fits.append(fit_linear(peaks[others], codes[others], 3, scale))
         logits[~others] = standardised[~others] @ fits[-1][0] + fits[-1][1]
     by_all = standardised @ np.mean([weight for weight, _ in fits], axis=0) + np.mean([bias for _, bias in fits], 0)
     return logits, by_all

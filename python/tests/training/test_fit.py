@@ -45,9 +45,7 @@ def of_epoch(epoch, model):
 def expected_sum(epoch, reference, learn, held_out, scale):
     """Work out the paths plainly; return what each adds to the logits of the held-out cells, and the two shares."""
     codes, cells = reference.codes, scale.cells(held_out)
-    weight, bias = fit_linear(
-        reference.matrix[learn], codes[learn], len(reference.labels), scale.cells(learn), np.random.default_rng(0)
-    )
+    weight, bias = fit_linear(reference.matrix[learn], codes[learn], len(reference.labels), scale.cells(learn))
     batches = 0 if cells.batches is None else cells.batches
     z = (reference.matrix[held_out].toarray() - cells.centre[batches]) / cells.deviation[batches]
     hidden, linear = epoch.logits(reference.matrix[held_out], cells), z @ weight + bias
@@ -179,11 +177,11 @@ def test_held_out_figures_are_those_of_cells_that_training_never_saw(prepared):
     assert told["accuracy"] == pytest.approx(accuracy_score(codes, calls))
     assert told["macro_f1"] == pytest.approx(f1_score(codes, calls, average="macro"))
     np.testing.assert_allclose(model.layers[-1][0], one * seen[-1].layers[-1][0], rtol=1e-5)
-    every = fit_linear(prepared.matrix, prepared.codes, 3, model.scale(), np.random.default_rng(3))
+    every = fit_linear(prepared.matrix, prepared.codes, 3, model.scale())
     for found, expected in zip(model.linear, every, strict=True):  # fitted once more, on all cells
         np.testing.assert_allclose(found, other * expected, rtol=1e-4, atol=1e-6)
     assert not np.allclose(model.linear[0], other * fit_linear(
-        prepared.matrix[learn], prepared.codes[learn], 3, model.scale(), np.random.default_rng(3)
+        prepared.matrix[learn], prepared.codes[learn], 3, model.scale()
     )[0], rtol=1e-3)  # fmt: skip
 
 
@@ -194,7 +192,7 @@ def test_without_held_out_cells_nothing_is_told_of_them_and_the_linear_path_has_
     model = fit(reference, quick(epochs=1), silent(early_stopping=early_stopping))
     assert model.training["held_out"] == {"n_cells": 0}
     assert model.temperature == 1
-    path = fit_linear(reference.matrix, reference.codes, 3, model.scale(), np.random.default_rng(0))
+    path = fit_linear(reference.matrix, reference.codes, 3, model.scale())
     np.testing.assert_allclose(model.linear[0], 0.75 / 0.37 * path[0], rtol=1e-5)
 
 

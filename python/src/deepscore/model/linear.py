@@ -13,22 +13,19 @@ import torch
 from scipy.optimize import minimize
 from torch.nn.functional import log_softmax
 
-from ..data.labels import evenly
 from ..data.linalg import Codes
 from ..data.standardise import Scale, scaled
 from ..data.values import Floats
 from .network import SparseMatrix, per_batch, per_cell, sparse_rows
 
-__all__ = ["fit_linear"]
+__all__ = ["MOST_CELLS", "fit_linear"]
 
-# More cells than these, dealt out evenly over the labels, change next to nothing.
+# More cells than these, dealt out evenly over the labels, change next to nothing: callers give no more.
 MOST_CELLS = 6_000
 STEPS = 100
 
 
-def fit_linear(
-    matrix: sp.csr_matrix, codes: Codes, n_labels: int, scale: Scale, rng: np.random.Generator
-) -> tuple[Floats, Floats]:
+def fit_linear(matrix: sp.csr_matrix, codes: Codes, n_labels: int, scale: Scale) -> tuple[Floats, Floats]:
     """Fit a multinomial logistic regression in which every label has the same weight.
 
     Parameters
@@ -41,8 +38,6 @@ def fit_linear(
         Number of columns of the result.
     scale
         Centre and deviation to standardise with; its batches are those of the cells.
-    rng
-        Chooses cells where there are more than 6,000.
 
     Returns
     -------
@@ -53,9 +48,7 @@ def fit_linear(
     The penalty is a quarter of the squared weights times the number of features, against the sum of the cells' losses:
     standardised features bring a cell's squared length to about their number.
     """
-    cells = evenly(codes, MOST_CELLS, rng)
-    scale, codes = scale.cells(cells), codes[cells]
-    block = scaled(matrix[cells], scale)
+    block = scaled(matrix, scale)
     x, transposed = SparseMatrix.from_scipy(block), SparseMatrix.from_scipy(block.tocsc())
     centres = torch.from_numpy(scale.centre / scale.deviation)
     batches = torch.zeros(len(codes), dtype=torch.int64) if scale.batches is None else torch.from_numpy(scale.batches)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from ..data.labels import evenly
-from ..data.linalg import SEED, Codes, Doubles, clusters_of, components, means_by_code, moments_by_code
+from ..data.linalg import Codes, Doubles, clusters_of, components, means_by_code, moments_by_code
 from ..data.standardise import LEAST_DEVIATION
 from ..data.values import Floats
 
@@ -16,7 +15,6 @@ __all__ = ["WITHIN", "Profiles", "profiles_of"]
 
 WITHIN = 3  # directions
 CELLS_PER_PROFILE, PROFILES_PER_LABEL = 60, 6
-MOST_CELLS = 6_000  # of a reference: more change next to nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +46,7 @@ class Profiles:
         return member @ self.mean.astype(np.float64) / member.sum(axis=1, keepdims=True)
 
 
-def profiles_of(matrix: sp.csr_matrix, codes: Codes) -> Profiles:
+def profiles_of(matrix: sp.csr_matrix, codes: Codes, counts: Codes | None = None) -> Profiles:
     """Summarise a reference.
 
     Parameters
@@ -57,10 +55,10 @@ def profiles_of(matrix: sp.csr_matrix, codes: Codes) -> Profiles:
         Cells x features, normalised.
     codes
         Label of each cell, every label at least once.
+    counts
+        How many cells of each label the reference has, where these are some of them.
     """
-    counts = np.bincount(codes)
-    cells = evenly(codes, MOST_CELLS, np.random.default_rng(SEED))
-    matrix, codes = matrix[cells], codes[cells]
+    counts = np.bincount(codes) if counts is None else counts
     everyone = np.zeros(len(codes), np.intp)
     variance = moments_by_code(matrix, everyone)[1][0]
     z = (matrix @ sp.diags(1 / np.sqrt(variance + LEAST_DEVIATION**2))).tocsr()

@@ -68,10 +68,10 @@ def _shown(
     reference: Reference, query: CellBlocks | None, rng: np.random.Generator
 ) -> tuple[sp.csr_matrix, npt.NDArray[np.bool_] | None]:
     """Return up to 2,000 normalised cells to show, and which features they have."""
-    n_cells = reference.matrix.shape[0] if query is None else query.n_cells
+    n_cells = len(reference.codes) if query is None else query.n_cells
     shown = np.sort(rng.permutation(n_cells)[:MOST_CELLS])
     if query is None:
-        return reference.matrix[shown], None
+        return reference.cells.at(shown), None
     query, positions = locate(query, reference.spellings, reference.kind)
     values = reference.kind.detect(query)
     return reference.normalization.matrix(query.take(shown), positions, values), positions >= 0

@@ -16,6 +16,7 @@ import scipy.sparse as sp
 from scipy.special import softmax
 
 from ..data.blocks import CellBlocks
+from ..data.labels import evenly
 from ..data.linalg import SEED, Codes, Doubles
 from ..data.modality import PEAKS, TfIdf
 from ..data.moments import moments
@@ -161,13 +162,14 @@ def _cross_fitted(
     peaks: sp.csr_matrix, codes: Codes, n_labels: int, fold: Codes, scale: Scale, rng: np.random.Generator
 ) -> tuple[Doubles, Doubles, Doubles]:
     """Return logits of each cell by the regression of the other folds, and the mean weight and bias of all."""
-    from ..model.linear import fit_linear
+    from ..model.linear import MOST_CELLS, fit_linear
 
     logits = np.empty((len(codes), n_labels))
     weights, biases = [], []
     for part in np.unique(fold):
         learn, rest = np.flatnonzero(fold != part), np.flatnonzero(fold == part)
-        weight, bias = fit_linear(peaks[learn], codes[learn], n_labels, scale, rng)
+        learn = learn[evenly(codes[learn], MOST_CELLS, rng)]
+        weight, bias = fit_linear(peaks[learn], codes[learn], n_labels, scale)
         weights.append(weight / scale.deviation[0][:, None])
         biases.append(bias - scale.centre[0] @ weights[-1])
         logits[rest] = peaks[rest] @ weights[-1] + biases[-1]

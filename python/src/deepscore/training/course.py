@@ -48,8 +48,12 @@ class Course:
         self.learn, self.watched, self.settings = learn, watched, settings
         n_batches = int(reference.batches.max()) + 1
         sums = SumsByCode(n_batches, len(reference.features))
-        for rows in step_slices(len(learn), settings.cells_per_sum):
-            sums.add(reference.matrix[learn[rows]], reference.batches[learn[rows]])
+        self.learns = np.zeros(len(reference.codes), np.bool_)
+        self.learns[learn] = True
+        for cells, matrix in reference.cells:
+            rows = np.flatnonzero(self.learns[cells])
+            for some in step_slices(len(rows), settings.cells_per_sum):
+                sums.add(matrix[rows[some]], reference.batches[cells[rows[some]]])
         self.pooled = sums.pooled()
         self.scale = self.pooled if n_batches == 1 else sums.by_batch(reference.batches, self.pooled)
         counts = np.bincount(reference.codes[learn], minlength=len(reference.labels))
@@ -67,7 +71,6 @@ class Course:
         history: list[dict[str, Any]] = []
         stop = EarlyStop(self.train.patience if self.train.early_stopping else None)
         centres = torch.from_numpy(self.scale.centre / self.scale.deviation).to(self.device)
-        matrix = scaled(self.reference.matrix, self.scale)
         with (
             progress_shown(self.train.progress),
             progress_bar(self.epochs, "train", "epoch", delay=0) as bar,
@@ -75,7 +78,7 @@ class Course:
         ):
             for epoch in range(1, self.epochs + 1):
                 lr = self._set_lr(optimizer, epoch, history)
-                record = {"epoch": epoch, "lr": lr, **self._epoch(module, optimizer, matrix, centres)}
+                record = {"epoch": epoch, "lr": lr, **self._epoch(module, optimizer, centres)}
                 record |= self._watch(module)
                 history.append(record)
                 write(record)
@@ -106,42 +109,55 @@ class Course:
             parameters["lr"] = lr
         return lr
 
-    def _epoch(
-        self, module: Network, optimizer: torch.optim.Optimizer, matrix: sp.csr_matrix, centres: Tensor
-    ) -> dict[str, float]:
-        """Go through all cells once; return mean loss and accuracy."""
+    def _epoch(self, module: Network, optimizer: torch.optim.Optimizer, centres: Tensor) -> dict[str, float]:
+        """Go through all cells once, shard by shard; return mean loss and accuracy."""
         module.train()
-        cells = self.rng.permutation(self.learn)
-        shuffled = matrix[cells]  # once per epoch: the cells of a step are then a slice
-        codes = torch.from_numpy(self.reference.codes[cells].astype(np.int64)).to(self.device)
-        batches = torch.from_numpy(self.reference.batches[cells].astype(np.int64)).to(self.device)
         loss_sum = right = 0.0
-        for rows in step_slices(len(cells), self.batch_size):
-            of_step = _rows(shuffled, rows)
-            transposed = SparseMatrix.from_scipy(of_step.tocsc()).to(self.device)
-            logits = module(SparseMatrix.from_scipy(of_step).to(self.device), transposed, centres, batches[rows])
-            loss = cross_entropy(logits, codes[rows], self.class_weight)
-            total = loss
-            if self.network.l1:
-                total = loss + self.network.l1 * sum(w.abs().sum() for w in module.weights)
-            optimizer.zero_grad(set_to_none=True)
-            total.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            if self.network.max_norm is not None:
-                module.constrain(self.network.max_norm)
-            loss_sum += float(loss.detach()) * len(logits)
-            right += float((logits.argmax(dim=1) == codes[rows]).sum())
+        n_shards = len(self.reference.cells.parts)
+        for positions, matrix in self.reference.cells.in_order(self.rng.permutation(n_shards) if n_shards > 1 else [0]):
+            rows = self.rng.permutation(np.flatnonzero(self.learns[positions]))
+            cells = positions[rows]
+            shuffled = scaled(matrix[rows], self.scale.cells(cells))  # the cells of a step are then a slice
+            codes = torch.from_numpy(self.reference.codes[cells].astype(np.int64)).to(self.device)
+            batches = torch.from_numpy(self.reference.batches[cells].astype(np.int64)).to(self.device)
+            for some in step_slices(len(rows), self.batch_size):
+                loss, hits = self._step(module, optimizer, _rows(shuffled, some), centres, codes[some], batches[some])
+                loss_sum += loss * len(codes[some])
+                right += hits
         if not math.isfinite(loss_sum):
             raise ConfigError(
                 "bad_argument", f"Training diverged: the loss is not finite. Lower lr (it is {self.network.lr:g})."
             )
-        return {"loss": loss_sum / len(cells), "accuracy": right / len(cells)}
+        return {"loss": loss_sum / len(self.learn), "accuracy": right / len(self.learn)}
+
+    def _step(
+        self,
+        module: Network,
+        optimizer: torch.optim.Optimizer,
+        cells: sp.csr_matrix,
+        centres: Tensor,
+        codes: Tensor,
+        batches: Tensor,
+    ) -> tuple[float, float]:
+        """Learn from some cells; return their mean loss, and how many were called right."""
+        transposed = SparseMatrix.from_scipy(cells.tocsc()).to(self.device)
+        logits = module(SparseMatrix.from_scipy(cells).to(self.device), transposed, centres, batches)
+        loss = cross_entropy(logits, codes, self.class_weight)
+        total = loss
+        if self.network.l1:
+            total = loss + self.network.l1 * sum(w.abs().sum() for w in module.weights)
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        if self.network.max_norm is not None:
+            module.constrain(self.network.max_norm)
+        return float(loss.detach()), float((logits.argmax(dim=1) == codes).sum())
 
     def _watch(self, module: Network) -> dict[str, float]:
         """Return loss and accuracy on the cells that early stopping looks at."""
         if not len(self.watched):
             return {}
-        logits = self.model(module).logits(self.reference.matrix[self.watched], self.scale.cells(self.watched))
+        logits = self.model(module).logits(self.reference.cells.at(self.watched), self.scale.cells(self.watched))
         codes = self.reference.codes[self.watched]
         loss = cross_entropy(torch.from_numpy(logits), torch.from_numpy(codes.astype(np.int64)))
         return {"val_loss": float(loss), "val_accuracy": accuracy(codes, logits.argmax(axis=1))}

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 
 from ..chromatin.lsi import LSI, fit_lsi, signac_tfidf
 from ..data.labels import evenly
-from ..data.linalg import Codes
+from ..data.linalg import SEED, Codes
 from ..data.modality import TfIdf
 from ..data.values import Floats
 from ..model.calibrate import fit_temperature
 from ..model.config import NetworkConfig
-from ..model.linear import fit_linear
+from ..model.linear import MOST_CELLS, fit_linear
 from ..model.model import Model
 from ..model.profiles import profiles_of
 from ..support.threads import one_blas_thread, one_torch_thread
@@ -74,7 +75,8 @@ def fit(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(network.seed)
             module, history, best = course.run(on_epoch)
-        model, logits = _with_linear_path(course.model(module), course, learn, held_out, settings)
+        few = _Few.of(reference, learn, network.seed, settings)
+        model, logits = _with_linear_path(course.model(module), course, few, held_out, settings)
     codes = reference.codes[held_out]
     counts = np.bincount(reference.codes, minlength=len(reference.labels)).tolist()
     facts = {
@@ -102,20 +104,60 @@ def fit(
     model = replace(model, temperature=fit_temperature(logits, codes), training=facts)
     if cell_by_cell:
         return model
-    lsi = _lsi(reference, network.seed, settings) if reference.kind.neighbours == "lsi" else None
-    return replace(model, profiles=profiles_of(reference.matrix, reference.codes), lsi=lsi)
+    profiles = profiles_of(few.at(few.profiled), reference.codes[few.profiled], np.array(counts))
+    return replace(model, profiles=profiles, lsi=_lsi(reference, few, network.seed))
 
 
-def _lsi(reference: Reference, seed: int, settings: TrainingSettings) -> LSI | None:
+@dataclass(frozen=True, eq=False)
+class _Few:
+    """The cells that the linear path, the profiles and the LSI are made of: read at once, as they may lie on disk.
+
+    Parameters
+    ----------
+    cells, matrix
+        Their positions in the reference, ascending, and their values.
+    learn, every
+        Those of the linear path: first without those held out, then of all.
+    profiled, decomposed
+        Those of the profiles and of the LSI; none of the latter but for a reference of peaks.
+    """
+
+    cells: Codes
+    matrix: sp.csr_matrix
+    learn: Codes
+    every: Codes
+    profiled: Codes
+    decomposed: Codes
+
+    @classmethod
+    def of(cls, reference: Reference, learn: Codes, seed: int, settings: TrainingSettings) -> _Few:
+        """Choose the cells, dealt out evenly over the labels, and read them."""
+        codes, of_peaks = reference.codes, reference.kind.neighbours == "lsi"
+        kinds = (
+            learn[evenly(codes[learn], MOST_CELLS, np.random.default_rng(seed))],
+            evenly(codes, MOST_CELLS, np.random.default_rng(seed)),
+            evenly(codes, settings.profile_cells, np.random.default_rng(SEED)),
+            evenly(codes, settings.lsi_cells if of_peaks else 0, np.random.default_rng(seed)),
+        )
+        cells = np.unique(np.concatenate(kinds))
+        return cls(cells, reference.cells.at(cells), *kinds)
+
+    def at(self, cells: Codes) -> sp.csr_matrix:
+        """Return the values of some of them."""
+        return self.matrix[np.searchsorted(self.cells, cells)]
+
+
+def _lsi(reference: Reference, few: _Few, seed: int) -> LSI | None:
     """Return the components of a reference of peaks, where it has any."""
-    cells = evenly(reference.codes, settings.lsi_cells, np.random.default_rng(seed))
+    if not len(few.decomposed):
+        return None
     assert isinstance(reference.normalization, TfIdf)
-    peaks = signac_tfidf(reference.matrix[cells], reference.normalization)
+    peaks = signac_tfidf(few.at(few.decomposed), reference.normalization)
     return fit_lsi(peaks, seed=seed) if min(peaks.shape) > 1 and peaks.nnz else None
 
 
 def _with_linear_path(
-    model: Model, course: Course, learn: Codes, held_out: Codes, settings: TrainingSettings
+    model: Model, course: Course, few: _Few, held_out: Codes, settings: TrainingSettings
 ) -> tuple[Model, Floats]:
     """Add the linear path; return the model and the logits of the held-out cells.
 
@@ -125,19 +167,19 @@ def _with_linear_path(
     reference, n_labels = course.reference, len(model.labels)
 
     def fitted(cells: Codes) -> tuple[Floats, Floats]:
-        scale, rng = course.scale.cells(cells), np.random.default_rng(course.network.seed)
-        return fit_linear(reference.matrix[cells], reference.codes[cells], n_labels, scale, rng)
+        return fit_linear(few.at(cells), reference.codes[cells], n_labels, course.scale.cells(cells))
 
     codes = reference.codes[held_out]
-    path = fitted(learn)
+    path = fitted(few.learn)
     both = replace(model, linear=path)
-    hidden, linear = both.paths(reference.matrix[held_out], course.scale.cells(held_out))
-    assert linear is not None
+    hidden, linear = np.empty((2, len(held_out), n_labels), np.float32)
+    for cells, block in reference.cells.take(held_out):
+        hidden[cells], linear[cells] = both.paths(block, course.scale.cells(held_out[cells]))
     of_hidden = settings.hidden_weight / fit_temperature(hidden, codes)
     of_linear = (1 - settings.hidden_weight) / fit_temperature(linear, codes, settings.linear_temperature)
     *first, (weight, bias) = model.layers
-    if len(learn) < len(reference.codes):
-        path = fitted(np.arange(len(reference.codes)))
+    if len(held_out) or len(course.watched):
+        path = fitted(few.every)
     result = replace(
         model,
         layers=(*first, (weight * np.float32(of_hidden), bias * np.float32(of_hidden))),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..data.mismatch import no_shared_features, require_single
 from ..data.modality import MODALITIES, RECIPES, Modality, select_modality
 from ..data.names import is_numbered, match_names
 from ..data.normalize import Normalization
+from ..data.shards import Shards, deal_out
 from ..data.spellings import OWN, Spellings, find_names, kept_names, spellings_of
 from ..data.values import feature_share
 from ..errors import InputError
@@ -35,8 +36,8 @@ class Reference:
 
     Parameters
     ----------
-    matrix
-        Labelled cells x features, normalised, CSR of float32.
+    cells
+        Labelled cells x features, normalised, CSR of float32; in shards where they are many.
     features, labels
         Names of the columns; the different labels, sorted.
     codes
@@ -55,7 +56,7 @@ class Reference:
         The term of each label that has one: see :func:`~deepscore.data.labels.terms_of_labels`.
     """
 
-    matrix: sp.csr_matrix
+    cells: Shards
     features: tuple[str, ...]
     labels: tuple[str, ...]
     codes: npt.NDArray[np.intp]
@@ -67,6 +68,11 @@ class Reference:
     feature_share: float | None = None
     other_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     ontology_terms: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def matrix(self) -> sp.csr_matrix:
+        """All cells as one matrix in memory."""
+        return self.cells.at(np.arange(len(self.codes)))
 
     @property
     def spellings(self) -> Spellings:
@@ -81,16 +87,17 @@ class Reference:
     def subset(self, cells: npt.NDArray[np.intp]) -> Reference:
         """Return the cells at these positions; labels and features stay, batches are numbered anew."""
         batches = np.unique(self.batches[cells], return_inverse=True)[1]
-        return replace(self, matrix=self.matrix[cells], codes=self.codes[cells], batches=batches)
+        return replace(self, cells=self.cells.take(cells), codes=self.codes[cells], batches=batches)
 
     def to_bytes(self) -> bytes:
         """Write the reference as one block of bytes (safetensors), for a caller that cannot hold Python objects."""
         from safetensors.numpy import save
 
+        matrix = self.matrix
         arrays: dict[str, npt.NDArray[Any]] = {
-            "data": self.matrix.data,
-            "indices": self.matrix.indices.astype(np.int32),
-            "indptr": self.matrix.indptr.astype(np.int64),
+            "data": matrix.data,
+            "indices": matrix.indices.astype(np.int32),
+            "indptr": matrix.indptr.astype(np.int64),
             "codes": self.codes.astype(np.int64),
             "groups": self.batches.astype(np.int64),
         }
@@ -129,7 +136,7 @@ class Reference:
         shape = (len(arrays["codes"]), len(facts["features"]))
         recipe = RECIPES[facts["method"]]
         return cls(
-            matrix=sp.csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape),
+            cells=Shards.of(sp.csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape)),
             features=tuple(facts["features"]),
             labels=tuple(facts["labels"]),
             codes=arrays["codes"],
@@ -206,20 +213,24 @@ def prepare(
         in_features = round(feature_share(data, positions, values), 6)
     codes = pd.Categorical(labels, categories=categories).codes.astype(np.intp)
     kept = codes >= 0
-    blocks = [
-        block[kept[start : start + block.shape[0]]]
-        for start, block in watched(normalization.blocks(data, positions, values), data.n_cells, "reference")
-    ]
-    matrix = sp.vstack(blocks, format="csr")
-    matrix.sort_indices()  # sums depend on their order, and must not depend on that of the reference's columns
-    if not matrix.data.any():
+    filled = False
+
+    def labelled() -> Iterator[sp.csr_matrix]:
+        nonlocal filled
+        for start, block in watched(normalization.blocks(data, positions, values), data.n_cells, "reference"):
+            some = block[kept[start : start + block.shape[0]]]
+            filled |= bool(some.data.any())
+            yield some
+
+    cells = deal_out(labelled(), int(kept.sum()), len(features))
+    if not filled:
         raise InputError(
             "empty_data",
             f"The labelled cells of {data.source} have no counts in the {len(features)} features: there is nothing to "
             "learn. Check the layer, and the filter that made the data.",
         )
     return Reference(
-        matrix=matrix,
+        cells=cells,
         features=features,
         labels=tuple(categories),
         codes=codes[kept],

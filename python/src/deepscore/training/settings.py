@@ -18,8 +18,9 @@ class TrainingSettings:
         "linear path alone" and "hidden layers alone" of the ablation in ``python/docs/accuracy.md``.
     linear_temperature
         The linear path's temperature where no held-out cell tells: its strong penalty makes it cautious.
-    lsi_cells
-        Cells: the components of peaks are those of at most so many, dealt out evenly over the labels.
+    profile_cells, lsi_cells
+        Cells, dealt out evenly over the labels: the profiles and the components of peaks are those of at most so many;
+        more change next to nothing.
     watched_prop
         Share of the cells of each label that early stopping watches: as many as are held out by default (`test_prop`).
     fewest_to_split
@@ -38,6 +39,7 @@ class TrainingSettings:
 
     hidden_weight: float = 0.25
     linear_temperature: float = 0.37
+    profile_cells: int = 6_000
     lsi_cells: int = 10_000
     watched_prop: float = 0.1
     fewest_to_split: int = 4
