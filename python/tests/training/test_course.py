@@ -9,6 +9,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, log_loss
 
+from deepscore.data.shards import deal_out
 from deepscore.errors import DeepScoreError
 from deepscore.model.network import Network
 from deepscore.training.config import SCHEDULES
@@ -149,3 +150,41 @@ def test_a_device_that_is_not_there_is_refused(prepared, device):
 def test_a_training_that_diverges_is_told(prepared):
     with pytest.raises(DeepScoreError, match="lr|learning rate"):
         fit(prepared, quick(epochs=20, lr=10, l2=1e3, batchnorm=False), silent())
+
+
+def test_a_large_reference_is_learnt_until_it_has_converged(prepared):
+    few = replace(SETTINGS, large=100, window=100, least_fall=0.5, most_epochs=5)
+    model = fit(prepared, quick(epochs=None, batch_size=32), silent(), settings=few)
+    told = model.training
+    assert 1 <= told["epochs"] == len(told["history"]) == told["best_epoch"] <= 5
+    assert told["history"][-1]["lr"] < 0.2 * model.network["lr"]  # it has come to rest
+    for options in ({"lr_schedule": "constant"}, {"early_stopping": True}):  # these say themselves how it goes
+        assert fit(prepared, quick(epochs=None), silent(**options), settings=few).training["epochs"] == 5
+
+
+@pytest.mark.parametrize("held", [10**9, 0])
+def test_a_reference_in_shards_is_learnt_as_well_as_in_one_piece(held, monkeypatch):
+    data = dataset(1, n_cells=400)
+    labels = data.obs["cell_type"].to_numpy(object)
+    in_order = np.argsort(labels, kind="stable")  # sorted by label, as files often are
+    plain = deal_out
+
+    def dealt(blocks, n_cells, n_features):
+        return plain((part for block in blocks for part in (block[:150], block[150:])), n_cells, n_features, 2000, held)
+
+    monkeypatch.setattr("deepscore.training.reference.deal_out", dealt)
+    batch = np.resize(np.array(["a", "b"], dtype=object), 400)
+    sharded = prepare(blocks_of(data.X[in_order]), labels[in_order], quick(), batch=batch)
+    assert len(sharded.cells.parts) > 2
+    monkeypatch.setattr("deepscore.training.reference.deal_out", plain)
+    whole = prepare(blocks_of(data.X[in_order]), labels[in_order], quick(), batch=batch)
+    np.testing.assert_array_equal(sharded.matrix.toarray(), whole.matrix.toarray())
+    one, other = (fit(reference, quick(epochs=20), silent()) for reference in (sharded, whole))
+    np.testing.assert_allclose(one.mean, other.mean, rtol=1e-5)
+    for a, b in zip(one.linear, other.linear, strict=True):  # fitted on the same cells
+        assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.999
+    np.testing.assert_array_equal(one.profiles.mean, other.profiles.mean)
+    assert one.training["held_out"]["n_cells"] == other.training["held_out"]["n_cells"]
+    assert one.training["held_out"]["accuracy"] > 0.9
+    again = fit(sharded, quick(epochs=20), silent())
+    np.testing.assert_array_equal(one.layers[0][0], again.layers[0][0])

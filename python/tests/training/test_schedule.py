@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepscore.model.network import Network
-from deepscore.training.schedule import EarlyStop, default_batch_size, default_epochs, scheduled_lr, step_slices
+from deepscore.training.schedule import EarlyStop, Pace, default_batch_size, default_epochs, scheduled_lr, step_slices
 from deepscore.training.settings import SETTINGS
 
 
@@ -122,3 +123,37 @@ def test_without_patience_or_watched_cells_nothing_is_kept():
     assert not any(stop.after({"epoch": epoch, "loss": 1.0}, module) for epoch in range(1, 9))
     assert stop.restore(module) == 0
     assert module.weights[0].unique().tolist() == [1]
+
+
+PACED = replace(SETTINGS, window=100, least_fall=0.1, last_lr=0.05, most_epochs=4)
+
+
+def course_of(n_cells, loss_at, step=10):
+    """Return the share of the rate at each step, given the loss by how many cells have been seen."""
+    pace, shares = Pace(n_cells, PACED), []
+    while not pace.done:
+        shares.append(pace.share)
+        pace.after(step, loss_at(pace.seen))
+    return shares
+
+
+def test_a_reference_that_is_soon_learnt_is_seen_once():
+    shares = course_of(1200, lambda seen: 1.0 if seen < 200 else 0.3)
+    assert 10 * len(shares) == 1200
+    assert shares[:80] == [1.0] * 80
+    expected = [0.05 + 0.95 * (1 + np.cos(np.pi * i / 40)) / 2 for i in range(40)]
+    np.testing.assert_allclose(shares[80:], expected)
+
+
+def test_one_that_is_not_is_seen_until_its_loss_falls_no_more():
+    shares = course_of(300, lambda seen: 0.8 ** min(seen // 100, 6))  # a fifth less in each window, up to 600 cells
+    assert 10 * shares.count(1.0) == pytest.approx(800, abs=20)  # the window in which it did not fall ends there
+    assert 10 * len(shares) == pytest.approx(1200, abs=30)
+
+
+def test_a_loss_that_falls_for_ever_ends_after_the_most_epochs():
+    assert 10 * len(course_of(300, lambda seen: 0.5 ** (seen / 100))) == 4 * 300
+
+
+def test_a_loss_that_rises_ends_the_training_too():
+    assert 10 * len(course_of(600, lambda seen: 1 + seen)) == 600

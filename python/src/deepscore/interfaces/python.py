@@ -252,8 +252,9 @@ class DeepScore:
     n_labels
         Number of different labels, checked against the reference where given.
     epochs, batch_size
-        Passes over the cells, and cells in a step. By default chosen by the size of the reference: about 100,000
-        cells are seen, in 2 to 30 epochs; a batch is a power of two between 32 and 1,024.
+        Passes over the cells, and cells in a step. By default chosen by the size of the reference: of fewer than
+        50,000 cells to learn from, about 100,000 are seen, in 2 to 30 epochs; of more, each is seen at least once, and
+        until the loss falls no more; a batch is a power of two between 32 and 1,024.
     lr
         Learning rate of AdamW (Loshchilov and Hutter, ICLR 2019), 1e-8 to 10.
     activation

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -25,7 +26,7 @@ from .board import board
 from .config import TrainConfig
 from .metrics import accuracy
 from .reference import Reference
-from .schedule import EarlyStop, default_batch_size, default_epochs, scheduled_lr, step_slices
+from .schedule import EarlyStop, Pace, default_batch_size, default_epochs, scheduled_lr, step_slices
 from .settings import SETTINGS, TrainingSettings
 
 __all__ = ["Course"]
@@ -60,6 +61,8 @@ class Course:
         weight = np.sqrt(counts.max() / np.maximum(counts, 1))  # rare labels count more, but do not rule a step
         self.class_weight = torch.from_numpy((weight / (weight * counts).sum() * counts.sum()).astype(np.float32))
         self.batch_size = network.batch_size or default_batch_size(len(learn), settings)
+        by_convergence = network.epochs is None and train.lr_schedule == "cosine" and not train.early_stopping
+        self.pace = Pace(len(learn), settings) if by_convergence and len(learn) >= settings.large else None
         self.epochs = network.epochs or default_epochs(len(learn), settings)
         self.device = device_of(network.device)
         self.class_weight = self.class_weight.to(self.device)
@@ -73,12 +76,13 @@ class Course:
         centres = torch.from_numpy(self.scale.centre / self.scale.deviation).to(self.device)
         with (
             progress_shown(self.train.progress),
-            progress_bar(self.epochs, "train", "epoch", delay=0) as bar,
+            progress_bar(self.epochs if self.pace is None else None, "train", "epoch", delay=0) as bar,
             board(self.train.tensorboard) as write,
         ):
-            for epoch in range(1, self.epochs + 1):
-                lr = self._set_lr(optimizer, epoch, history)
-                record = {"epoch": epoch, "lr": lr, **self._epoch(module, optimizer, centres)}
+            for epoch in itertools.count(1):
+                _set_rate(optimizer, self._rate(epoch, history))
+                found = self._epoch(module, optimizer, centres)
+                record = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"], **found}
                 record |= self._watch(module)
                 history.append(record)
                 write(record)
@@ -86,7 +90,7 @@ class Course:
                 bar.update()
                 if on_epoch is not None:
                     on_epoch(epoch, self.model(module))
-                if stop.after(record, module):
+                if stop.after(record, module) or (epoch == self.epochs if self.pace is None else self.pace.done):
                     break
         return module, history, stop.restore(module) or len(history)
 
@@ -102,33 +106,42 @@ class Course:
         )
         return module.to(self.device)
 
-    def _set_lr(self, optimizer: torch.optim.Optimizer, epoch: int, history: list[dict[str, Any]]) -> float:
-        """Set the learning rate of an epoch (the first is 1)."""
-        lr = scheduled_lr(self.train.lr_schedule, self.network.lr, epoch, self.epochs, history, self.settings)
-        for parameters in optimizer.param_groups:
-            parameters["lr"] = lr
-        return lr
+    def _rate(self, epoch: int, history: list[dict[str, Any]]) -> float:
+        """Return the learning rate that an epoch (the first is 1) begins with."""
+        return scheduled_lr(self.train.lr_schedule, self.network.lr, epoch, self.epochs, history, self.settings)
 
     def _epoch(self, module: Network, optimizer: torch.optim.Optimizer, centres: Tensor) -> dict[str, float]:
-        """Go through all cells once, shard by shard; return mean loss and accuracy."""
+        """Go through all cells once, or until the pace comes to rest; return mean loss and accuracy."""
         module.train()
         loss_sum = right = 0.0
-        n_shards = len(self.reference.cells.parts)
-        for positions, matrix in self.reference.cells.in_order(self.rng.permutation(n_shards) if n_shards > 1 else [0]):
+        seen = 0
+        for cells, codes, batches in self._steps():
+            if self.pace is not None:
+                _set_rate(optimizer, self.network.lr * self.pace.share)
+            loss, hits = self._step(module, optimizer, cells, centres, codes, batches)
+            loss_sum, right, seen = loss_sum + loss * len(codes), right + hits, seen + len(codes)
+            if self.pace is not None:
+                self.pace.after(len(codes), loss)
+                if self.pace.done:
+                    break
+        if not math.isfinite(loss_sum):
+            raise ConfigError(
+                "bad_argument", f"Training diverged: the loss is not finite. Lower lr (it is {self.network.lr:g})."
+            )
+        return {"loss": loss_sum / seen, "accuracy": right / seen}
+
+    def _steps(self) -> Iterator[tuple[sp.csr_matrix, Tensor, Tensor]]:
+        """Yield the cells of each step with their labels and batches, in random order, shard by shard."""
+        shards = self.reference.cells
+        order = self.rng.permutation(len(shards.parts)) if len(shards.parts) > 1 else [0]
+        for positions, matrix in shards.in_order(order):
             rows = self.rng.permutation(np.flatnonzero(self.learns[positions]))
             cells = positions[rows]
             shuffled = scaled(matrix[rows], self.scale.cells(cells))  # the cells of a step are then a slice
             codes = torch.from_numpy(self.reference.codes[cells].astype(np.int64)).to(self.device)
             batches = torch.from_numpy(self.reference.batches[cells].astype(np.int64)).to(self.device)
             for some in step_slices(len(rows), self.batch_size):
-                loss, hits = self._step(module, optimizer, _rows(shuffled, some), centres, codes[some], batches[some])
-                loss_sum += loss * len(codes[some])
-                right += hits
-        if not math.isfinite(loss_sum):
-            raise ConfigError(
-                "bad_argument", f"Training diverged: the loss is not finite. Lower lr (it is {self.network.lr:g})."
-            )
-        return {"loss": loss_sum / len(self.learn), "accuracy": right / len(self.learn)}
+                yield _rows(shuffled, some), codes[some], batches[some]
 
     def _step(
         self,
@@ -180,6 +193,11 @@ class Course:
             network=network,
             created_with=CREATED_WITH,
         )
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    for parameters in optimizer.param_groups:
+        parameters["lr"] = lr
 
 
 def _rows(matrix: sp.csr_matrix, rows: slice) -> sp.csr_matrix:

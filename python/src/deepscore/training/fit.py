@@ -86,7 +86,7 @@ def fit(
         "n_batches": len(course.scale.centre),
         "cells_per_label": dict(zip(reference.labels, counts, strict=True)),
         "held_out": held_out_facts(logits, codes, reference.labels),
-        "epochs": course.epochs,
+        "epochs": course.epochs if course.pace is None else len(history),
         "batch_size": course.batch_size,
         "best_epoch": best,
         "early_stopping": train.early_stopping,

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..model.network import Network
 from .settings import SETTINGS, TrainingSettings
 
-__all__ = ["EarlyStop", "default_batch_size", "default_epochs", "scheduled_lr", "step_slices"]
+__all__ = ["EarlyStop", "Pace", "default_batch_size", "default_epochs", "scheduled_lr", "step_slices"]
 
 
 def default_batch_size(n_cells: int, settings: TrainingSettings = SETTINGS) -> int:
@@ -42,8 +42,7 @@ def scheduled_lr(
     of the epochs; ``plateau``: halved whenever the loss of the two latest epochs was no better than before.
     """
     if schedule == "cosine" and epochs > 1:
-        way = 0.5 * (1 + math.cos(math.pi * (epoch - 1) / (epochs - 1)))  # from 1 to 0
-        return lr * (settings.last_lr + (1 - settings.last_lr) * way)
+        return lr * _down((epoch - 1) / (epochs - 1), settings)
     if schedule == "step":
         return lr * 0.5 ** (3 * (epoch - 1) // epochs)
     if schedule == "plateau" and history:
@@ -52,6 +51,50 @@ def scheduled_lr(
         just_halved = len(history) > 1 and history[-1]["lr"] < history[-2]["lr"]
         return float(history[-1]["lr"]) * (0.5 if stalled and not just_halved else 1)
     return lr
+
+
+class Pace:
+    """The course of a large reference: at the full rate while there is more to learn, then down to rest.
+
+    The mean loss of each window of cells is compared with that of the one before. In the first pass the network has not
+    seen a cell before it learns from it, so this is the loss of cells that are held out. Where it falls by less than
+    `least_fall`, the rate goes down by a cosine while half as many cells are seen as up to then: at the earliest so
+    that every cell is seen once, at the latest within `most_epochs` passes.
+    """
+
+    def __init__(self, n_cells: int, settings: TrainingSettings = SETTINGS) -> None:
+        self.n_cells, self.settings = n_cells, settings
+        self.seen, self.rest_from = 0, math.inf  # cells
+        self.falls, self.last_mean = True, math.inf
+        self.window = (0, 0.0)  # cells, and the sum of their losses
+
+    @property
+    def share(self) -> float:
+        """Share of the full rate that the next step is to have."""
+        if self.seen < self.rest_from:
+            return 1.0
+        return _down((self.seen - self.rest_from) / (self.rest_from / 2), self.settings)
+
+    @property
+    def done(self) -> bool:
+        """Whether the rate has come to rest."""
+        return self.seen >= 1.5 * self.rest_from
+
+    def after(self, n_cells: int, loss: float) -> None:
+        """Take note of the mean loss of a step."""
+        settings, self.seen = self.settings, self.seen + n_cells
+        cells, total = self.window = self.window[0] + n_cells, self.window[1] + n_cells * loss
+        if cells >= settings.window:
+            self.falls = total / cells < (1 - settings.least_fall) * self.last_mean
+            self.last_mean, self.window = total / cells, (0, 0.0)
+        passes = 1.5 * self.seen / self.n_cells  # in all, if it goes to rest now
+        if math.isinf(self.rest_from) and passes >= (1 if not self.falls else settings.most_epochs):
+            self.rest_from = self.seen
+
+
+def _down(way: float, settings: TrainingSettings) -> float:
+    """Return the share of the rate that a cosine has come down to, on the way from 0 to 1."""
+    return settings.last_lr + (1 - settings.last_lr) * 0.5 * (1 + math.cos(math.pi * way))
 
 
 def step_slices(n_cells: int, batch_size: int) -> Iterator[slice]:

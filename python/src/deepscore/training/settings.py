@@ -30,7 +30,10 @@ class TrainingSettings:
         are powers of two: smaller steps wait more than they work, larger ones need more epochs.
     cells_seen, fewest_epochs, most_epochs
         Cells, epochs, epochs: so many epochs that the network sees about so many cells, within bounds; small references
-        are learnt by heart after more of them.
+        are learnt by heart after more of them. Of a reference of `large` cells or more only the last one holds.
+    large, window, least_fall
+        Cells, cells, share: a reference of `large` cells or more is learnt until its loss falls by less than
+        `least_fall` from one window of cells to the next (see :class:`~deepscore.training.schedule.Pace`).
     last_lr
         Share of the learning rate that the cosine schedule ends with, not 0: the last epoch is to learn, too.
     cells_per_sum
@@ -49,6 +52,9 @@ class TrainingSettings:
     cells_seen: int = 100_000
     fewest_epochs: int = 2
     most_epochs: int = 30
+    large: int = 50_000
+    window: int = 25_000
+    least_fall: float = 0.1
     last_lr: float = 0.05
     cells_per_sum: int = 4096
 

@@ -207,7 +207,7 @@ def network(function: Function) -> Function:
             ),
             setting("--n-labels", request=NETWORK, type=int, metavar="N", help="Number of labels, to be checked."),
             setting(
-                "--epochs", request=NETWORK, type=int, metavar="N", help="Passes over the cells (default: 2 to 30)."
+                "--epochs", request=NETWORK, type=int, metavar="N", help="Passes over the cells (default: 1 to 30)."
             ),
             setting(
                 "--batch-size", request=NETWORK, type=int, metavar="N", help="Cells in a step (default: 32 to 1024)."
