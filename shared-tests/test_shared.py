@@ -32,6 +32,7 @@ CASES = read_cases()
 COMPOSED = {"labels_length", "batch_length", "groups_length", "duplicate_features", "duplicate_cells"}
 WITHOUT_A_CASE = {
     "missing_package": "the machines that run the cases have all packages",
+    "mixed_values": "there are no cases of lists of data sets",
     "no_lsi": "there are no cases of embed()",
     "write_failed": "only the command line writes results to files",
     "too_few_cells": "training leaves out the LSI of so few cells",

@@ -148,3 +148,16 @@ def test_unclassified_cells_vote_too(probabilities):
     assert found.group_calls.tolist() == calls.tolist()
     np.testing.assert_array_equal(found.group_shares, shares)
     assert UNCLASSIFIED in found.group_calls
+
+
+def test_the_calls_for_some_of_the_cells(probabilities):
+    groups = np.array(["a", "b"] * 20, dtype=object)
+    found = answered(probabilities).annotation(random_model(), 0.9, 0.5, groups)
+    some = found.of_cells(slice(10, 13))
+    assert some.calls.tolist() == found.calls[10:13].tolist()
+    assert some.group_calls.tolist() == found.group_calls[10:13].tolist()
+    np.testing.assert_array_equal(some.probabilities, probabilities[10:13])
+    assert (some.labels, some.overlap) == (found.labels, 0.9)
+    assert (
+        answered(probabilities, table=False).annotation(random_model(), 1, 0.5).of_cells(slice(3)).group_calls is None
+    )

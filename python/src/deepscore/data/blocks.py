@@ -210,7 +210,8 @@ class CellBlocks:
         """
         if self.parts is None or self.parts.measured.all():
             return self
-        by_all, names = np.flatnonzero(self.parts.measured.all(axis=0)), ", ".join(self.parts.names)
+        by_all, parts = np.flatnonzero(self.parts.measured.all(axis=0)), self.parts.names
+        names = ", ".join(parts[:5]) + (f" and {len(parts) - 5} more" if len(parts) > 5 else "")
         if not len(by_all):
             raise InputError("no_shared_features", f"No feature is in all of {names}: merge data sets of one genome.")
         logger.info("%d of %d features are in all of %s: these are used", len(by_all), self.n_features, names)

@@ -18,6 +18,7 @@ from .blocks import CellBlocks, Names
 from .names import are_ids, canonical, is_numbered, match_names, may_be_positions, parts_of
 
 __all__ = [
+    "ENOUGH",
     "INDEX",
     "MISSING",
     "OWN",

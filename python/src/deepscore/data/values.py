@@ -35,6 +35,7 @@ __all__ = [
     "check_values",
     "detect",
     "feature_share",
+    "recognise",
     "typical_total",
 ]
 
@@ -145,32 +146,42 @@ def detect(blocks: CellBlocks, counts_of: str | None = None) -> Values:
     UserWarning
         Where values may be fractional counts as well as logarithms, or are transformed counts.
     """
-    excerpt = _looked_at(blocks)
-    check_values(excerpt, blocks.source)
-    values, told = excerpt.data, blocks.values
+    found, words = recognise(blocks.excerpt(MOST_IN_EXCERPT), blocks.source, blocks.values, counts_of)
+    logger.info("%s: %s, %d cells x %d features", blocks.source, words, blocks.n_cells, blocks.n_features)
+    return found
+
+
+def recognise(
+    excerpt: sp.csr_matrix, source: str, told: Form | None = None, counts_of: str | None = None
+) -> tuple[Values, str]:
+    """Do what :func:`detect` does, of some cells; return what their values are, and that in words.
+
+    Parameters
+    ----------
+    excerpt
+        Cells of all of a data set, which are changed: those without values are left out, and stored zeros.
+    told
+        What the caller says.
+    """
+    excerpt.eliminate_zeros()
+    excerpt = excerpt[np.diff(excerpt.indptr) > 0]
+    check_values(excerpt, source)
+    values = excerpt.data
     found, words = Values("counts"), "counts"
     if told == "lognorm":
-        _require_logarithms(values, blocks.source, counts_of)
+        _require_logarithms(values, source, counts_of)
         found, words = _logarithms(excerpt)
     elif (values % 1).any():
         words = "non-integer counts"
         if told is None and counts_of is not None:
             raise InputError(
                 "scaled_data",
-                f"{blocks.source} holds {counts_of} that are not whole numbers (TF-IDF already?). Give the counts per "
+                f"{source} holds {counts_of} that are not whole numbers (TF-IDF already?). Give the counts per "
                 f"feature; in Seurat perhaps of another assay: {IN_SEURAT}. If these are counts, say values='counts'.",
             )
-        if told is None and values.max() <= MOST_LOGARITHM and _are_logarithms(excerpt, blocks.source):
+        if told is None and values.max() <= MOST_LOGARITHM and _are_logarithms(excerpt, source):
             found, words = _logarithms(excerpt)
-    logger.info("%s: %s, %d cells x %d features", blocks.source, words, blocks.n_cells, blocks.n_features)
-    return found
-
-
-def _looked_at(blocks: CellBlocks) -> sp.csr_matrix:
-    """Return cells of all of a data set: those without values are left out, and stored zeros."""
-    excerpt = blocks.excerpt(MOST_IN_EXCERPT)
-    excerpt.eliminate_zeros()
-    return excerpt[np.diff(excerpt.indptr) > 0]
+    return found, words
 
 
 def _compared(excerpt: sp.csr_matrix) -> sp.csr_matrix:

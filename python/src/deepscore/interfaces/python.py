@@ -28,7 +28,7 @@ from ..workflows import find_common_features as choosing
 from ..workflows.check_reference import ReferenceCheck
 from ..workflows.set_reference import ReferenceRequest, set_reference
 from ..workflows.train import train
-from .readers import Source, labels_of, open_beside, open_source, terms_of, values_of
+from .readers import Source, labels_of, open_beside, open_data, open_source, terms_of, values_of
 from .writers import add_annotation, add_embedding
 
 if TYPE_CHECKING:
@@ -63,9 +63,10 @@ def find_common_features(
     Parameters
     ----------
     reference
-        AnnData (in memory or backed), MuData with `modality`, or a path (see the README); cells x features.
+        AnnData (in memory or backed), MuData with `modality`, or a path (see the README); cells x features. Or a list
+        of them, which is read as one data set: see :meth:`DeepScore.set_reference`.
     query
-        As `reference`, or a list of such data sets.
+        AnnData, MuData or a path, or a list of several queries.
     n_features
         How many features to return.
     strategy
@@ -126,7 +127,7 @@ def find_common_features(
     """
     queries = list(query) if isinstance(query, (list, tuple)) else [query]
     choosing.require_queries(queries)
-    opened = open_source(reference, layer, modality, values=values, feature_names=feature_names)
+    opened = open_data(reference, layer, modality, values=values, feature_names=feature_names)
     request = choosing.FeaturesRequest(
         n_features=n_features, strategy=strategy, modality=opened.modality, test=test, missing=missing
     )
@@ -171,9 +172,9 @@ def check_reference(
     labels
         Column of ``obs``, or one label per cell. Cells whose label is missing are left out.
     query
-        The data set to annotate, as `reference`. The cells of a fold are called as if they had its features only: a
-        missing feature counts as its mean. It is called, too: the check's ``words`` say whether it looks like the
-        reference's tissue, and by which features it differs most from a reference of its composition.
+        The data set, or the list, to annotate, as `reference`. The cells of a fold are called as if they had its
+        features only: a missing feature counts as its mean. It is called, too: the check's ``words`` say whether it
+        looks like the reference's tissue, and by which features it differs most from a reference of its composition.
     common_features
         Names of the features to use. Without them the 2,000 most variable features of the reference are taken; of
         peaks, the 10,000 that most cells have.
@@ -225,7 +226,7 @@ def check_reference(
     little too good.
     """
     shown = open_beside("query", query, query_layer, modality, query_values, query_feature_names)
-    opened = open_source(reference, layer, modality, values=values, feature_names=feature_names)
+    opened = open_data(reference, layer, modality, values=values, feature_names=feature_names)
     request = checking.CheckRequest(
         common_features=common_features, modality=opened.modality, folds=folds, seed=seed, missing=missing
     )
@@ -349,9 +350,12 @@ class DeepScore:
         ----------
         reference
             AnnData (in memory or backed), MuData with `modality`, or a path; cells x features; raw counts, also with
-            fractions, or log-normalised values (natural logarithms, or to the base 2 or 10).
+            fractions, or log-normalised values (natural logarithms, or to the base 2 or 10). Or a list of them, which
+            is read as one data set in as little memory: features are matched by name, those that not all have are left
+            out, all must hold one kind of values, and names of cells may repeat.
         labels
             Column of ``obs``, or one label per cell (a Series is aligned by cell name). Blanks at their ends are cut.
+            Of a list, a column that all have, or one label for each cell of all in their order; `batch` likewise.
             Cells whose label is missing are left out and counted in a warning.
         layer
             Layer to read in place of X. ``"raw"`` is ``.raw``, with its own features, unless a layer has that name.
@@ -383,7 +387,8 @@ class DeepScore:
         deepscore.errors.InputError
             ``labels_length``, ``n_labels_mismatch``, ``one_label``, ``no_labels``, ``reserved_label`` (a label
             "Unclassified" that does not count as missing), ``column_not_found``, ``empty_data`` (no counts),
-            ``layer_not_found``, ``features_not_found``, or any other that says what is wrong with the data.
+            ``layer_not_found``, ``features_not_found``, ``mixed_values`` (of a list), or any other that says what is
+            wrong with the data.
         deepscore.errors.ConfigError
             ``bad_argument``.
 
@@ -393,7 +398,7 @@ class DeepScore:
             Where cells have no label, with the words for it and their numbers; where labels differ in their spelling
             only (case, blanks, ``_`` and ``-``); where values can be counts as well as logarithms, or X is scaled.
         """
-        opened = open_source(reference, layer, modality, values=values, feature_names=feature_names)
+        opened = open_data(reference, layer, modality, values=values, feature_names=feature_names)
         request = ReferenceRequest(modality=opened.modality, test_prop=test_prop, missing=missing)
         self._reference = set_reference(
             opened.blocks,
@@ -497,7 +502,9 @@ class DeepScore:
         ----------
         query
             AnnData (in memory or backed), MuData with `modality`, or a path; cells x features, in any
-            order; raw counts or log-normalised values.
+            order; raw counts or log-normalised values. Or a list of them, which is looked at as one query: a feature
+            that a data set has not measured is missing there, and those with other features are other batches. `batch`
+            and `groups` name columns that all have, or hold a value for each cell of all in their order.
         threshold
             Cells whose score is below it are called "Unclassified": one for all labels, 0 to 1, or one for each, as a
             dict from label to threshold or as the table of :func:`deepscore.find_thresholds`. A label that it does not
@@ -555,14 +562,17 @@ class DeepScore:
         that it is of the reference's tissue, and ``explained``, the share of what tells its cells apart that the
         reference explains; ``higher`` and ``lower``, the features by which it differs most from a reference of its
         composition. Only reports show it. ``uns["deepscore_colors"]`` are the colours of the labels. Of a MuData, the
-        columns are in ``mdata[modality].obs``. A path is opened backed; the file is not changed.
+        columns are in ``mdata[modality].obs``. A path is opened backed; the file is not changed. Of a list, a list of
+        the annotated data sets in its order; of more than 100 paths without their ``layers``, which would keep all
+        files open.
 
         Raises
         ------
         deepscore.errors.InputError
             ``not_trained``, ``no_shared_features``, ``numbered_features``, ``ambiguous_names``, ``low_overlap``,
             ``wrong_orientation``, ``no_shared_labels``, ``column_not_found``, ``batch_length``, ``groups_length``,
-            ``different_cells``, ``genome_build``, or any other that says what is wrong with the data.
+            ``different_cells``, ``genome_build``, ``mixed_values`` (of a list), or any other that says what is wrong
+            with the data.
         deepscore.errors.ConfigError
             ``bad_argument``.
         """
@@ -743,7 +753,7 @@ def called(
     -------
     The query, its calls, and where these come from.
     """
-    source = open_source(query, layer, request.modality, values=values, feature_names=feature_names)
+    source = open_data(query, layer, request.modality, values=values, feature_names=feature_names)
     found = annotating.annotate(
         model,
         source.blocks,

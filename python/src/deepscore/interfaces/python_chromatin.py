@@ -432,7 +432,11 @@ def train_bridge(
         progress=progress,
         missing=missing,
     )
-    of_reference = {"layer": reference_layer, "values": reference_values, "feature_names": reference_feature_names}
+    of_reference: dict[str, Any] = {
+        "layer": reference_layer,
+        "values": reference_values,
+        "feature_names": reference_feature_names,
+    }
     if is_file(rna_model):
         rna_model = load(rna_model)
     if isinstance(rna_model, DeepScore) and any(value is not None for value in of_reference.values()):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import scipy.sparse as sp
 from pandas.api.extensions import ExtensionDtype
 from pandas.api.types import is_list_like
 
-from ..data.blocks import CellBlocks, Names, rows_per_block, tell_repeated_cells
+from ..data.blocks import CellBlocks, Form, Names, rows_per_block, tell_repeated_cells
+from ..data.joined import join, naming, require_one_form
 from ..data.labels import TERMS, as_texts, positions_of
 from ..data.modality import MODALITIES, PEAKS, RNA, named_part, part_of, select_modality
 from ..data.spellings import choose_names, feature_types_of
@@ -25,10 +27,12 @@ from ..errors import ConfigError, DeepScoreError, InputError
 from ..support.checks import optional_name
 from ..support.notices import said, warn
 from .damage import require_whole
-from .stores import open_path, require_stored
+from .stores import OpenStores, close, open_path, open_values, require_stored
 
-__all__ = ["Source", "labels_of", "open_beside", "open_halves", "open_source", "terms_of", "values_of"]
+__all__ = ["Source", "labels_of", "open_beside", "open_data", "open_halves", "open_source", "terms_of", "values_of"]
 
+# Values of a dask array, zeros among them, that are computed at once (256 MB), but for those of its own chunks.
+VALUES_PER_BAND = 64_000_000
 # The layer that stands for .raw, and the one that holds counts by custom: what scaled values give way to.
 RAW, COUNTS = "raw", "counts"
 
@@ -43,6 +47,9 @@ class Source:
         The AnnData or MuData that results are added to, and the modality in a MuData.
     path
         Where it was read from.
+    members
+        Of data sets that are read as one, each of them, in order. Their table of all cells has no columns, and those
+        that have a path have no holder: it is opened again where results are added to it.
     """
 
     blocks: CellBlocks
@@ -51,6 +58,53 @@ class Source:
     modality: str | None
     key: str | None = None
     path: Path | None = None
+    members: tuple[Source, ...] = ()
+
+
+def open_data(data: Any, layer: str | None = None, modality: str | None = None, **how: Any) -> Source:
+    """Open a data set, or a list of data sets that are read as one; arguments as for :func:`open_source`.
+
+    Of a list, each path is opened once for its table of cells, however often it is given; for their values a few files
+    are open at once.
+
+    Raises
+    ------
+    InputError
+        Also ``mixed_values``.
+    ConfigError
+        Also ``bad_argument`` of an empty list.
+    """
+    if not isinstance(data, (list, tuple)):
+        return open_source(data, layer, modality, **how)
+    if not data:
+        raise ConfigError("bad_argument", "A list of data sets must hold at least one, not none.")
+    stores, opened = OpenStores(), dict[Any, Source]()
+    keys = [os.path.realpath(one) if isinstance(one, (str, os.PathLike)) else id(one) for one in data]
+    names = [str(one) if isinstance(one, (str, os.PathLike)) else f"data set {i}" for i, one in enumerate(data, 1)]
+    first_of: dict[str, CellBlocks] = {}
+    for one, key, name in zip(data, keys, names, strict=True):
+        if key not in opened:
+            with naming(name):
+                opened[key] = _member(one, layer, modality, first_of, stores=stores, **how)
+    members = tuple(opened[key] for key in keys)
+    called = dict(zip(keys, names, strict=True))
+    if how.get("values") is None:
+        require_one_form([one.blocks for one in opened.values()], [called[key] for key in opened])
+    blocks = join([one.blocks for one in members], names)
+    table = pd.DataFrame(index=pd.Index(blocks.cell_names))
+    return Source(blocks, table, None, members[0].modality, members=members)
+
+
+def _member(data: Any, layer: str | None, modality: str | None, first_of: dict[str, CellBlocks], **how: Any) -> Source:
+    """Open one of several data sets, and close its file again; those with the same features share the names of them."""
+    source = open_source(data, layer, modality, **how)
+    first = first_of.setdefault("\0".join(source.blocks.feature_names), source.blocks)
+    alike = {name: getattr(first, name) for name in ("feature_names", "feature_types", "other_names")}
+    blocks = replace(source.blocks, raw=None, **alike)
+    if source.path is None:
+        return replace(source, blocks=blocks)
+    close(source.holder)
+    return replace(source, blocks=blocks, holder=None)
 
 
 def open_source(
@@ -60,6 +114,7 @@ def open_source(
     *,
     values: str | None = None,
     feature_names: str | None = None,
+    stores: OpenStores | None = None,
 ) -> Source:
     """Open AnnData (in memory or backed), MuData, or a path (see :func:`~deepscore.interfaces.stores.open_path`).
 
@@ -76,6 +131,8 @@ def open_source(
         What the values are, "counts" or "lognorm", where the caller says so.
     feature_names
         Column of ``var`` that names the features, or "index".
+    stores
+        Opens the file again when values are read, so that it can be closed meanwhile.
 
     Raises
     ------
@@ -95,9 +152,9 @@ def open_source(
         data = open_path(path)
     if hasattr(data, "mod") and isinstance(data.mod, Mapping):
         key = _modality_key(data.mod, modality)
-        source = open_source(data.mod[key], layer, values=values, feature_names=feature_names)
         kind = MODALITIES.get(modality or "") or named_part(key)
-        return Source(source.blocks, source.obs, data, kind.name if kind else None, key)
+        source = _open(data.mod[key], layer, known, feature_names, _again(stores, path, key))
+        return replace(source, holder=data, modality=kind.name if kind else None, key=key, path=path)
     if not isinstance(data, ad.AnnData):
         several = " Give each of several data sets by itself, in a loop." if isinstance(data, (list, tuple)) else ""
         raise InputError(
@@ -106,10 +163,36 @@ def open_source(
             "modality=, or a path, such as that of an .h5ad (for a bare matrix: anndata.AnnData(X, obs, var))."
             + several,
         )
-    blocks = _unscaled(data, layer, feature_names)
+    return replace(_open(data, layer, known, feature_names, _again(stores, path, None)), modality=modality, path=path)
+
+
+# Returns the values of a layer (None: X) of a data set whose file may have been closed.
+Again = Callable[[str | None], Any]
+
+
+def _again(stores: OpenStores | None, path: Path | None, key: str | None) -> Again | None:
+    if stores is None or path is None:
+        return None
+
+    def opened(layer: str | None) -> Any:
+        found = None
+        for where in ["X"] if layer is None else [f"layers/{layer}", *(["raw/X"] if layer == RAW else [])]:
+            found = open_values(path, key, where) if found is None else found
+        if found is None:
+            data = open_path(path)
+            found = _values(data if key is None else data.mod[key], layer)[0]
+        return _in_rows(found)
+
+    return lambda layer: stores.get((path, key, layer), lambda: opened(layer))
+
+
+def _open(
+    data: ad.AnnData, layer: str | None, known: Form | None, feature_names: str | None, again: Again | None
+) -> Source:
+    blocks = _unscaled(data, layer, feature_names, again)
     if blocks.source != ".raw" and RAW in _layers(data) and RAW not in data.layers:
         blocks = replace(blocks, raw=lambda: _readable(data, RAW, feature_names))
-    return Source(replace(blocks, values=known), data.obs, data, modality, path=path)
+    return Source(replace(blocks, values=known), data.obs, data, None)
 
 
 def open_beside(
@@ -132,19 +215,19 @@ def open_beside(
             raise ConfigError("bad_argument", f"{what}_{name} says how to read the {what}: give {what}=.")
     if data is None:
         return None
-    return open_source(data, layer, modality, values=values, feature_names=feature_names).blocks
+    return open_data(data, layer, modality, values=values, feature_names=feature_names).blocks
 
 
-def _unscaled(data: ad.AnnData, layer: str | None, feature_names: str | None) -> CellBlocks:
+def _unscaled(data: ad.AnnData, layer: str | None, feature_names: str | None, again: Again | None) -> CellBlocks:
     """Open a layer; where it is scaled, another one that is not, or say which to name."""
-    blocks = _open_layer(data, layer, feature_names)
+    blocks = _open_layer(data, layer, feature_names, again)
     held = _layers(data)
     others = [name for name in dict.fromkeys((COUNTS, RAW, *held)) if name in held and name != layer]
     if not others or _fault(blocks) != "scaled_data":
         return blocks
     usable = [name for name in others if _fault_of_layer(data, name, feature_names) is None]
     if layer is None and usable and usable[0] in (COUNTS, RAW):
-        found = _open_layer(data, usable[0], feature_names)
+        found = _open_layer(data, usable[0], feature_names, again)
         warn(f"X is scaled (z-scores): {found.source} is read in its place. Say so with layer={usable[0]!r} (--layer).")
         return found
     if usable:
@@ -156,7 +239,9 @@ def _unscaled(data: ad.AnnData, layer: str | None, feature_names: str | None) ->
     return blocks
 
 
-def _open_layer(data: ad.AnnData, layer: str | None, feature_names: str | None) -> CellBlocks:
+def _open_layer(
+    data: ad.AnnData, layer: str | None, feature_names: str | None, again: Again | None = None
+) -> CellBlocks:
     with _reading("The data set"):
         matrix, name = _values(data, layer)
     var = data.raw.var if name == ".raw" else data.var
@@ -164,7 +249,7 @@ def _open_layer(data: ad.AnnData, layer: str | None, feature_names: str | None) 
     with _reading(name):
         if matrix.shape != shape or np.dtype(matrix.dtype).kind not in "biufO":
             raise TypeError(f"it is {matrix.dtype} of shape {matrix.shape}, not {shape} real numbers")
-        reader = _reader(matrix, name)
+        reader = _reader(matrix, name, None if again is None else partial(again, layer))
     return _blocks(var, _names(data.obs_names), reader, name, feature_names)
 
 
@@ -303,34 +388,27 @@ def _names(index: pd.Index[Any]) -> Names:
     return np.array([str(name) for name in index], dtype=object)
 
 
-def _reader(matrix: Any, name: str) -> tuple[Callable[[int, int], sp.csr_matrix], int]:
-    """Return a function that reads rows as CSR, and how many rows to read at once."""
-    n_cells = matrix.shape[0]
+def _reader(
+    matrix: Any, name: str, again: Callable[[], Any] | None = None
+) -> tuple[Callable[[int, int], sp.csr_matrix], int]:
+    """Return a function that reads rows as CSR, and how many rows to read at once.
+
+    Parameters
+    ----------
+    again
+        Returns the matrix as :func:`_in_rows` does whenever rows are read, so that it need not be open all the time.
+    """
     if hasattr(matrix, "group") or hasattr(matrix, "nchunks_initialized"):  # on disk
         require_whole(getattr(matrix, "group", matrix), name)
-    if getattr(matrix, "format", None) == "csc":  # columns first: rows cannot be sliced, so it is turned once
-        matrix = matrix if sp.issparse(matrix) else matrix.to_memory()
-        matrix.check_format()
-        matrix = matrix.tocsr()
-    if sp.issparse(matrix):
-        indptr, n_values = matrix.indptr, min(len(matrix.data), len(matrix.indices))
-        if indptr[0] != 0 or indptr[-1] > n_values or (np.diff(indptr) < 0).any():  # slices would read other memory
-            raise ValueError("the pointers to its rows (indptr) do not ascend from 0 to the number of its values")
-        if matrix.indices.dtype != matrix.indptr.dtype:  # else every slice would convert all indices
-            matrix = sp.csr_matrix((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape)
-    elif getattr(matrix, "format", None) == "csr":  # on disk
-        n_values = matrix.group["data"].shape[0]
-    else:
-        n_values = int(np.prod(matrix.shape))
+    in_rows = _in_rows(matrix)
+    current = again or (lambda: in_rows)
 
     def read(start: int, stop: int) -> sp.csr_matrix:
         with _reading(name):
             return read_rows(start, stop)
 
     def read_rows(start: int, stop: int) -> sp.csr_matrix:
-        block = matrix[start:stop]
-        if hasattr(block, "compute"):
-            block = block.compute()
+        block = current()[start:stop]
         if not sp.issparse(block):
             with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
                 return sp.csr_matrix(np.asarray(block, dtype=np.float32))
@@ -341,7 +419,63 @@ def _reader(matrix: Any, name: str) -> tuple[Callable[[int, int], sp.csr_matrix]
             rows.sum_duplicates()
         return rows
 
-    return read, rows_per_block(n_cells, n_values)
+    if sp.issparse(in_rows):
+        n_values = in_rows.nnz
+    elif getattr(in_rows, "format", None) == "csr":  # on disk
+        n_values = in_rows.group["data"].shape[0]
+    else:
+        n_values = int(np.prod(in_rows.shape))
+    return read, rows_per_block(in_rows.shape[0], n_values)
+
+
+def _in_rows(matrix: Any) -> Any:
+    """Return a matrix of which rows can be sliced in turn."""
+    if hasattr(matrix, "compute"):
+        return _Bands(matrix)
+    if getattr(matrix, "format", None) == "csc":  # columns first: rows cannot be sliced, so it is turned once
+        matrix = matrix if sp.issparse(matrix) else matrix.to_memory()
+        matrix.check_format()
+        matrix = matrix.tocsr()
+    if sp.issparse(matrix):
+        indptr, n_values = matrix.indptr, min(len(matrix.data), len(matrix.indices))
+        if indptr[0] != 0 or indptr[-1] > n_values or (np.diff(indptr) < 0).any():  # slices would read other memory
+            raise ValueError("the pointers to its rows (indptr) do not ascend from 0 to the number of its values")
+        if matrix.indices.dtype != matrix.indptr.dtype:  # else every slice would convert all indices
+            matrix = sp.csr_matrix((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape)
+    return matrix
+
+
+class _Bands:
+    """A dask array, of which the rows of one chunk are held: read in turn, each chunk is computed once.
+
+    Of chunks that are large, as many rows as :data:`VALUES_PER_BAND` allows are computed at once.
+    """
+
+    def __init__(self, array: Any) -> None:
+        self.array, self.shape = array, array.shape
+        most = max(VALUES_PER_BAND // max(self.shape[1], 1), 1)
+        ends = np.cumsum(array.chunks[0])
+        starts = [np.arange(end - rows, end, most) for end, rows in zip(ends, array.chunks[0], strict=True)]
+        self.edges = np.append(np.concatenate(starts), self.shape[0])
+        self.held: tuple[int, Any] = (-1, None)
+
+    def __getitem__(self, rows: slice) -> Any:
+        touched = range(
+            np.searchsorted(self.edges, rows.start, "right") - 1, np.searchsorted(self.edges, rows.stop, "left")
+        )
+        parts = []
+        for i in touched:
+            band, first = self._band(i), self.edges[i]
+            parts.append(band[max(rows.start - first, 0) : rows.stop - first])
+        return parts[0] if len(parts) == 1 else sp.vstack(parts, format="csr")
+
+    def _band(self, i: int) -> Any:
+        if self.held[0] != i:
+            self.held = (-1, None)  # before another one is computed
+            band = self.array[self.edges[i] : self.edges[i + 1]].compute()
+            with np.errstate(over="ignore"):  # as in other dense values
+                self.held = i, sp.csr_matrix(band if sp.issparse(band) else np.asarray(band, dtype=np.float32))
+        return self.held[1]
 
 
 def labels_of(source: Source, values: Any) -> Names:
@@ -355,17 +489,30 @@ def labels_of(source: Source, values: Any) -> Names:
     """
     if values is None:
         raise InputError("no_labels", "There are no labels: name a column of obs, or give one label per cell.")
-    return as_texts(_resolved(source, values, "labels"), words=())
+    return _texts(source, values, "labels", words=())
 
 
 def terms_of(source: Source) -> Names | None:
     """Return the term of each cell in an ontology of cell types, where the data set has that column."""
-    return values_of(source, TERMS, "labels") if TERMS in source.obs else None
+    known = all(TERMS in one.obs for one in source.members or (source,))
+    return values_of(source, TERMS, "labels") if known else None
 
 
 def values_of(source: Source, values: Any, what: str) -> Names | None:
     """Return batches or groups as text, None where one is missing; None where nothing was given."""
-    return None if values is None else as_texts(_resolved(source, values, what))
+    return None if values is None else _texts(source, values, what)
+
+
+def _texts(source: Source, values: Any, what: str, **words: Any) -> Names:
+    """Return one text per cell; a column of several data sets is that of each of them."""
+    if not source.members or not isinstance(values, str):
+        return as_texts(_resolved(source, values, what), **words)
+    of: dict[int, Names] = {}
+    for one in source.members:
+        if id(one) not in of:
+            with naming(str(one.path or "one of the data sets")):
+                of[id(one)] = as_texts(_resolved(one, values, what), **words)
+    return np.concatenate([of[id(one)] for one in source.members])
 
 
 def _resolved(source: Source, values: Any, what: str) -> Iterable[Any]:

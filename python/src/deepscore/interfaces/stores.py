@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,25 @@ from ..support.files import require_file
 from .damage import lacks_chunks, require_column, require_plausible, require_whole
 from .formats import matrix_in, read_10x_h5, read_loom, read_mtx, read_table
 
-__all__ = ["MATRICES", "ZARR_MARKS", "open_path", "require_stored", "suffix_of", "without_pulling"]
+__all__ = [
+    "MATRICES",
+    "ZARR_MARKS",
+    "OpenStores",
+    "close",
+    "open_path",
+    "open_values",
+    "require_stored",
+    "suffix_of",
+    "without_pulling",
+]
 
 # What can be read, by its suffix: what can only be a data set, and text that may be something else (fragments, BED).
 MATRICES = (".h5ad", ".zarr", ".h5mu", ".h5", ".hdf5", ".loom", ".mtx", ".mtx.gz")
 TABLES = (".csv", ".tsv", ".txt", ".tab", ".csv.gz", ".tsv.gz", ".txt.gz", ".tab.gz")
 # Files that tell a folder of zarr from any other.
 ZARR_MARKS = ("zarr.json", ".zgroup")
+# Files of a list of data sets that are open at once.
+OPEN_AT_ONCE = 4
 
 
 def suffix_of(path: str | os.PathLike[str]) -> str:
@@ -121,6 +133,60 @@ def _open_h5ad(path: Path) -> ad.AnnData:
         file.close()
         return ad.read_h5ad(path, backed="r")
     return ad.AnnData(filename=path, filemode="r", **_parts(file))  # anndata reads all layers of a backed file
+
+
+class OpenStores:
+    """What a few of many files hold: of those that were asked for last; the others are closed."""
+
+    def __init__(self, most: int = OPEN_AT_ONCE) -> None:
+        self._most = most
+        self._open: dict[Hashable, Any] = {}
+
+    def get(self, key: Hashable, open_: Callable[[], Any]) -> Any:
+        """Return what is open under a key, or open it."""
+        found = self._open.pop(key, None)
+        if found is None:
+            found = open_()
+            while len(self._open) >= self._most:
+                close(self._open.pop(next(iter(self._open))))
+        self._open[key] = found
+        return found
+
+
+def close(data: Any) -> None:
+    """Close the file of a data set of :func:`open_path`, or of values on disk; anndata opens X again by itself."""
+    for part in (data, *getattr(data, "mod", {}).values()):
+        for values in (part, *getattr(part, "layers", {}).values()):
+            file = getattr(getattr(values, "group", values), "file", None)
+            if isinstance(file, h5py.File):
+                file.close()
+        if getattr(part, "isbacked", False):
+            part.file.close()
+
+
+def open_values(path: Path, key: str | None, where: str) -> Any:
+    """Open one matrix of a store without its tables; None where the file has to be read as a whole.
+
+    Parameters
+    ----------
+    key
+        The modality, of an .h5mu.
+    where
+        ``"X"``, ``"raw/X"`` or ``"layers/<name>"``.
+    """
+    if _is_zarr(path):
+        import zarr
+
+        group: Any = zarr.open_group(path, mode="r")
+        return _on_disk(group[where]) if where in group else None
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return None
+    file = h5py.File(path, "r")
+    store = file if key is None else file["mod"][key]
+    if isinstance(store.get("obs"), h5py.Group) and where in store:
+        return _on_disk(store[where])
+    file.close()
+    return None
 
 
 def require_stored(path: Path, column: str) -> None:

@@ -6,6 +6,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +28,7 @@ from ..query.annotation import Annotation
 from ..support.files import replacing, require_writable, reserve
 from ..support.notices import warn
 from .readers import Source
-from .stores import ZARR_MARKS, suffix_of, without_pulling
+from .stores import ZARR_MARKS, close, open_path, suffix_of, without_pulling
 
 __all__ = [
     "PROBABILITIES",
@@ -45,6 +46,8 @@ __all__ = [
 STORES = (".h5ad", ".zarr", ".h5mu")
 TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
 
+# Files of a list of data sets that stay open once it is annotated; of longer lists none does.
+MOST_OPEN = 100
 # The table of all probabilities, in ``obsm``.
 PROBABILITIES = "deepscore_probabilities"
 # Texts that are missing, and a slash in the name of a column, which anndata 0.13 does not write unless asked.
@@ -59,15 +62,20 @@ def as_anndata(
     return ad.AnnData(counts, obs=obs.copy(), var=columns)
 
 
-def require_output(output: str, query: str | None = None, kinds: Sequence[str] = (*STORES, *TABLES)) -> None:
+def require_output(
+    output: str,
+    query: str | None = None,
+    kinds: Sequence[str] = (*STORES, *TABLES),
+    why: str = "that says what is written",
+) -> None:
     """Refuse a path that no result can be written to, before any work is done.
 
     Parameters
     ----------
     query
         Path of the data set that results are added to: an .h5mu can only be a copy of one.
-    kinds
-        What can be written.
+    kinds, why
+        What can be written, and why.
 
     Raises
     ------
@@ -78,7 +86,7 @@ def require_output(output: str, query: str | None = None, kinds: Sequence[str] =
     """
     kind = suffix_of(output)
     if kind not in kinds:
-        raise InputError("path_not_writable", f"{output} must end in {', '.join(kinds)}: that says what is written.")
+        raise InputError("path_not_writable", f"{output} must end in {', '.join(kinds)}: {why}.")
     if kind == ".h5mu" and suffix_of(query or "") != ".h5mu":
         raise InputError("path_not_writable", f"Only of an .h5mu can an .h5mu be written: let {output} end in .h5ad.")
     if kind == ".parquet" and find_spec("pyarrow") is None and find_spec("fastparquet") is None:
@@ -105,10 +113,10 @@ def write_result(
     EngineError
         ``write_failed``: the disk is full, or fails. Whatever was at `output` is unchanged.
     """
-    data, kind = holder if key is None else holder.mod[key], suffix_of(output)
+    kind = suffix_of(output)
     try:
         if kind not in TABLES:
-            write_store(data, query, output, key)
+            write_store(holder if key is None else holder.mod[key], query, output, key)
         elif table is not None:
             with replacing(output) as temporary:
                 if kind == ".parquet":
@@ -216,6 +224,21 @@ def _writable(source: Source) -> tuple[Any, ad.AnnData]:
     return holder, holder if source.key is None else holder.mod[source.key]
 
 
+def _reopened(member: Source) -> Source:
+    """Open a data set of a list again, to add results to it."""
+    return member if member.holder is not None else replace(member, holder=open_path(Path(str(member.path))))
+
+
+def _let_go(holder: Any) -> None:
+    """Close the file of a data set; anndata opens it again for X, but not for layers."""
+    for part in (holder, *getattr(holder, "mod", {}).values()):
+        if isinstance(part, ad.AnnData) and part.isbacked:
+            for name, values in [*part.layers.items()]:
+                del part.layers[name]
+                close(values)
+    close(holder)
+
+
 def add_embedding(source: Source, components: npt.NDArray[np.float64]) -> Any:
     """Add ``obsm["X_lsi"]`` to the caller's object and return it; warn where other components have that name."""
     holder, target = _writable(source)
@@ -229,11 +252,22 @@ def add_embedding(source: Source, components: npt.NDArray[np.float64]) -> Any:
 def add_annotation(source: Source, found: Annotation, origin: Mapping[str, Any]) -> Any:
     """Add the columns to the caller's object and return it, with where they come from; nothing else of it changes.
 
+    Of data sets that were read as one, each gets those of its own cells.
+
     Parameters
     ----------
     origin
         What :func:`~deepscore.output.provenance.provenance` says of the annotation.
     """
+    if source.members:
+        many, first, annotated = len(source.members) > MOST_OPEN, 0, []
+        for member in source.members:
+            rows = slice(first, first := first + member.blocks.n_cells)
+            one = add_annotation(_reopened(member), found.of_cells(rows), origin)
+            if many and member.path is not None:
+                _let_go(one)
+            annotated.append(one)
+        return annotated
     holder, target = _writable(source)
     columns: dict[str, Any] = dict(columns_of(found))
     if TERMS in columns and TERMS in target.obs:

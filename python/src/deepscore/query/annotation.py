@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,6 +61,14 @@ class Annotation:
     group_shares: Doubles | None = None
     verdict: Verdict | None = None
     terms: Mapping[str, str] | None = None
+
+    def of_cells(self, rows: slice) -> Annotation:
+        """Return the calls for some of the cells; all else stays that of the whole query."""
+        of_each: dict[str, Any] = {
+            name: None if getattr(self, name) is None else getattr(self, name)[rows]
+            for name in ("calls", "scores", "raw", "reasons", "probabilities", "group_calls", "group_shares")
+        }
+        return replace(self, **of_each)
 
 
 class Answers:

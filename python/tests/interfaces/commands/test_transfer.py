@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 
 import deepscore
@@ -120,3 +121,57 @@ def test_refine_and_probabilities_may_be_said_either_way(folder, trained):
         assert run("annotate", "m", "query.h5ad", flag, "--no-probabilities", "-o", "out.h5ad") == 0
         scores.append(ad.read_h5ad("out.h5ad").obs["deepscore_score"])
     assert not np.allclose(*scores)
+
+
+def test_several_queries_are_one_and_get_a_table(folder, trained, capsys):
+    trained.save("m")
+    whole = dataset(2, n_cells=150)
+    whole[:60].copy().write_h5ad("a.h5ad")
+    whole[60:].copy().write_h5ad("b.h5ad")
+    expected = trained.annotate(whole.copy(), batch="batch").obs
+    for out, read in (("out.csv", pd.read_csv), ("out.parquet", pd.read_parquet)):
+        assert run("annotate", "m", "a.h5ad", "b.h5ad", "--batch", "batch", "-o", out) == 0
+        assert capsys.readouterr().out.startswith("150 cells, ")
+        table = read(out)
+        table = table.set_index("cell") if "cell" in table else table
+        assert table.index.tolist() == whole.obs_names.tolist()
+        assert table["deepscore"].tolist() == expected["deepscore"].tolist()
+        assert table["file"].tolist() == ["a.h5ad"] * 60 + ["b.h5ad"] * 90
+        assert next(iter(table)) == "file"
+
+
+def test_several_queries_have_no_store_and_no_report(folder, trained, capsys):
+    trained.save("m")
+    for options, code, words in (
+        (["-o", "out.h5ad"], "path_not_writable", "of several data sets a table is written"),
+        (["-o", "out.csv", "--report", "r.html"], "bad_argument", "A report is of one query"),
+        (["-o", "query.h5ad"], "path_not_writable", "of several data sets a table is written"),
+    ):
+        assert run("annotate", "m", "ref.h5ad", "query.h5ad", *options) == 1
+        told = capsys.readouterr().err
+        assert words in told
+        assert told.endswith(f"[{code}]\n")
+    assert not (folder / "out.h5ad").exists()
+
+
+def test_several_references_are_one(folder):
+    whole = dataset(1, n_cells=120)
+    whole[:50].copy().write_h5ad("a.h5ad")
+    whole[50:].copy().write_h5ad("b.h5ad")
+    rest = (
+        "--labels",
+        "cell_type",
+        "--query",
+        "query.h5ad",
+        "--n-features",
+        50,
+        "--epochs",
+        2,
+        "--hidden-nodes",
+        8,
+        "-q",
+    )
+    assert run("train", "a.h5ad", "b.h5ad", *rest, "-o", "several") == 0
+    assert run("train", "ref.h5ad", *rest, "-o", "one") == 0
+    assert deepscore.inspect_model("several")["self_check"] == deepscore.inspect_model("one")["self_check"]
+    assert run("check", "a.h5ad", "b.h5ad", "--labels", "cell_type", "--folds", 2) == 0

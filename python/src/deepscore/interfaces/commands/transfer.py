@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
 from ...errors import ConfigError, InputError
 from ...model.config import ACTIVATIONS, NetworkConfig
@@ -52,6 +53,17 @@ CHOICE = ("n_features", "strategy", "test")
 def reference(function: Function) -> Function:
     """Add the argument REF."""
     return click.argument("reference", metavar="REF", type=INPUT)(function)
+
+
+def _one_or_all(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> Any:
+    return value if len(value) > 1 else value[0]
+
+
+def references(function: Function) -> Function:
+    """Add the argument REF, of which several are read as one data set."""
+    return click.argument("reference", metavar="REF...", nargs=-1, required=True, type=INPUT, callback=_one_or_all)(
+        function
+    )
 
 
 def labels(*, required: bool = True) -> Callable[[Function], Function]:
@@ -139,26 +151,26 @@ def _features(options: dict[str, Any], queries: Sequence[str]) -> list[str]:
 def _by_default(options: dict[str, Any]) -> tuple[Modality, int]:
     """Return the kind of data of the reference, and how many features a model of it has."""
     from ...data.modality import select_modality
-    from ..readers import open_source
+    from ..readers import open_data
 
-    source = open_source(options["reference"], **given(options, "layer", "modality", "feature_names"))
+    source = open_data(options["reference"], **given(options, "layer", "modality", "feature_names"))
     blocks, kind = select_modality(source.blocks, source.modality)
     return kind, min(kind.n_features, max(int(blocks.single.sum()), 1))
 
 
-def _own_features(reference: str, how: dict[str, Any], labels: str | None) -> list[str]:
+def _own_features(reference: Any, how: dict[str, Any], labels: str | None) -> list[str]:
     """Choose features of a reference alone."""
     from ...workflows.find_common_features import FeaturesRequest, find_common_features
-    from ..readers import labels_of, open_source
+    from ..readers import labels_of, open_data
 
-    opened = open_source(reference, **{name: how[name] for name in (*READING, "modality") if name in how})
+    opened = open_data(reference, **{name: how[name] for name in (*READING, "modality") if name in how})
     asked = {name: how[name] for name in (*CHOICE, "missing") if name in how}
     request = FeaturesRequest(modality=opened.modality, **asked)
     return find_common_features(opened.blocks, [], request, None if labels is None else labels_of(opened, labels))
 
 
 @click.command(cls=Verb)
-@reference
+@references
 @labels()
 @spoken
 @click.option("--query", type=INPUT, help="The data set to annotate: tell which features it has, too.")
@@ -170,7 +182,10 @@ def _own_features(reference: str, how: dict[str, Any], labels: str | None) -> li
 @setting("--folds", request=CHECK, type=int, metavar="N", help="Times to leave cells out.")
 @setting("--seed", request=CHECK, type=int, help="Seed of the folds and of the networks.")
 def check(features: str | None, **options: Any) -> None:
-    """Tell which labels can be trusted with a reference."""
+    """Tell which labels can be trusted with a reference.
+
+    Several REFs are read as one data set, of the features that all of them have.
+    """
     from ..python import check_reference, find_common_features
 
     how = given(options, *READING, *OF_QUERY, "modality")
@@ -243,7 +258,7 @@ def network(function: Function) -> Function:
 
 
 @click.command(cls=Verb)
-@reference
+@references
 @labels()
 @spoken
 @click.option("--query", multiple=True, type=INPUT, help="Choose features shared with it (may be repeated).")
@@ -256,7 +271,10 @@ def network(function: Function) -> Function:
 @network
 @click.option("-o", "--output", required=True, type=Output(), metavar="MODEL", help="Model file to write.")
 def train(output: str, features: str | None, query: tuple[str, ...], **options: Any) -> None:
-    """Train a model on an annotated reference."""
+    """Train a model on an annotated reference.
+
+    Several REFs are read as one data set, of the features that all of them have.
+    """
     from ..python import DeepScore
 
     settings, course = (given(options, *_fields(kind, options)) for kind in (NetworkConfig, TrainConfig))
@@ -287,7 +305,7 @@ def _fields(kind: Any, options: dict[str, Any]) -> list[str]:
 
 @click.command(cls=Verb)
 @click.argument("model", metavar="MODEL", type=INPUT)
-@click.argument("query", metavar="QUERY", type=INPUT)
+@click.argument("query", metavar="QUERY...", nargs=-1, required=True, type=INPUT)
 @click.option("-o", "--output", required=True, type=Output(adds_to="query"), metavar="OUT", help=ADDED)
 @setting("--threshold", request=ANNOTATE, type=float, metavar="SCORE", help="Lowest score of a label.")
 @modality
@@ -304,7 +322,8 @@ def _fields(kind: Any, options: dict[str, Any]) -> list[str]:
 def annotate(output: str, report: str | None, **options: Any) -> None:
     """Annotate a query with a model file.
 
-    QUERY is as REF of train.
+    QUERY is as REF of train. Several are looked at as one query: OUT is then a table of the cells of all, with their
+    files in the column "file".
     """
     from ...data.labels import UNCLASSIFIED
     from ...output.columns import table_of
@@ -313,13 +332,22 @@ def annotate(output: str, report: str | None, **options: Any) -> None:
     from ..python_report import report as write_report
     from ..writers import add_annotation, write_result
 
-    ds, query = load(options["model"]), options["query"]
+    query: tuple[str, ...] = options["query"]
+    if len(query) > 1 and report is not None:
+        raise ConfigError("bad_argument", "A report is of one query: leave --report out, or annotate one QUERY.")
+    ds = load(options["model"])
     request = AnnotateRequest(**given(options, "threshold", "modality", "probabilities", "min_overlap", "refine"))
     of_peaks = ("peaks", "peaks_model", *(f"peaks_{name}" for name in READING))
-    source, found, origin = called(ds.model, query, request, **given(options, *READING, "batch", "groups", *of_peaks))
-    annotated, table = add_annotation(source, found, origin), table_of(found, source.blocks.cell_names)
-    write_result(annotated, source.key, query, output, table)
-    if report is not None:
-        how = given(options, *READING, "modality", "batch", "groups")
-        write_report(annotated, ds, report, title=Path(query).name, **how)
+    how = given(options, *READING, "batch", "groups", *of_peaks)
+    source, found, origin = called(ds.model, query if len(query) > 1 else query[0], request, **how)
+    table = table_of(found, source.blocks.cell_names)
+    if source.members:
+        table.insert(0, "file", np.repeat(query, [one.blocks.n_cells for one in source.members]))
+        write_result(None, None, None, output, table)
+    else:
+        annotated = add_annotation(source, found, origin)
+        write_result(annotated, source.key, query[0], output, table)
+        if report is not None:
+            how = given(options, *READING, "modality", "batch", "groups")
+            write_report(annotated, ds, report, title=Path(query[0]).name, **how)
     conclude(f"{len(found.calls)} cells, {(found.calls == UNCLASSIFIED).sum()} {UNCLASSIFIED} -> {output}")

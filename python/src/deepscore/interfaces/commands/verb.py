@@ -95,8 +95,13 @@ class Output(click.Path):
             if self.adds_to is None:
                 require_output(path, None, STORES if self.stores else TABLES)
             else:
-                require_output(path, values[self.adds_to])
-                own = values[self.adds_to] if path.lower().endswith(STORES) else None
+                query = values[self.adds_to]
+                if not isinstance(query, str) and len(query) > 1:  # each store would get its own results
+                    require_output(path, None, TABLES, "of several data sets a table is written: for a store, give one")
+                else:
+                    query = query if isinstance(query, str) else query[0]
+                    require_output(path, query)
+                    own = query if path.lower().endswith(STORES) else None
         else:
             require_writable(path)
         if os.path.realpath(path) in [os.path.realpath(other) for other in taken if other != own]:
