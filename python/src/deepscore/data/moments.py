@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
 
+from ..support.threads import cores, overlapped
 from .blocks import CellBlocks, watched
 from .linalg import Doubles
 from .values import Floats, Values, check_values
 
-__all__ = ["Moments", "moments"]
+__all__ = ["Moments", "column_sums", "moments"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +45,21 @@ class Moments:
 
 def moments(data: CellBlocks, values: Values) -> Moments:
     """Gather the moments in one stream: of counts, or of what log-normalised values are the logarithms of."""
-    sums, totals = np.zeros((3, data.n_features)), np.empty(data.n_cells, np.float32)
-    for start, block in watched(data, data.n_cells, "variable features"):
-        totals[start : start + block.shape[0]] = check_values(block, data.source)
+
+    def gathered(item: tuple[int, sp.csr_matrix]) -> tuple[int, Floats, Doubles]:
+        start, block = item
+        totals = check_values(block, data.source)
         x = values.linear(block.data.astype(np.float64))
-        for row, weight in zip(sums, (x > 0, x, x * x), strict=True):
-            row += np.bincount(block.indices, weight, minlength=data.n_features)
+        return start, totals, column_sums(block, x > 0, x, x * x)
+
+    sums, totals = np.zeros((3, data.n_features)), np.empty(data.n_cells, np.float32)
+    for start, of_cells, of_block in overlapped(gathered, watched(data, data.n_cells, "variable features"), cores()):
+        totals[start : start + len(of_cells)] = of_cells
+        sums += of_block
     return Moments(totals, *sums)
+
+
+def column_sums(block: sp.csr_matrix, *values: npt.NDArray[Any]) -> Doubles:
+    """Return the sum over the cells of a block of each of several values that stand in place of its own."""
+    weights = [sp.csr_matrix((x.astype(np.float64), block.indices, block.indptr), shape=block.shape) for x in values]
+    return np.stack([np.ones(block.shape[0]) @ matrix for matrix in weights])

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from ..support.threads import overlapped
+from ..support.threads import cores, overlapped
 from .blocks import CellBlocks
 from .values import TOTAL, Floats, Values, check_values, typical_total
 
@@ -121,10 +121,11 @@ class Normalization(ABC):
             chosen = Chosen(block.data[found], columns, indptr, totals, present)
             x = self.normalised(chosen, values)
             rows = sp.csr_matrix((x, columns, indptr), shape=(block.shape[0], len(positions)))
-            rows.sort_indices()  # sums are taken in the order of the model's features, whatever the data set's
-            return start, rows
+            # Sums are taken in the order of the model's features, whatever the data set's. To turn it twice sorts it in
+            # linear time, half of what a sort takes.
+            return start, rows.tocsc().tocsr()
 
-        yield from overlapped(normalised, data)
+        yield from overlapped(normalised, data, cores())
 
     def matrix(self, data: CellBlocks, positions: npt.NDArray[np.intp], values: Values) -> sp.csr_matrix:
         """Return a data set that fits into memory as one normalised matrix; arguments as for :meth:`blocks`."""

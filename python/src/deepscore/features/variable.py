@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
 from ..data.blocks import CellBlocks, watched
 from ..data.linalg import Doubles
 from ..data.modality import Modality
-from ..data.moments import Moments, moments
+from ..data.moments import Moments, column_sums, moments
 from ..data.standardise import SumsByCode
 from ..data.values import Values
 from ..support.notices import logger
+from ..support.threads import cores, overlapped
 
 __all__ = ["variability"]
 
@@ -49,11 +51,14 @@ def _standardized_variance(data: CellBlocks, sums: Moments) -> Doubles:
     mean, variance, n = sums.mean, sums.variance, sums.n_cells
     expected = _expected_deviation(mean, variance)
     clip = mean + expected * np.sqrt(n)
-    total, squares = np.zeros(data.n_features), np.zeros(data.n_features)
-    for _, block in watched(data, data.n_cells, "variable features"):
+
+    def clipped(item: tuple[int, sp.csr_matrix]) -> Doubles:
+        block = item[1]
         x = np.minimum(block.data, clip[block.indices])
-        total += np.bincount(block.indices, x, minlength=data.n_features)
-        squares += np.bincount(block.indices, x * x, minlength=data.n_features)
+        return column_sums(block, x, x * x)
+
+    blocks = watched(data, data.n_cells, "variable features")
+    total, squares = sum(overlapped(clipped, blocks, cores()), np.zeros((2, data.n_features)))
     standardised = (n * mean**2 + squares - 2 * total * mean) / (max(n - 1, 1) * expected**2)
     return np.where(variance > 0, standardised, 0.0)
 

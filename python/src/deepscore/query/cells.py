@@ -17,6 +17,7 @@ import scipy.sparse as sp
 from ..data.blocks import VALUES_PER_BLOCK, watched
 from ..data.content import GOLDEN, Keys, cell_keys, mixed, pattern_keys
 from ..data.linalg import Codes
+from ..support.threads import cores, overlapped
 from .align import AlignedQuery
 
 __all__ = ["QueryCells", "gathered"]
@@ -55,9 +56,15 @@ class QueryCells:
     def read(cls, query: AlignedQuery, most: int = VALUES_HELD) -> QueryCells:
         """Read all cells; hold their values up to a number of `most`."""
         keys, patterns, held, n_values = [], [], [], 0
-        for first, block in watched(gathered(query.normalised()), query.blocks.n_cells, "read"):
-            keys.append(cell_keys(block, query.batches[first : first + block.shape[0]]))
-            patterns.append(pattern_keys(block))
+
+        def keyed(item: tuple[int, sp.csr_matrix]) -> tuple[int, sp.csr_matrix, Keys, Keys]:
+            first, block = item
+            return *item, cell_keys(block, query.batches[first : first + block.shape[0]]), pattern_keys(block)
+
+        blocks = watched(gathered(query.normalised()), query.blocks.n_cells, "read")
+        for first, block, of_cells, of_patterns in overlapped(keyed, blocks, cores()):
+            keys.append(of_cells)
+            patterns.append(of_patterns)
             n_values += block.nnz
             if n_values <= most:
                 held.append((first, block))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -11,22 +12,31 @@ from typing import TypeVar
 
 from threadpoolctl import LibController, ThreadpoolController
 
-__all__ = ["one_blas_thread", "one_torch_thread", "overlapped"]
+__all__ = ["cores", "one_blas_thread", "one_torch_thread", "overlapped"]
 
+# More would hold more blocks in memory at once than a laptop has room for.
+MOST_THREADS = 8
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def overlapped(function: Callable[[Item], Result], items: Iterable[Item], ahead: int = 1) -> Iterator[Result]:
-    """Yield ``function(item)`` for each item, computed by a second thread while this one fetches up to `ahead` more.
+def cores() -> int:
+    """Return how many threads are to compute: a core for each, no more than OMP_NUM_THREADS says, and 8 at most."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return min(there, int(said) if said.isdecimal() and int(said) else MOST_THREADS, MOST_THREADS)
+
+
+def overlapped(function: Callable[[Item], Result], items: Iterable[Item], workers: int = 1) -> Iterator[Result]:
+    """Yield ``function(item)`` for each item in order, computed by other threads while this one fetches as many more.
 
     Items are fetched by the calling thread: R, and stores on disk, are read by the thread that opened them.
     """
     pending: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         for item in items:
             pending.append(pool.submit(function, item))
-            if len(pending) > ahead:
+            if len(pending) > workers:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

@@ -26,7 +26,7 @@ from ..query.settings import SETTINGS, Settings
 from ..query.view import View, learn_view, view_by_scale
 from ..support.checks import flag, keep, number
 from ..support.progress import progress_bar
-from ..support.threads import one_blas_thread, overlapped
+from ..support.threads import cores, one_blas_thread, overlapped
 
 __all__ = ["DEFAULT_THRESHOLD", "AnnotateRequest", "annotate", "view_of"]
 
@@ -195,7 +195,7 @@ def _stream(
         return block.shape[0]
 
     with progress_bar(len(batches), "annotate", "cell") as bar:
-        for n_cells in overlapped(call, _with_peaks(blocks, read_again)):
+        for n_cells in overlapped(call, _with_peaks(blocks, read_again), cores()):
             bar.update(n_cells)
 
 
