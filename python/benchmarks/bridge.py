@@ -6,12 +6,7 @@ runs only the named parts.
 """
 
 import itertools
-import json
-import os
-import platform
-import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -21,10 +16,10 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-OUT = Path("bench-output")
+from measuring import OUT, Peak, against_reading, main, measure, report
+
 HERE = Path(__file__).parent
 N_LABELS = 15
-KIB = 1024 / 1e6  # Linux counts memory in units of 1,024 bytes; MB are a million
 
 
 # ------------------------------------------------------------------------------------------------------------- data
@@ -90,31 +85,6 @@ def write_store(path: Path, n_cells: int, compression: str | None) -> None:
 
 # --------------------------------------------------------------------------------------------- what is timed, each in
 # a process of its own: `python bridge.py run NAME` prints one line of JSON
-
-
-def resident() -> float:
-    """Return the resident memory of this process, in MB."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) * KIB
-
-
-class Peak:
-    """The greatest resident memory over what it was at the start, sampled every 5 ms."""
-
-    def __enter__(self) -> "Peak":
-        self.start = self.most = resident()
-        self.stop = threading.Event()
-        self.thread = threading.Thread(target=self._watch)
-        self.thread.start()
-        return self
-
-    def _watch(self) -> None:
-        while not self.stop.wait(0.005):
-            self.most = max(self.most, resident())
-
-    def __exit__(self, *_: object) -> None:
-        self.stop.set()
-        self.thread.join()
 
 
 def run_train() -> dict:
@@ -188,34 +158,12 @@ def run_default() -> dict:
 
 
 def run_store(name: str) -> dict:
-    """Read X in blocks and annotate, by turns, three times each."""
     import deepscore
 
-    ds, path, seconds = deepscore.load(OUT / "large.deepscore"), OUT / f"{name}.h5ad", {"read": [], "annotate": []}
-    with Peak() as peak:
-        for _ in range(3):
-            start = time.perf_counter()
-            data = ad.read_h5ad(path, backed="r")
-            for first in range(0, data.n_obs, 4000):
-                data.X[first : first + 4000]
-            seconds["read"].append(time.perf_counter() - start)
-            start = time.perf_counter()
-            ds.annotate(path)
-            seconds["annotate"].append(time.perf_counter() - start)
-    return {name: min(times) for name, times in seconds.items()} | {"megabytes": peak.most}
+    return against_reading(deepscore.load(OUT / "large.deepscore").annotate, OUT / f"{name}.h5ad")
 
 
 # ------------------------------------------------------------------------------------------------------------ report
-
-
-def measure(*words: str) -> dict:
-    """Run one measurement in a process of its own; the last line it prints is JSON."""
-    found = subprocess.run(
-        words, capture_output=True, text=True, check=False, env={**os.environ, "GOMP_SPINCOUNT": "0"}
-    )
-    if found.returncode:
-        sys.exit(found.stderr[-3000:])
-    return json.loads(found.stdout.strip().splitlines()[-1])
 
 
 def python(*words: str) -> dict:
@@ -224,14 +172,6 @@ def python(*words: str) -> dict:
 
 def r(*words: str) -> dict:
     return measure("Rscript", str(HERE / "bridge.R"), str(OUT), *words)
-
-
-def report(what: str, value: float, target: float, unit: str = "", detail: str = "", at_least: bool = False) -> None:
-    met = value >= target if at_least else value <= target
-    sign = ">=" if at_least else "<="
-    print(
-        f"{'ok  ' if met else 'MISS'} {what}: {value:.2f}{unit} (target {sign} {target:g}{unit}) {detail}", flush=True
-    )
 
 
 def part_import() -> None:
@@ -302,13 +242,4 @@ PARTS = {
 }
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["run"]:
-        print(json.dumps(globals()[f"run_{sys.argv[2]}"](*sys.argv[3:])))
-    else:
-        OUT.mkdir(exist_ok=True)
-        cpu = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
-        print(
-            f"{cpu.split(': ')[1]}, {os.cpu_count()} cores, {platform.platform()}, Python {platform.python_version()}"
-        )
-        for part in sys.argv[1:] or PARTS:
-            PARTS[part]()
+    main(PARTS, globals())

@@ -5,9 +5,7 @@ bench-output/. ``python chromatin.py NAME...`` runs only the named parts.
 """
 
 import gzip
-import json
 import os
-import platform
 import sys
 import time
 from pathlib import Path
@@ -17,7 +15,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from bridge import KIB, OUT, measure, report, resident
+from measuring import OUT, main, measure, most_resident, report, resident
 
 N_CELLS, N_PEAKS, PER_CELL, N_GENES = 100_000, 200_000, 2_000, 20_000
 N_LINES, N_BARCODES = 5_000_000, 20_000
@@ -111,11 +109,6 @@ def write_fragments(path: Path) -> None:
 # a process of its own: `python chromatin.py run NAME` prints one line of JSON
 
 
-def most_resident() -> float:
-    """Return the greatest resident memory that this process has had, in MB."""
-    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * KIB
-
-
 def call(what: str, data: object) -> ad.AnnData:
     import deepscore
 
@@ -204,11 +197,4 @@ def part_fragments() -> None:
 PARTS = {"common": part_common, "fragments": part_fragments, "convert": part_convert}
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["run"]:
-        print(json.dumps(globals()[f"run_{sys.argv[2]}"](*sys.argv[3:])))
-    else:
-        OUT.mkdir(exist_ok=True)
-        cpu = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
-        print(f"{cpu.split(': ')[1]}, one core, {platform.platform()}, Python {platform.python_version()}")
-        for part in sys.argv[1:] or PARTS:
-            PARTS[part]()
+    main(PARTS, globals(), "one core")
