@@ -153,7 +153,7 @@ def test_a_training_that_diverges_is_told(prepared):
 
 
 def test_a_large_reference_is_learnt_until_it_has_converged(prepared):
-    few = replace(SETTINGS, large=100, window=100, least_fall=0.5, most_epochs=5)
+    few = replace(SETTINGS, large=100, window=100, least_fall=0.5, most_epochs=5, most_passes=5)
     model = fit(prepared, quick(epochs=None, batch_size=32), silent(), settings=few)
     told = model.training
     assert 1 <= told["epochs"] == len(told["history"]) == told["best_epoch"] <= 5

@@ -125,7 +125,7 @@ def test_without_patience_or_watched_cells_nothing_is_kept():
     assert module.weights[0].unique().tolist() == [1]
 
 
-PACED = replace(SETTINGS, window=100, least_fall=0.1, last_lr=0.05, most_epochs=4)
+PACED = replace(SETTINGS, window=100, least_fall=0.1, small_loss=0.01, last_lr=0.05, most_passes=4)
 
 
 def course_of(n_cells, loss_at, step=10):
@@ -151,9 +151,14 @@ def test_one_that_is_not_is_seen_until_its_loss_falls_no_more():
     assert 10 * len(shares) == pytest.approx(1200, abs=30)
 
 
-def test_a_loss_that_falls_for_ever_ends_after_the_most_epochs():
+def test_a_loss_that_falls_for_ever_ends_after_the_most_passes():
     assert 10 * len(course_of(300, lambda seen: 0.5 ** (seen / 100))) == 4 * 300
 
 
 def test_a_loss_that_rises_ends_the_training_too():
     assert 10 * len(course_of(600, lambda seen: 1 + seen)) == 600
+
+
+def test_a_fall_that_is_small_in_itself_is_not_worth_another_pass():
+    shares = course_of(1200, lambda seen: 0.009 * 0.5 ** (seen / 100))
+    assert 10 * len(shares) == 1200

@@ -57,9 +57,9 @@ class Pace:
     """The course of a large reference: at the full rate while there is more to learn, then down to rest.
 
     The mean loss of each window of cells is compared with that of the one before. In the first pass the network has not
-    seen a cell before it learns from it, so this is the loss of cells that are held out. Where it falls by less than
-    `least_fall`, the rate goes down by a cosine while half as many cells are seen as up to then: at the earliest so
-    that every cell is seen once, at the latest within `most_epochs` passes.
+    seen a cell before it learns from it, so this is the loss of cells that are held out. Where it falls by less than a
+    share of `least_fall` (of `small_loss`, where it is smaller), the rate goes down by a cosine while half as many
+    cells are seen as up to then: at the earliest so that every cell is seen once, at the latest within `most_passes`.
     """
 
     def __init__(self, n_cells: int, settings: TrainingSettings = SETTINGS) -> None:
@@ -85,10 +85,11 @@ class Pace:
         settings, self.seen = self.settings, self.seen + n_cells
         cells, total = self.window = self.window[0] + n_cells, self.window[1] + n_cells * loss
         if cells >= settings.window:
-            self.falls = total / cells < (1 - settings.least_fall) * self.last_mean
+            least = settings.least_fall * max(self.last_mean, settings.small_loss)
+            self.falls = total / cells < self.last_mean - least if self.last_mean < math.inf else True
             self.last_mean, self.window = total / cells, (0, 0.0)
         passes = 1.5 * self.seen / self.n_cells  # in all, if it goes to rest now
-        if math.isinf(self.rest_from) and passes >= (1 if not self.falls else settings.most_epochs):
+        if math.isinf(self.rest_from) and passes >= (1 if not self.falls else settings.most_passes):
             self.rest_from = self.seen
 
 

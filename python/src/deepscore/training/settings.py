@@ -30,10 +30,12 @@ class TrainingSettings:
         are powers of two: smaller steps wait more than they work, larger ones need more epochs.
     cells_seen, fewest_epochs, most_epochs
         Cells, epochs, epochs: so many epochs that the network sees about so many cells, within bounds; small references
-        are learnt by heart after more of them. Of a reference of `large` cells or more only the last one holds.
-    large, window, least_fall
-        Cells, cells, share: a reference of `large` cells or more is learnt until its loss falls by less than
-        `least_fall` from one window of cells to the next (see :class:`~deepscore.training.schedule.Pace`).
+        are learnt by heart after more of them. Of a reference of `large` cells or more they do not hold.
+    large, window, least_fall, small_loss, most_passes
+        Cells, cells, share, loss, epochs: a reference of `large` cells or more is learnt until its loss falls by less than
+        `least_fall` from one window of cells to the next (see :class:`~deepscore.training.schedule.Pace`). At a loss of
+        `small_loss` the true label has a probability of 95 %: what falls below is not worth another pass. After
+        some passes a loss falls as cells are learnt by heart.
     last_lr
         Share of the learning rate that the cosine schedule ends with, not 0: the last epoch is to learn, too.
     cells_per_sum
@@ -55,6 +57,8 @@ class TrainingSettings:
     large: int = 50_000
     window: int = 25_000
     least_fall: float = 0.1
+    small_loss: float = 0.05
+    most_passes: int = 4
     last_lr: float = 0.05
     cells_per_sum: int = 4096
 
