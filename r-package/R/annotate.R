@@ -35,6 +35,8 @@
 #'   it, or the path of its file: it calls `peaks` in place of that regression.
 #' @param progress As for [find_common_features()].
 #' @param peaks_layer,peaks_values,peaks_feature_names How to read `peaks`: see [match_peaks()].
+#' @param device Where torch computes what network and linear path say of the cells: `"cpu"` or
+#'   `"cuda"`. Scores of two devices differ by less than 1e-3.
 #' @param assay The assay of a Seurat object, or the alternative experiment of a
 #'   SingleCellExperiment, to read. `NULL`: see [deepscore-package]. Cells of the query that it
 #'   lacks get no call: `NA`.
@@ -96,7 +98,7 @@ annotate <- function(ds, query, threshold = 0.5, batch = NULL, layer = NULL, val
                      min_overlap = 0.1, refine = TRUE, groups = NULL, peaks = NULL,
                      peaks_model = NULL, progress = getOption("deepscore.progress", TRUE),
                      peaks_layer = NULL, peaks_values = NULL, peaks_feature_names = NULL,
-                     assay = NULL, ...) {
+                     device = "cpu", assay = NULL, ...) {
   UseMethod("annotate")
 }
 
@@ -111,7 +113,7 @@ annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer =
                                groups = NULL, peaks = NULL, peaks_model = NULL,
                                progress = getOption("deepscore.progress", TRUE),
                                peaks_layer = NULL, peaks_values = NULL,
-                               peaks_feature_names = NULL, assay = NULL, ...) {
+                               peaks_feature_names = NULL, device = "cpu", assay = NULL, ...) {
   no_more_arguments()
   query <- data_set(query, layer, modality, feature_names)
   blocks <- named_by(query_blocks(ds, query, layer, modality, assay), feature_names)
@@ -120,7 +122,7 @@ annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer =
   answer <- call_engine(
     "annotate", model_bytes(ds), blocks, cell_values(batch, query, "batch", blocks$cells),
     cell_values(groups, query, "groups", blocks$cells),
-    given(c("threshold", "modality", "probabilities", "min_overlap", "refine")),
+    given(c("threshold", "modality", "probabilities", "min_overlap", "refine", "device")),
     paired_peaks(query, peaks, peaks_layer, peaks_values, peaks_feature_names),
     if (!is.null(peaks_model)) model_bytes(trained_model(peaks_model)),
     progress = progress

@@ -17,6 +17,7 @@ import deepscore
 from deepscore.errors import ConfigError, InputError
 from deepscore.model.config import NetworkConfig
 from deepscore.training.config import TrainConfig
+from devices import DEVICES, marked
 from synthetic import LABELS, dataset, digest, gene_table, hidden, log_cp10k, multiome, sites
 
 QUICK = {"hidden_nodes": (16, 8), "epochs": 4, "batch_size": 32}
@@ -571,3 +572,34 @@ def test_terms_that_divide_the_cells_otherwise_are_no_terms_of_labels(reference,
     ds = deepscore.DeepScore((16,), epochs=1).set_reference(reference, "cell_type").train(progress=False)
     assert "ontology_terms" not in ds.manifest["training"]
     assert "cell_type_ontology_term_id" not in ds.annotate(query).obs
+
+
+# ----------------------------------------------------------------------------------------------------- devices
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("options", [{}, {"refine": False}, {"batch": "batch"}, {"refine": False, "batch": "batch"}])
+def test_annotation_is_the_same_on_every_device(query, trained, device, options):
+    expected = trained.annotate(query.copy(), probabilities=True, **options)
+    with marked():
+        found = trained.annotate(query, probabilities=True, device=device, **options)
+    assert found.obs["deepscore"].tolist() == expected.obs["deepscore"].tolist()
+    np.testing.assert_allclose(found.obs["deepscore_score"], expected.obs["deepscore_score"], atol=1e-3)
+    probabilities = "deepscore_probabilities"
+    np.testing.assert_allclose(found.obsm[probabilities], expected.obsm[probabilities], atol=1e-3)
+    assert trained.model.device == "cpu"
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_what_is_learnt_is_nearly_the_same_on_every_device(reference, query, device):
+    found = [quick(device=one).set_reference(reference, "cell_type").train() for one in ("cpu", device)]
+    assert [ds.model.device for ds in found] == ["cpu", "cpu"]
+    calls = [ds.annotate(query.copy()).obs["deepscore_raw"].tolist() for ds in found]
+    assert np.mean([a == b for a, b in zip(*calls, strict=True)]) > (0.99 if device.startswith("cpu") else 0.95)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "banana", "meta", 3, None])
+def test_a_device_that_is_not_there_is_refused_before_the_query_is_read(trained, device):
+    with pytest.raises(ConfigError, match="device") as caught:
+        trained.annotate("no such file.h5ad", device=device)
+    assert caught.value.code == "bad_argument"

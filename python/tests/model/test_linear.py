@@ -8,6 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from deepscore.data.standardise import Scale, SumsByCode
 from deepscore.model.linear import fit_linear
+from devices import DEVICES, marked
 from synthetic import counts, log_cp10k
 
 N_CELLS, N_FEATURES = 300, 40
@@ -71,3 +72,16 @@ def test_very_few_cells_and_one_feature(n, rng):
     scale = Scale(np.ones((1, 1), np.float32), np.ones((1, 1), np.float32))
     weight, bias = fit_linear(matrix, np.array([0, 1, 1])[:n], 2, scale)
     assert (standardised(matrix, scale) @ weight + bias).argmax(axis=1).tolist() == [0, 1, 1][:n]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("n_batches", [1, 2])
+def test_every_device_fits_the_same(matrix, codes, device, n_batches):
+    batches = np.arange(N_CELLS) % n_batches
+    sums = SumsByCode(n_batches, N_FEATURES).add(matrix, batches)
+    scale = sums.pooled() if n_batches == 1 else sums.by_batch(batches, sums.pooled())
+    expected = fit_linear(matrix, codes, 3, scale)
+    with marked():
+        found = fit_linear(matrix, codes, 3, scale, device)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5 if device.startswith("cpu") else 1e-3)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -8,7 +9,9 @@ import scipy.sparse as sp
 from scipy import special
 
 from deepscore.data.standardise import Scale
+from deepscore.model import file as modelfile
 from deepscore.model.config import ACTIVATIONS
+from devices import DEVICES, marked
 from synthetic import full_model, random_model
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
@@ -117,3 +120,33 @@ def test_temperature_softens_without_changing_the_best_label(cells):
 def test_a_model_is_frozen(model):
     with pytest.raises(dataclasses.FrozenInstanceError):
         model.temperature = 1.0
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("batches", [None, "two"])
+def test_every_device_says_the_same(cells, device, batches):
+    model, cells = full_model(), sp.csr_matrix(cells)
+    scale, present = model.scale(), np.arange(len(model.features)) % 3 > 0
+    if batches:
+        scale = Scale(np.vstack([scale.centre] * 2), np.vstack([scale.deviation] * 2), np.arange(cells.shape[0]) % 2)
+    there = dataclasses.replace(model, device=device)
+    with marked():
+        found = [there.predict_proba(cells, scale, None if batches else present), there.linear_proba(cells, scale)]
+    expected = [model.predict_proba(cells, scale, None if batches else present), model.linear_proba(cells, scale)]
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6 if device.startswith("cpu") else 1e-4)
+
+
+def test_the_weights_are_moved_once_and_no_part_of_files_and_copies(cells):
+    model = full_model()
+    cells = sp.csr_matrix(cells)
+    there = dataclasses.replace(model, device="cpu:0")
+    expected = there.logits(cells, there.scale())
+    first = there._weights
+    there.logits(cells, there.scale())
+    assert there._weights is first
+    assert modelfile.to_bytes(there) == modelfile.to_bytes(model)
+    assert modelfile.from_bytes(modelfile.to_bytes(there)).device == "cpu"
+    again = copy.copy(there)
+    assert "_weights" not in vars(again)
+    np.testing.assert_array_equal(again.logits(cells, again.scale()), expected)

@@ -28,7 +28,7 @@ from ..data.spellings import choose_names, feature_types_of
 from ..data.values import check_form
 from ..errors import DeepScoreError, InputError
 from ..model import file as modelfile
-from ..model.config import NetworkConfig
+from ..model.config import NetworkConfig, device_there
 from ..output.columns import OPTIONAL, OWN_TERMS, are_terms_of_calls, columns_of
 from ..output.provenance import provenance
 from ..support.checks import made, optional_name
@@ -363,9 +363,7 @@ def check_config(config: Kwargs) -> None:
     device = made(NetworkConfig, config).device
     if device != "cpu":
         load_torch()
-        from ..model.network import device_of
-
-        device_of(device)
+    device_there(device)
 
 
 @answering

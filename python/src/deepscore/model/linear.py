@@ -25,7 +25,9 @@ MOST_CELLS = 6_000
 STEPS = 100
 
 
-def fit_linear(matrix: sp.csr_matrix, codes: Codes, n_labels: int, scale: Scale) -> tuple[Floats, Floats]:
+def fit_linear(
+    matrix: sp.csr_matrix, codes: Codes, n_labels: int, scale: Scale, device: str = "cpu"
+) -> tuple[Floats, Floats]:
     """Fit a multinomial logistic regression in which every label has the same weight.
 
     Parameters
@@ -38,6 +40,8 @@ def fit_linear(matrix: sp.csr_matrix, codes: Codes, n_labels: int, scale: Scale)
         Number of columns of the result.
     scale
         Centre and deviation to standardise with; its batches are those of the cells.
+    device
+        Where torch computes loss and gradient.
 
     Returns
     -------
@@ -49,17 +53,19 @@ def fit_linear(matrix: sp.csr_matrix, codes: Codes, n_labels: int, scale: Scale)
     standardised features bring a cell's squared length to about their number.
     """
     block = scaled(matrix, scale)
-    x, transposed = SparseMatrix.from_scipy(block), SparseMatrix.from_scipy(block.tocsc())
-    centres = torch.from_numpy(scale.centre / scale.deviation)
+    there = torch.device(device)
+    x, transposed = (SparseMatrix.from_scipy(m).to(there) for m in (block, block.tocsc()))
+    centres = torch.from_numpy(scale.centre / scale.deviation).to(there)
     batches = torch.zeros(len(codes), dtype=torch.int64) if scale.batches is None else torch.from_numpy(scale.batches)
+    batches = batches.to(there)
     counts = np.bincount(codes, minlength=n_labels)
-    weights = torch.from_numpy((len(codes) / (counts > 0).sum() / counts[codes]).astype(np.float32)[:, None])
-    truth = torch.from_numpy((codes[:, None] == np.arange(n_labels)).astype(np.float32))
+    weights = torch.from_numpy((len(codes) / (counts > 0).sum() / counts[codes]).astype(np.float32)[:, None]).to(there)
+    truth = torch.from_numpy((codes[:, None] == np.arange(n_labels)).astype(np.float32)).to(there)
     n, n_features = block.shape
     penalty = n_features / (4 * n)
 
     def loss(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        both = torch.from_numpy(flat.astype(np.float32)).reshape(n_features + 1, n_labels)
+        both = torch.from_numpy(flat.astype(np.float32)).to(there).reshape(n_features + 1, n_labels)
         weight, bias = both[:-1], both[-1]
         logits = sparse_rows(x, weight) + per_cell(bias - centres @ weight, batches)
         logarithms = log_softmax(logits, dim=1)
@@ -67,7 +73,7 @@ def fit_linear(matrix: sp.csr_matrix, codes: Codes, n_labels: int, scale: Scale)
         slope = (logarithms.exp() - truth) * (weights / n)
         gradient = sparse_rows(transposed, slope) - centres.T @ per_batch(slope, batches, len(centres))
         gradient += 2 * penalty * weight
-        return float(value), torch.cat([gradient, slope.sum(0, keepdim=True)]).double().numpy().ravel()
+        return float(value), torch.cat([gradient, slope.sum(0, keepdim=True)]).cpu().double().numpy().ravel()
 
     start = np.zeros((n_features + 1) * n_labels)
     best = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "ftol": 1e-6, "gtol": 1e-5})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +54,8 @@ class Model:
         Of a model of peaks, what brings a query to the components of its reference.
     network, training
         Plain facts about how it was made, as they stand in the model file.
+    device
+        Where torch computes what the model says of cells; it is no part of the file.
     """
 
     features: tuple[str, ...]
@@ -69,6 +72,11 @@ class Model:
     profiles: Profiles | None = None
     lsi: LSI | None = None
     created_with: str = ""
+    device: str = "cpu"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what was made for a device: another process may not have it."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
     @property
     def kind(self) -> Modality:
@@ -99,6 +107,18 @@ class Model:
         hidden, linear = self.paths(block, scale, present)
         return hidden if linear is None else hidden + linear
 
+    @cached_property
+    def _weights(self) -> list[tuple[Tensor, Tensor]]:
+        """Weight and bias of each layer, once on the device; the linear path is part of the first one."""
+        import torch
+
+        layers = [(torch.from_numpy(w), torch.from_numpy(b)) for w, b in self.layers]
+        if self.linear is not None:  # both read the same values: one product
+            pairs = zip(layers[0], map(torch.from_numpy, self.linear), (1, 0), strict=True)
+            weight, bias = (torch.cat([own, beside], dim=dim) for own, beside, dim in pairs)
+            layers[0] = weight, bias
+        return [(w.to(self.device), b.to(self.device)) for w, b in layers]
+
     def paths(
         self, block: sp.csr_matrix, scale: Scale, present: npt.NDArray[np.bool_] | None = None
     ) -> tuple[Floats, Floats | None]:
@@ -121,28 +141,26 @@ class Model:
 
         from .network import SparseMatrix, activation_function, sparse_rows
 
-        centre, deviation = torch.from_numpy(scale.centre), torch.from_numpy(scale.deviation)
+        there = torch.device(self.device)
+        centre, deviation = (torch.from_numpy(x).to(there) for x in (scale.centre, scale.deviation))
         if present is not None:
-            centre = centre * torch.from_numpy(present)
-        (first, bias), *others = [(torch.from_numpy(w), torch.from_numpy(b)) for w, b in self.layers]
-        weight, n_first = first, first.shape[1]
-        if self.linear is not None:  # both read the same values: one product
-            weight = torch.cat([first, torch.from_numpy(self.linear[0])], dim=1)
-            bias = torch.cat([bias, torch.from_numpy(self.linear[1])])
+            centre = centre * torch.from_numpy(present).to(there)
+        (weight, bias), *others = self._weights
+        n_first = self.layers[0][0].shape[1]
         activation = activation_function(str(self.network["activation"]))
         with one_torch_thread(), torch.no_grad():
             offset: Tensor = bias - (centre / deviation) @ weight
             if scale.batches is None:  # one deviation for all cells: the weights are divided in place of the values
-                x = sparse_rows(SparseMatrix.from_scipy(block), weight / deviation[0][:, None])
+                x = sparse_rows(SparseMatrix.from_scipy(block).to(there), weight / deviation[0][:, None])
                 x += offset
             else:
-                x = sparse_rows(SparseMatrix.from_scipy(scaled(block, scale)), weight)
-                x += offset[torch.from_numpy(scale.batches)]
-            linear = None if self.linear is None else x[:, n_first:].numpy()
+                x = sparse_rows(SparseMatrix.from_scipy(scaled(block, scale)).to(there), weight)
+                x += offset[torch.from_numpy(scale.batches).to(there)]
+            linear = None if self.linear is None else x[:, n_first:].cpu().numpy()
             x = x[:, :n_first]
             for w, b in others:
                 x = torch.addmm(b, activation(x), w)
-            hidden: Floats = x.numpy()
+            hidden: Floats = x.cpu().numpy()
         return hidden, linear
 
     def predict_proba(
@@ -156,8 +174,20 @@ class Model:
         assert self.linear is not None
         weight, bias = self.linear
         offset = bias - (scale.centre / scale.deviation) @ weight
-        logits: Floats = scaled(block, scale) @ weight + (offset if scale.batches is None else offset[scale.batches])
+        logits: Floats = self._product(scaled(block, scale), weight) + (
+            offset if scale.batches is None else offset[scale.batches]
+        )
         return self.probabilities(logits)
+
+    def _product(self, cells: sp.csr_matrix, weight: Floats) -> Any:
+        if self.device == "cpu":
+            return cells @ weight
+        import torch
+
+        from .network import SparseMatrix, sparse_rows
+
+        there = torch.device(self.device)
+        return sparse_rows(SparseMatrix.from_scipy(cells).to(there), torch.from_numpy(weight).to(there)).cpu().numpy()
 
     def probabilities(self, logits: Floats) -> npt.NDArray[np.float64]:
         """Return the probabilities of calibrated logits, cells x labels."""

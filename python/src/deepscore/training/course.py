@@ -192,6 +192,7 @@ class Course:
             temperature=1.0,
             network=network,
             created_with=CREATED_WITH,
+            device=self.network.device,
         )
 
 

@@ -101,7 +101,7 @@ def fit(
         facts["other_names"] = reference.other_names
     if reference.ontology_terms:
         facts["ontology_terms"] = reference.ontology_terms
-    model = replace(model, temperature=fit_temperature(logits, codes), training=facts)
+    model = replace(model, temperature=fit_temperature(logits, codes), training=facts, device="cpu")
     if cell_by_cell:
         return model
     profiles = profiles_of(few.at(few.profiled), reference.codes[few.profiled], np.array(counts))
@@ -167,7 +167,7 @@ def _with_linear_path(
     reference, n_labels = course.reference, len(model.labels)
 
     def fitted(cells: Codes) -> tuple[Floats, Floats]:
-        return fit_linear(few.at(cells), reference.codes[cells], n_labels, course.scale.cells(cells))
+        return fit_linear(few.at(cells), reference.codes[cells], n_labels, course.scale.cells(cells), model.device)
 
     codes = reference.codes[held_out]
     path = fitted(few.learn)

@@ -16,6 +16,7 @@ from ..data.linalg import Codes, Doubles
 from ..data.mismatch import MIN_OVERLAP
 from ..data.modality import PEAKS, select_modality
 from ..errors import ConfigError, InputError
+from ..model.config import device_there
 from ..model.model import Model
 from ..query.align import AlignedQuery, align
 from ..query.annotation import Annotation, Answers
@@ -44,6 +45,7 @@ class AnnotateRequest:
     probabilities: bool = False
     min_overlap: float = MIN_OVERLAP
     refine: bool = True
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         keep(
@@ -52,6 +54,7 @@ class AnnotateRequest:
             min_overlap=number("min_overlap", self.min_overlap, 0, 1),
             refine=flag("refine", self.refine),
             probabilities=flag("probabilities", self.probabilities),
+            device=device_there(self.device),
         )
 
 
@@ -100,7 +103,7 @@ def annotate(
     settings
         The numbers by which the query is looked at.
     """
-    limits = _limits(model, request.threshold)
+    model, limits = replace(model, device=request.device), _limits(model, request.threshold)
     aligned = align(model, query, batch, modality=request.modality, min_overlap=request.min_overlap, settings=settings)
     if groups is not None:
         require_length(aligned.blocks, groups, "groups")
@@ -131,7 +134,10 @@ def _paired(
     if peaks is None or not request.refine:
         return None
     peaks = select_modality(peaks, PEAKS.name)[0].in_order_of(aligned.blocks.cell_names, "The query and its peaks")
-    calls = None if peaks_model is None else _calls_of(peaks_model, peaks, batch, aligned.model.labels, settings)
+    calls = None
+    if peaks_model is not None:
+        of_peaks = replace(peaks_model, device=request.device)
+        calls = _calls_of(of_peaks, peaks, batch, aligned.model.labels, settings)
     return PairedPeaks.of(peaks, calls)
 
 
@@ -157,7 +163,7 @@ def _calls_of(
             f"The model of peaks knows {shared} of the model's labels; two are needed. Its first label is "
             f"{peaks_model.labels[0]!r}, the model's {labels[0]!r}. Train it with the model: train_bridge(model, ...).",
         )
-    request = AnnotateRequest(modality=PEAKS.name, probabilities=True)
+    request = AnnotateRequest(modality=PEAKS.name, probabilities=True, device=peaks_model.device)
     table = annotate(peaks_model, peaks, request, batch=batch, settings=settings).probabilities
     return (
         pd.DataFrame(table, columns=list(peaks_model.labels)).reindex(columns=list(labels), fill_value=0.0).to_numpy()

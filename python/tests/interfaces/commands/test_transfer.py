@@ -123,6 +123,14 @@ def test_refine_and_probabilities_may_be_said_either_way(folder, trained):
     assert not np.allclose(*scores)
 
 
+def test_a_device_is_handed_on(folder, trained, capsys):
+    trained.save("m")
+    assert run("annotate", "m", "query.h5ad", "-o", "out.csv", "--device", "cpu") == 0
+    capsys.readouterr()
+    assert run("annotate", "m", "nothing.h5ad", "-o", "out.csv", "--device", "banana") == 1
+    assert capsys.readouterr().err.endswith("[bad_argument]\n")
+
+
 def test_several_queries_are_one_and_get_a_table(folder, trained, capsys):
     trained.save("m")
     whole = dataset(2, n_cells=150)

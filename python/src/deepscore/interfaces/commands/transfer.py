@@ -318,6 +318,7 @@ def _fields(kind: Any, options: dict[str, Any]) -> list[str]:
 @click.option("--peaks-model", type=INPUT, metavar="MODEL", help="A model of peaks that calls them, such as a bridge.")
 @setting("--refine/--no-refine", request=ANNOTATE, help="Use the query as a whole, or call each cell by itself.")
 @setting("--probabilities/--no-probabilities", request=ANNOTATE, help="Add the table of all probabilities.")
+@setting("--device", request=ANNOTATE, type=words("cpu", "cuda"), help="Where torch computes: cpu or cuda.")
 @click.option("--report", type=Output(), metavar="HTML", help="Write a report as an HTML page.")
 def annotate(output: str, report: str | None, **options: Any) -> None:
     """Annotate a query with a model file.
@@ -336,7 +337,8 @@ def annotate(output: str, report: str | None, **options: Any) -> None:
     if len(query) > 1 and report is not None:
         raise ConfigError("bad_argument", "A report is of one query: leave --report out, or annotate one QUERY.")
     ds = load(options["model"])
-    request = AnnotateRequest(**given(options, "threshold", "modality", "probabilities", "min_overlap", "refine"))
+    settings = ("threshold", "modality", "probabilities", "min_overlap", "refine", "device")
+    request = AnnotateRequest(**given(options, *settings))
     of_peaks = ("peaks", "peaks_model", *(f"peaks_{name}" for name in READING))
     how = given(options, *READING, "batch", "groups", *of_peaks)
     source, found, origin = called(ds.model, query if len(query) > 1 else query[0], request, **how)
