@@ -145,7 +145,7 @@ def _threads_and_devices(problems: list[str]) -> tuple[dict[str, Any], list[str]
     try:
         import torch
 
-        from ..model.network import device_of
+        from ..support.devices import device_of
     except Exception:  # it is among the problems already
         return threads, []
     threads["torch"] = torch.get_num_threads()

@@ -12,11 +12,12 @@ from ..errors import ConfigError, InputError
 from ..features.markers import MarkerTest
 from ..features.select import Strategy
 from ..model import file as modelfile
-from ..model.config import NetworkConfig, device_there, recorded
+from ..model.config import NetworkConfig, recorded
 from ..model.model import Model
 from ..output.figures import label_figures
 from ..output.provenance import provenance
 from ..query.annotation import Annotation
+from ..support.devices import device_there
 from ..support.notices import telling_once
 from ..support.progress import progress_shown
 from ..training.config import TrainConfig

@@ -28,10 +28,11 @@ from ..data.spellings import choose_names, feature_types_of
 from ..data.values import check_form
 from ..errors import DeepScoreError, InputError
 from ..model import file as modelfile
-from ..model.config import NetworkConfig, device_there
+from ..model.config import NetworkConfig
 from ..output.columns import OPTIONAL, OWN_TERMS, are_terms_of_calls, columns_of
 from ..output.provenance import provenance
 from ..support.checks import made, optional_name
+from ..support.devices import device_there
 from ..support.notices import logger, speaking, telling_once, warn
 from ..support.progress import progress_shown
 from ..training.config import TrainConfig

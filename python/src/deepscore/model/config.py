@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import ConfigError
 from ..support.checks import choice, flag, is_number, number, optional, refusal, whole
 
-__all__ = ["ACTIVATIONS", "NetworkConfig", "device_there", "recorded"]
+__all__ = ["ACTIVATIONS", "NetworkConfig", "recorded"]
 
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "selu", "silu", "tanh", "sigmoid")
 
@@ -75,17 +75,6 @@ class NetworkConfig:
             "seed": whole("seed", self.seed, 0),
             "device": self.device,
         }
-
-
-def device_there(name: Any) -> str:
-    """Return the name of a device that is there, or refuse it with ``bad_argument``; the CPU always is."""
-    if not isinstance(name, str):
-        raise refusal("device", "the name of a device", name)
-    if name != "cpu":
-        from .network import device_of
-
-        device_of(name)
-    return name
 
 
 def recorded(network: Mapping[str, Any]) -> dict[str, Any]:

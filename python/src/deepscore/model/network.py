@@ -14,10 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
-from ..errors import ConfigError
 from .config import ACTIVATIONS
 
-__all__ = ["Network", "SparseMatrix", "activation_function", "device_of", "per_batch", "per_cell", "sparse_rows"]
+__all__ = ["Network", "SparseMatrix", "activation_function", "per_batch", "per_cell", "sparse_rows"]
 
 _MODULES = dict(
     zip(
@@ -32,16 +31,6 @@ def activation_function(name: str) -> nn.Module:
     """Return the activation of that name."""
     module: nn.Module = _MODULES[name]()
     return module
-
-
-def device_of(name: str) -> torch.device:
-    """Return the device of that name, or refuse one that is not there with ``bad_argument``."""
-    try:
-        device = torch.device(name)
-        torch.ones(1, device=device).cpu()  # some can be named, but hold no values
-    except Exception as error:  # each kind of device has its own
-        raise ConfigError("bad_argument", f"device {name!r} cannot be used: {error}") from None
-    return device
 
 
 @dataclass(frozen=True)

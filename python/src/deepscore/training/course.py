@@ -19,7 +19,8 @@ from ..data.standardise import SumsByCode, scaled
 from ..errors import ConfigError
 from ..model.config import NetworkConfig
 from ..model.model import Model
-from ..model.network import Network, SparseMatrix, device_of
+from ..model.network import Network, SparseMatrix
+from ..support.devices import device_of
 from ..support.progress import progress_bar, progress_shown
 from ..version import CREATED_WITH
 from .board import board

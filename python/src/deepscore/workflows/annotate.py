@@ -16,7 +16,6 @@ from ..data.linalg import Codes, Doubles
 from ..data.mismatch import MIN_OVERLAP
 from ..data.modality import PEAKS, select_modality
 from ..errors import ConfigError, InputError
-from ..model.config import device_there
 from ..model.model import Model
 from ..query.align import AlignedQuery, align
 from ..query.annotation import Annotation, Answers
@@ -26,6 +25,7 @@ from ..query.sample import Sample
 from ..query.settings import SETTINGS, Settings
 from ..query.view import View, learn_view, view_by_scale
 from ..support.checks import flag, keep, number
+from ..support.devices import device_there
 from ..support.progress import progress_bar
 from ..support.threads import cores, one_blas_thread, overlapped
 
