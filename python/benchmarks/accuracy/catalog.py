@@ -25,6 +25,7 @@ class Method:
     options: dict[str, Any]
     requirements: list[str] | None
     r_packages: list[str]
+    modalities: tuple[str, ...] | None = None  # of the tasks that it is for; None: all
 
     @property
     def is_peer(self) -> bool:
@@ -48,11 +49,12 @@ def _read(file: Path) -> list[Method]:
     header = {
         ast.unparse(line.targets[0]): ast.literal_eval(line.value)
         for line in ast.parse(file.read_text()).body
-        if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) in ("REQUIREMENTS", "R_PACKAGES", "VARIANTS")
+        if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) in ("REQUIREMENTS", "R_PACKAGES", "VARIANTS", "MODALITIES")
     }
     variants = header.get("VARIANTS", {file.stem: {}})
     requirements, r_packages = header["REQUIREMENTS"], header.get("R_PACKAGES", [])
-    return [Method(name, file, options, requirements, r_packages) for name, options in variants.items()]
+    only = header.get("MODALITIES", {})
+    return [Method(name, file, options, requirements, r_packages, only.get(name)) for name, options in variants.items()]
 
 
 def python_for(method: Method, folder: Path) -> Path:

@@ -16,13 +16,12 @@ from pathlib import Path
 
 import pandas as pd
 from catalog import Method, NotInstalled, discover, python_for
-from report import CEILINGS, PEERS_FILE, write
+from report import PEERS_FILE, write
 from score import score
 from tasks import HERE, ROOT, Task, read_tasks, tasks_file
 
 BENCH = ROOT / ".bench"  # the environments and the results of the peers
 OUT = Path(os.environ.get("OUT") or ROOT / "bench-output" / "accuracy")
-CHROMATIN = ("activity", "peaks")  # the tasks that have a ceiling
 
 
 def digest(task: Task, method: Method) -> str:
@@ -100,7 +99,7 @@ def measure(path: Path, tasks: list[Task], methods: list[Method]) -> list[dict]:
         (path, task, method, pythons[method.name], seed)
         for task in tasks
         for method in methods
-        if method.name not in CEILINGS or task.modality in CHROMATIN
+        if task.modality in (method.modalities or [task.modality])
         for seed in ([""] if method.is_peer else seeds)
     ]
     jobs = int(os.environ.get("JOBS") or 1)

@@ -12,6 +12,7 @@ from methods import deepscore as product
 
 REQUIREMENTS = None
 VARIANTS = {"ceiling_rna": {"half": "rna"}, "ceiling_peaks": {"half": "peaks"}}
+MODALITIES = {"ceiling_rna": ("activity", "peaks"), "ceiling_peaks": ("activity", "peaks")}
 
 
 def transfer(reference, query, task, half, seed):

@@ -1,4 +1,4 @@
-# Rscript seurat.R FOLDER KIND MODALITY: reads what seurat.py has written, writes calls.csv and
+# Rscript seurat.R FOLDER KIND MODALITY REDUCTION: reads what seurat.py has written, writes calls.csv and
 # facts.json.
 suppressPackageStartupMessages(library(Seurat))
 words <- commandArgs(trailingOnly = TRUE)
@@ -41,7 +41,7 @@ of_genes <- function() {
   query <- ScaleData(query, features = features, verbose = FALSE)
   FindTransferAnchors(
     reference, query, features = features, dims = 1:30, verbose = FALSE,
-    reduction = if (is.null(peaks)) "pcaproject" else "cca"
+    reduction = if (is.null(peaks)) "pcaproject" else words[4]
   )
 }
 

@@ -1,5 +1,7 @@
 """Seurat's anchors and TransferData, in R; gene activity is weighed in the LSI of the query's peaks.
 
+Its anchors are found by CCA, as Signac's vignettes do it (seurat), or by reciprocal PCA (seurat_rpca).
+
 Peaks are projected into the reference's LSI and weighed in the query's own, as Signac's vignettes do it; the TF-IDF and
 the LSI are computed here, as Signac is not needed for more.
 """
@@ -15,9 +17,11 @@ from scipy.io import mmwrite
 
 REQUIREMENTS = ["scikit-learn==1.9.1", "anndata>=0.11"]
 R_PACKAGES = ["Seurat"]
+VARIANTS = {"seurat": {"reduction": "cca"}, "seurat_rpca": {"reduction": "rpca"}}
+MODALITIES = {"seurat_rpca": ("activity",)}
 
 
-def transfer(reference, query, task):
+def transfer(reference, query, task, reduction):
     reference, query = shared(reference, query, task)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -28,7 +32,8 @@ def transfer(reference, query, task):
             write(folder / table, data)
         reference.obs["label"].to_csv(folder / "labels.csv")
         kind = reference.uns.get("x_kind", "counts")
-        subprocess.run(["Rscript", Path(__file__).with_suffix(".R"), folder, kind, task.modality], check=True)
+        words = [folder, kind, task.modality, reduction]
+        subprocess.run(["Rscript", Path(__file__).with_suffix(".R"), *words], check=True)
         found = pd.read_csv(folder / "calls.csv", dtype={"call": str})
         facts = json.loads((folder / "facts.json").read_text())  # time and memory without reading files
     return found["call"], found["confidence"], facts
