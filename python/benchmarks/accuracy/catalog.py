@@ -46,10 +46,11 @@ def discover() -> dict[str, Method]:
 
 
 def _read(file: Path) -> list[Method]:
+    wanted = ("REQUIREMENTS", "R_PACKAGES", "VARIANTS", "MODALITIES")
     header = {
         ast.unparse(line.targets[0]): ast.literal_eval(line.value)
         for line in ast.parse(file.read_text()).body
-        if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) in ("REQUIREMENTS", "R_PACKAGES", "VARIANTS", "MODALITIES")
+        if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) in wanted
     }
     variants = header.get("VARIANTS", {file.stem: {}})
     requirements, r_packages = header["REQUIREMENTS"], header.get("R_PACKAGES", [])

@@ -4,10 +4,10 @@ Every simulated nucleus is the sum of POOL real ones of its label, drawn with re
 chance drawn for the nucleus. The libraries of the real nuclei are dealt to the three data sets, so that no real nucleus
 is in two of them. Labels are as frequent as they are among the real nuclei.
 
-Peaks: each real peak is cut into neighbouring ones of unequal weight until there are enough, and its fragments are dealt
-to them. As many fragments again as a real nucleus has outside of the peaks that tell labels apart are background: they
-fall into peaks by how open these are in all nuclei, and say nothing of the label. Genes: the real ones, and beside them
-those genes of the annotation in which no peak lies, whose counts say nothing of the label either.
+Peaks: each real peak is cut into neighbouring ones of unequal weight until there are enough; its fragments are dealt
+to them. About half of a nucleus's fragments are background: they fall into peaks by how open these are in all nuclei,
+and say nothing of the label. Genes: the real ones, and beside them those genes of the annotation in which no peak lies,
+whose counts say nothing of the label either.
 """
 
 import shutil

@@ -59,7 +59,7 @@ def transfer(reference, query, task):
 
 def run(repository: Path, n_genes: int, n_labels: int) -> None:
     """Do what its main.py does."""
-    np.float = float  # what numpy called it until 1.24
+    np.float = float  # noqa: NPY001 - what numpy called it until 1.24
     sys.path.insert(0, str(repository))
     from util import utils
 
@@ -75,7 +75,10 @@ def run(repository: Path, n_genes: int, n_labels: int) -> None:
     )
     torch.manual_seed(config.seed)
     random.seed(config.seed)
-    for stage, n_epochs in ((TrainingProcessStage1, config.epochs_stage1), (TrainingProcessStage3, config.epochs_stage3)):
+    for stage, n_epochs in (
+        (TrainingProcessStage1, config.epochs_stage1),
+        (TrainingProcessStage3, config.epochs_stage3),
+    ):
         training = stage(config)
         for epoch in range(n_epochs):
             training.train(epoch)

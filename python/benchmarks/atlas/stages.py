@@ -3,7 +3,8 @@
 DATA=folder with snare_rna.h5ad, snare_peaks.h5ad and mm10_genes.bed.gz  SIZE=1 (share of the cells)
 PEERS=size of the run with the peers (share of the cells; 0: without them)  SCJOINT=folder of scJoint's repository
 
-Every stage is a process of its own. Times are ratios to reading the query's peaks once in blocks.
+Every stage is a process of its own. Times are ratios, of processor time to that of reading the query's peaks once in
+blocks, and of the time of peers on the clock to DeepScore's.
 """
 
 import json
@@ -25,13 +26,13 @@ ROOT = Path(__file__).parents[3]
 DATA = Path(os.environ.get("DATA") or ROOT.parent / "shared" / "data").resolve()
 OUT = ROOT / "bench-output" / "atlas"
 ANNOTATION = DATA / "mm10_genes.bed.gz"
-# An activity model learns from so many genes, if there are as many.
-N_FEATURES = 2000
+# Genes that the model of RNA learns from; 1,639 are in both data sets.
+N_FEATURES = 1500
 PEERS = ("deepscore", "scanvi", "seurat", "seurat_rpca", "scjoint", "lr_ownz")
 
 
 # ------------------------------------------------------------------------------------------------- what is timed, each
-# in a process of its own: `python atlas.py run STAGE FOLDER` prints one line of JSON
+# in a process of its own: `python stages.py run STAGE FOLDER` prints one line of JSON
 
 
 def read(folder: Path) -> None:
@@ -108,9 +109,10 @@ def scores(calls: pd.DataFrame, truth: pd.Series) -> dict[str, float]:
 
 
 def run(stage: str, folder: Path) -> dict:
-    start = time.perf_counter()
+    start, used = time.perf_counter(), time.process_time()
     calls = STAGES[stage][0](folder)
-    found = {"seconds": time.perf_counter() - start, "gigabytes": most_resident()}
+    found = {"seconds": time.process_time() - used, "gigabytes": most_resident()}
+    found["on the clock"] = time.perf_counter() - start
     if calls is not None:
         found |= scores(calls, pd.read_csv(folder / "truth.csv", index_col=0)["label"])
     return found
@@ -135,16 +137,18 @@ def measured(folder: Path) -> pd.DataFrame:
             sys.exit(f"{title}: {found.stderr[-3000:]}")
         told = [line.split("Warning: ")[1] for line in found.stderr.splitlines() if "Warning: " in line]
         rows.append({"stage": title} | json.loads(found.stdout.strip().splitlines()[-1]) | {"warnings": " ".join(told)})
-        print(f"{title}: {rows[-1]['seconds']:.1f} s", flush=True)
+        print(f"{title}: {rows[-1]['seconds']:.1f} s of a processor, {rows[-1]['on the clock']:.1f} s", flush=True)
     return pd.DataFrame(rows)
 
 
 def table(rows: pd.DataFrame, first: str, unit: str) -> str:
     """Return a table in markdown; times are in those of the first row."""
-    lines = [f"| {first} | time, {unit} = 1 | peak memory (GB) | accuracy | macro-F1 | Unclassified |", "|---" * 6 + "|"]
+    titles = (first, f"time, {unit} = 1", "peak memory (GB)", "accuracy", "macro-F1", "Unclassified")
+    lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
     for row in rows.to_dict("records"):
+        scored = [row[name] for name in ("accuracy", "macro_f1", "unclassified")]
         figures = [f"{row['seconds'] / rows['seconds'][0]:.1f}", f"{row['gigabytes']:.2f}"]
-        figures += ["" if pd.isna(row[name]) else f"{row[name]:.3f}" for name in ("accuracy", "macro_f1", "unclassified")]
+        figures += ["" if pd.isna(value) else f"{value:.3f}" for value in scored]
         lines.append(f"| {row[first]} | " + " | ".join(figures) + " |")
     return "\n".join(lines)
 
@@ -172,7 +176,7 @@ def beside_peers(size: float) -> tuple[dict, pd.DataFrame]:
 
 
 def main() -> None:
-    size, peers = (float(os.environ.get(name) or usual) for name, usual in (("SIZE", 1), ("PEERS", 0.05)))
+    size, peers = (float(os.environ.get(name) or usual) for name, usual in (("SIZE", 1), ("PEERS", 0.02)))
     cpu = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
     said = [f"{cpu.split(': ')[1]}, {os.cpu_count()} cores, {platform.platform()}, Python {platform.python_version()}"]
     if size:
