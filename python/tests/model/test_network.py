@@ -8,7 +8,8 @@ import scipy.sparse as sp
 import torch
 
 from deepscore.model.config import ACTIVATIONS
-from deepscore.model.network import Network, SparseMatrix, activation_function, sparse_rows
+from deepscore.model.network import Network, SparseMatrix, activation_function, rows_in_parts, sparse_rows
+from deepscore.support.threads import torch_threads
 
 N_CELLS, N_FEATURES, HIDDEN, N_LABELS = 40, 15, (9, 6), 4
 
@@ -54,6 +55,27 @@ def test_a_sparse_product_equals_a_dense_one(matrix, kind):
     weight = torch.randn(N_FEATURES, 7)
     found = sparse_rows(SparseMatrix.from_scipy(matrix), weight)
     torch.testing.assert_close(found, torch.from_numpy(matrix.toarray()) @ weight)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_the_halves_of_a_product_give_the_whole_to_the_last_bit(matrix, share, monkeypatch):
+    matrix = sp.vstack([matrix[: int(share * N_CELLS)], 0 * matrix]).tocsr()  # the middle of the values lies anywhere
+    matrix.eliminate_zeros()
+    cells, weight = SparseMatrix.from_scipy(matrix), torch.randn(N_FEATURES, 7, requires_grad=True)
+    whole = sparse_rows(cells, weight.detach())
+    monkeypatch.setattr("deepscore.model.network.WORTH_A_THREAD", 0)
+    with torch_threads(2) as pool:
+        found = rows_in_parts(cells, weight, pool)
+        assert torch.equal(found, whole)
+        assert not found.requires_grad
+        module = network()
+        module.pool = pool
+        dense = run_dense(module.train(), torch.from_numpy(matrix.toarray()))
+        centres, batches = torch.zeros(1, N_FEATURES), torch.zeros(len(dense), dtype=torch.int64)
+        sparse = module(cells, SparseMatrix.from_scipy(matrix.tocsc()), centres, batches)
+        torch.testing.assert_close(sparse, dense, atol=1e-5, rtol=1e-4)
+        by_dense, by_sparse = (torch.autograd.grad(y.square().sum(), module.weights[0])[0] for y in (dense, sparse))
+        torch.testing.assert_close(by_sparse, by_dense, atol=1e-3, rtol=1e-3)
 
 
 def test_the_product_of_empty_cells_is_nought():

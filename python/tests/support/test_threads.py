@@ -15,7 +15,7 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from deepscore.errors import InputError
-from deepscore.support.threads import one_blas_thread, one_torch_thread, overlapped
+from deepscore.support.threads import cores, one_blas_thread, one_torch_thread, overlapped, torch_threads
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 50])
@@ -153,13 +153,13 @@ def test_each_of_several_threads_gets_its_own_number_of_torch_back():
 
 # A process of its own, since BLAS and OpenMP begin with the number of threads that the environment names.
 SCRIPT = """
-import threading, time, torch
+import os, threading, time, torch
 import anndata as ad, deepscore, synthetic
 
 def used(function):
-    before = time.process_time(), time.thread_time()
+    before = time.process_time()
     function()
-    return time.process_time() - before[0], time.thread_time() - before[1]
+    return time.process_time() - before
 
 torch.set_num_threads(2)
 matrix, codes = synthetic.study(1, [150] * 4, n_features=1500)
@@ -168,7 +168,10 @@ data.var_names = [f"g{i}" for i in range(1500)]
 data.obs["label"] = synthetic.type_names(codes)
 ds = deepscore.DeepScore(common_features=list(data.var_names), epochs=4, batch_size=300).set_reference(data, "label")
 ds.train(progress=False)
-print(*used(lambda: ds.train(progress=False)))
+by_several = used(lambda: ds.train(progress=False))
+os.environ["OMP_NUM_THREADS"] = "1"  # which is looked at by each call
+print(by_several, used(lambda: ds.train(progress=False)))
+del os.environ["OMP_NUM_THREADS"]
 
 def in_a_row():
     for _ in range(4):
@@ -182,7 +185,7 @@ def at_once():
         thread.join()
 
 ds.annotate(data.copy())
-print(used(in_a_row)[0], used(at_once)[0])
+print(used(in_a_row), used(at_once))
 """
 
 
@@ -192,6 +195,29 @@ def test_threads_do_not_wait_busily_for_each_other():
     path = os.pathsep.join([*sys.path, str(Path(__file__).parents[1])])
     environment = free | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "2"}
     found = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True)
-    (process, thread), (in_a_row, at_once) = (map(float, line.split()) for line in found.stdout.splitlines())
-    assert process < 1.3 * thread  # of training: no other thread has worked or waited beside this one
+    (by_several, by_one), (in_a_row, at_once) = (map(float, line.split()) for line in found.stdout.splitlines())
+    assert by_several < 1.3 * by_one  # processor time of training: threads that wait for each other sleep
     assert at_once < 1.5 * in_a_row
+
+
+def test_torch_computes_by_itself_in_each_of_its_threads():
+    before = torch.get_num_threads()
+    with torch_threads(2) as pool:
+        assert set(pool.map(lambda _: torch.get_num_threads(), range(4))) == {1}
+    with torch_threads(1) as none:
+        assert none is None
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("said", "most"), [("1", 1), ("3", 3), ("", 8), ("many", 8), ("0", 8)])
+def test_there_are_as_many_threads_as_cores_or_as_was_said(said, most, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(12), raising=False)
+    assert cores() == most
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(2), raising=False)
+    assert cores() == min(most, 2)
+
+
+def test_several_workers_compute_at_once():
+    both = threading.Barrier(2, timeout=10)
+    assert len(list(overlapped(lambda _: both.wait(), range(4), workers=2))) == 4

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from threadpoolctl import LibController, ThreadpoolController
 
-__all__ = ["cores", "one_blas_thread", "one_torch_thread", "overlapped"]
+__all__ = ["cores", "one_blas_thread", "one_torch_thread", "overlapped", "torch_threads"]
 
 # More would hold more blocks in memory at once than a laptop has room for.
 MOST_THREADS = 8
@@ -98,6 +98,16 @@ def one_torch_thread() -> Iterator[None]:
         yield
     finally:
         _set_torch_threads(before)
+
+
+@contextmanager
+def torch_threads(number: int) -> Iterator[ThreadPoolExecutor | None]:
+    """Give so many threads in each of which torch computes by itself; none where one would be all."""
+    if number < 2:
+        yield None
+        return
+    with ThreadPoolExecutor(number, initializer=_set_torch_threads, initargs=(1,)) as pool:
+        yield pool
 
 
 def _set_torch_threads(number: int) -> int:

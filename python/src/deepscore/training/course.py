@@ -22,6 +22,7 @@ from ..model.model import Model
 from ..model.network import Network, SparseMatrix
 from ..support.devices import device_of
 from ..support.progress import progress_bar, progress_shown
+from ..support.threads import cores, overlapped, torch_threads
 from ..version import CREATED_WITH
 from .board import board
 from .config import TrainConfig
@@ -79,7 +80,9 @@ class Course:
             progress_shown(self.train.progress),
             progress_bar(self.epochs if self.pace is None else None, "train", "epoch", delay=0) as bar,
             board(self.train.tensorboard) as write,
+            torch_threads(min(cores(), 2)) as pool,
         ):
+            module.pool = pool if self.device.type == "cpu" else None
             for epoch in itertools.count(1):
                 _set_rate(optimizer, self._rate(epoch, history))
                 found = self._epoch(module, optimizer, centres)
@@ -116,10 +119,10 @@ class Course:
         module.train()
         loss_sum = right = 0.0
         seen = 0
-        for cells, codes, batches in self._steps():
+        for cells, transposed, codes, batches in overlapped(self._on_device, self._steps()):
             if self.pace is not None:
                 _set_rate(optimizer, self.network.lr * self.pace.share)
-            loss, hits = self._step(module, optimizer, cells, centres, codes, batches)
+            loss, hits = self._step(module, optimizer, cells, transposed, centres, codes, batches)
             loss_sum, right, seen = loss_sum + loss * len(codes), right + hits, seen + len(codes)
             if self.pace is not None:
                 self.pace.after(len(codes), loss)
@@ -139,23 +142,31 @@ class Course:
             rows = self.rng.permutation(np.flatnonzero(self.learns[positions]))
             cells = positions[rows]
             shuffled = scaled(matrix[rows], self.scale.cells(cells))  # the cells of a step are then a slice
-            codes = torch.from_numpy(self.reference.codes[cells].astype(np.int64)).to(self.device)
-            batches = torch.from_numpy(self.reference.batches[cells].astype(np.int64)).to(self.device)
+            codes = torch.from_numpy(self.reference.codes[cells].astype(np.int64))
+            batches = torch.from_numpy(self.reference.batches[cells].astype(np.int64))
             for some in step_slices(len(rows), self.batch_size):
                 yield _rows(shuffled, some), codes[some], batches[some]
+
+    def _on_device(
+        self, step: tuple[sp.csr_matrix, Tensor, Tensor]
+    ) -> tuple[SparseMatrix, SparseMatrix, Tensor, Tensor]:
+        """Return the cells of a step as tensors, and turned for the gradient; with their labels and batches."""
+        cells, *others = step
+        both = (SparseMatrix.from_scipy(matrix).to(self.device) for matrix in (cells, cells.tocsc()))
+        return *both, *(of_cells.to(self.device) for of_cells in others)  # type: ignore[return-value]
 
     def _step(
         self,
         module: Network,
         optimizer: torch.optim.Optimizer,
-        cells: sp.csr_matrix,
+        cells: SparseMatrix,
+        transposed: SparseMatrix,
         centres: Tensor,
         codes: Tensor,
         batches: Tensor,
     ) -> tuple[float, float]:
         """Learn from some cells; return their mean loss, and how many were called right."""
-        transposed = SparseMatrix.from_scipy(cells.tocsc()).to(self.device)
-        logits = module(SparseMatrix.from_scipy(cells).to(self.device), transposed, centres, batches)
+        logits = module(cells, transposed, centres, batches)
         loss = cross_entropy(logits, codes, self.class_weight)
         total = loss
         if self.network.l1:

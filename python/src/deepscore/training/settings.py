@@ -32,9 +32,9 @@ class TrainingSettings:
         Cells, epochs, epochs: so many epochs that the network sees about so many cells, within bounds; small references
         are learnt by heart after more of them. Of a reference of `large` cells or more they do not hold.
     large, window, least_fall, small_loss, most_passes
-        Cells, cells, share, loss, epochs: a reference of `large` cells or more is learnt until its loss falls by less than
-        `least_fall` from one window of cells to the next (see :class:`~deepscore.training.schedule.Pace`). At a loss of
-        `small_loss` the true label has a probability of 95 %: what falls below is not worth another pass. After
+        Cells, cells, share, loss, epochs: a reference of `large` cells or more is learnt until its loss falls by less
+        than `least_fall` from one window of cells to the next (see :class:`~deepscore.training.schedule.Pace`). At a
+        loss of `small_loss` the true label has a probability of 95 %: what falls below is not worth another pass. After
         some passes a loss falls as cells are learnt by heart.
     last_lr
         Share of the learning rate that the cosine schedule ends with, not 0: the last epoch is to learn, too.
