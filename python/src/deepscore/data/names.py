@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from itertools import takewhile
 
 import numpy as np
 import numpy.typing as npt
@@ -113,8 +114,8 @@ def is_numbered(names: Names) -> bool:
 
     Entrez ids are numbers, too, but larger.
     """
-    matches = [_NUMBERED.fullmatch(name) for name in names]
-    numbers = [int(match[1]) for match in matches if match is not None]
+    matches = list(takewhile(bool, map(_NUMBERED.fullmatch, names)))  # to the first name that is none
+    numbers = [int(match[1]) for match in matches if match]
     return len(names) == len(numbers) > 1 and max(numbers) < max(MOST_POSITIONS, 2 * len(names))
 
 
@@ -143,7 +144,9 @@ def parts_of(names: Names) -> dict[str, Names]:
     """
     ids, symbols = np.full(len(names), None), np.full(len(names), None)
     for i, name in enumerate(names):
-        if name is None or (match := _ID_FIRST.fullmatch(bare := _bare(name)) or _ID_LAST.fullmatch(bare)) is None:
+        if name is None or "ens" not in name.lower():  # quick to see
+            continue
+        if (match := _ID_FIRST.fullmatch(bare := _bare(name)) or _ID_LAST.fullmatch(bare)) is None:
             continue
         ids[i], symbols[i] = match["id"], match["symbol"]
     most = 2 * np.sum(ids != None) > len(names)  # noqa: E711
