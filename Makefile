@@ -15,7 +15,7 @@ export MPLBACKEND := Agg
 R_SOURCES := $(shell find r-package -type f -not -path '*/vignettes/*.html')
 
 .PHONY: help setup demo pictures test lint lint-ruff lint-format lint-types lint-r test-python test-pythons test-shared check-r test-seurat5 docs docs-r report-picture \
-  bench-bridge bench-speed bench-accuracy bench-openset bench-novelty bench-laws bench-chromatin bench-atlas clean
+  bench-bridge bench-speed bench-size bench-accuracy bench-openset bench-novelty bench-laws bench-chromatin bench-atlas clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -100,6 +100,9 @@ bench-bridge: setup ## measure the bridge, training and streaming; prints each f
 
 bench-speed: setup ## speed and scale on a simulated atlas of up to a million cells; PARTS=names SIZE=small; prints each beside its target
 	$(PYTHON) python/benchmarks/speed.py $(PARTS)
+
+bench-size: setup ## accuracy and time of training by the size of the reference, on the atlas of bench-speed and on TASKS=tasks.toml; PARTS=names SIZE=small
+	$(PYTHON) python/benchmarks/size.py $(PARTS)
 
 bench-accuracy: setup ## DeepScore and its peers on TASKS=tasks.toml; ONLY=regex METHODS=list SEEDS=0,1,2 PEERS=fresh JOBS=1
 	$(PYTHON) python/benchmarks/accuracy/run.py

@@ -1,8 +1,8 @@
 """Measure speed and scale on a simulated atlas, each figure beside its target: ``make bench-speed``.
 
 Times are ratios of two things measured in the same run, by turns, each in a process of its own, the least of several
-runs; memory is the most that a process ever had. The data are made by a seeded generator (atlas.py) and kept in
-bench-output/atlas, 12 GB of them. CellTypist and scanpy run in an environment of their own, that of
+runs; memory is the most that a process ever had. The data are made by a seeded generator (simulated.py) and kept in
+bench-output/simulated, 12 GB of them. CellTypist and scanpy run in an environment of their own, that of
 accuracy/methods/celltypist.py. ``python speed.py NAME...`` runs only the named parts; SIZE=small has a twentieth of the
 cells, to try the program itself: its figures mean nothing.
 """
@@ -23,8 +23,8 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from atlas import Atlas, query, reference
 from measuring import OUT, against_reading, main, measure, most_resident, report
+from simulated import Atlas, query, reference
 
 sys.path.append(str(Path(__file__).parent / "accuracy"))
 

@@ -132,6 +132,6 @@ def query(n_cells: int) -> Path:
 
 
 def _stored(name: str, atlas: Atlas, n_cells: int) -> Path:
-    folder = OUT / "atlas"
+    folder = OUT / "simulated"
     folder.mkdir(parents=True, exist_ok=True)
     return atlas.write(folder / f"{name}-{n_cells}.h5ad", n_cells)
