@@ -17,6 +17,7 @@ import click
 from click.shell_completion import shell_complete
 
 from ..errors import DeepScoreError, printable
+from ..training.team import first_to_fail
 from ..version import CREATED_WITH
 from .commands import about, chromatin, transfer
 from .commands.about import COMPLETE
@@ -88,9 +89,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt as stop:
         number = stop.args[0] if stop.args else signal.SIGINT
+        if not first_to_fail():  # torchrun ends the other processes
+            return 128 + number
         print(f"deepscore: stopped ({signal.Signals(number).name}); no output was changed [stopped]", file=sys.stderr)
         return 128 + number
     except Exception as error:
+        if not first_to_fail():
+            return 1
         if told.get(DEBUG):
             print(printable(traceback.format_exc()), end="", file=sys.stderr)
         print(printable(f"deepscore: {_line(error)}"), file=sys.stderr)

@@ -17,6 +17,7 @@ from ..data.modality import TfIdf
 from ..data.values import Floats
 from ..model.calibrate import fit_temperature
 from ..model.config import NetworkConfig
+from ..model.file import from_bytes, to_bytes
 from ..model.linear import MOST_CELLS, fit_linear
 from ..model.model import Model
 from ..model.profiles import profiles_of
@@ -26,6 +27,7 @@ from .course import Course
 from .held_out import held_out_facts, stratified_split
 from .reference import Reference
 from .settings import SETTINGS, TrainingSettings
+from .team import ALONE, Team
 
 __all__ = ["fit"]
 
@@ -45,6 +47,7 @@ def fit(
     cell_by_cell: bool = False,
     held_out_seed: int | None = None,
     settings: TrainingSettings = SETTINGS,
+    team: Team = ALONE,
 ) -> Model:
     """Train on a prepared reference.
 
@@ -58,6 +61,8 @@ def fit(
     held_out_seed
         Seed of the choice of the cells that are held out, so that models of several seeds can be compared by them;
         without it that of the network.
+    team
+        The processes that train together: the first of them does what follows the epochs, and all get its model.
 
     Returns
     -------
@@ -70,11 +75,13 @@ def fit(
     if train.early_stopping:  # the held-out cells stay unseen: stopping gets cells of its own
         kept, chosen = stratified_split(reference.codes[learn], settings.watched_prop, rng, settings)
         learn, watched = learn[kept], learn[chosen]
-    course = Course(reference, network, train, learn, watched, rng, settings)
+    course = Course(reference, network, train, learn, watched, rng, settings, team)
     with _one_at_a_time, one_torch_thread():
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(network.seed)
             module, history, best = course.run(on_epoch)
+        if team.rank:
+            return from_bytes(team.of_first(b"", course.device))
         few = _Few.of(reference, learn, network.seed, settings)
         model, logits = _with_linear_path(course.model(module), course, few, held_out, settings)
     codes = reference.codes[held_out]
@@ -102,10 +109,12 @@ def fit(
     if reference.ontology_terms:
         facts["ontology_terms"] = reference.ontology_terms
     model = replace(model, temperature=fit_temperature(logits, codes), training=facts, device="cpu")
-    if cell_by_cell:
-        return model
-    profiles = profiles_of(few.at(few.profiled), reference.codes[few.profiled], np.array(counts))
-    return replace(model, profiles=profiles, lsi=_lsi(reference, few, network.seed))
+    if not cell_by_cell:
+        profiles = profiles_of(few.at(few.profiled), reference.codes[few.profiled], np.array(counts))
+        model = replace(model, profiles=profiles, lsi=_lsi(reference, few, network.seed))
+    if team.size > 1:
+        team.of_first(to_bytes(model), course.device)
+    return model
 
 
 @dataclass(frozen=True, eq=False)

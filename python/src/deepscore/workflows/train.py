@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..data.blocks import CellBlocks
 from ..model.config import NetworkConfig
 from ..model.model import Model
@@ -9,6 +11,7 @@ from ..output.film import filming
 from ..training.config import TrainConfig
 from ..training.held_out import tell_held_out
 from ..training.reference import Reference
+from ..training.team import is_helper, team
 
 __all__ = ["train"]
 
@@ -23,7 +26,9 @@ def train(reference: Reference, network: NetworkConfig, request: TrainConfig, qu
     """
     from ..training.fit import fit
 
-    with filming(request.gif, reference, query, network.seed) as on_epoch:
-        model = fit(reference, network, request, on_epoch)
+    if is_helper():  # the first process shows and writes what there is
+        request = replace(request, gif=None, tensorboard=None, progress=False)
+    with team(network.device) as together, filming(request.gif, reference, query, network.seed) as on_epoch:
+        model = fit(reference, network, request, on_epoch, team=together)
     tell_held_out(model.training["held_out"])
     return model

@@ -14,6 +14,7 @@ from ...errors import ConfigError, InputError
 from ...model.config import ACTIVATIONS, NetworkConfig
 from ...support.files import replacing
 from ...training.config import SCHEDULES, TrainConfig
+from ...training.team import is_helper
 from .verb import (
     INPUT,
     NUMBERS,
@@ -295,7 +296,9 @@ def train(output: str, features: str | None, query: tuple[str, ...], **options: 
     )
     if "gif" in course and query:
         course |= {"query": query[0], **given(options, *OF_QUERY)}
-    model.train(**course).save(output)
+    model.train(**course)
+    if not is_helper():
+        model.save(output)
     conclude(f"{model!r}\n-> {output}")
 
 

@@ -19,6 +19,7 @@ from ...errors import InputError, ModelFileError, printable
 from ...support.files import opened, require_writable
 from ...support.notices import logger, telling_once
 from ...support.progress import progress_shown
+from ...training.team import is_helper
 
 __all__ = [
     "DEBUG",
@@ -284,6 +285,9 @@ class Verb(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Refuse outputs that cannot be written, then run."""
+        if is_helper():  # the first process speaks
+            ctx.meta[QUIET] = True
+            logging.disable(logging.WARNING)
         quiet = bool(ctx.meta.get(QUIET))
         logger.setLevel(logging.WARNING if quiet else logging.INFO)
         files = [(one.type, ctx.params.get(one.name or "")) for one in self.params if isinstance(one.type, click.Path)]
