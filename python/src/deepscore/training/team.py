@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from ..data.linalg import Codes
-
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from ..data.linalg import Codes
 
 __all__ = ["ALONE", "Team", "first_to_fail", "is_helper", "team"]
 
