@@ -93,9 +93,10 @@ def part_atlas() -> None:
 
 
 def part_tasks() -> None:
-    for name, n_cells in largest_references().items():
-        for size in [*(size for size in SIZES if SIZES[0] <= size < 0.8 * n_cells), n_cells]:
-            for seed in SEEDS:
+    largest = largest_references()
+    for seed in SEEDS:
+        for name, n_cells in largest.items():
+            for size in [*(size for size in SIZES if size < 0.8 * n_cells), n_cells]:
                 keep(name, size, seed, ours("task", name, size, seed))
 
 
