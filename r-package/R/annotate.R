@@ -4,7 +4,8 @@
 #'
 #' @param ds A trained [DeepScore()] object, from [train()] or [load_model()].
 #' @param query The data set to annotate, features x cells: see [deepscore-package]. Its features
-#'   are matched by name, in any order; some may be missing.
+#'   are matched by name, in any order; some may be missing. Several paths, as a vector or a list,
+#'   are looked at as one query.
 #' @param threshold Cells with a lower score than this, 0 to 1, are `"Unclassified"`: one for all
 #'   labels, or one for each, as a named vector or as the table of [find_thresholds()]. A label that
 #'   it does not name has 0.5.
@@ -43,8 +44,8 @@
 #' @param ... Not used.
 #'
 #' @return The query with new metadata columns (Seurat) or new `colData` columns
-#'   (SingleCellExperiment); for a bare matrix or a path, a data frame with one row per cell. The
-#'   columns:
+#'   (SingleCellExperiment); for a bare matrix or a path, a data frame with one row per cell (of
+#'   several paths with the column `file`). The columns:
 #'   * `deepscore`: the label, or `"Unclassified"`.
 #'   * `deepscore_score`: calibrated probability that the best label is right, 0 to 1.
 #'   * `deepscore_raw`: the network's best label, before the cell's neighbours were asked and
@@ -76,8 +77,8 @@
 #'   `ambiguous_names`, `no_shared_labels`, `low_overlap`,
 #'   `modality_mismatch`, `no_common_chromosomes`, `genome_build`, `different_cells`,
 #'   `batch_length`, `groups_length`, `column_not_found`, `labels_cells`, `bad_argument`,
-#'   `wrong_orientation`, `empty_data`, `layer_not_found`, `scaled_data`, `negative_values`,
-#'   `non_finite`, `duplicate_features`, `duplicate_cells`, `unknown_data`.
+#'   `wrong_orientation`, `empty_data`, `layer_not_found`, `scaled_data`, `mixed_values`,
+#'   `negative_values`, `non_finite`, `duplicate_features`, `duplicate_cells`, `unknown_data`.
 #' @references Calibration by temperature: Guo C, Pleiss G, Sun Y, Weinberger KQ (2017). On
 #'   Calibration of Modern Neural Networks. *ICML*. \url{https://arxiv.org/abs/1706.04599}
 #' @examplesIf deepscore:::engine_available()

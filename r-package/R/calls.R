@@ -23,6 +23,12 @@ add_calls <- function(x, calls, optional) UseMethod("add_calls")
 #' @export
 add_calls.default <- function(x, calls, optional) calls
 
+# Of several files that were read as one, the table says which file a cell is in.
+#' @export
+add_calls.deepscore_path <- function(x, calls, optional) {
+  if (is.null(x$files)) calls else cbind(file = x$files, calls)
+}
+
 #' @export
 add_calls.Seurat <- function(x, calls, optional) {
   for (column in old_calls(names(x[[]]), optional)) x[[column]] <- NULL

@@ -4,7 +4,7 @@
 started <- new.env(parent = emptyenv())
 
 # The number of the interface between the two packages, which deepscore.interfaces.r has too.
-bridge_version <- 8L
+bridge_version <- 9L
 
 engine <- function() {
   if (is.null(started$engine)) {

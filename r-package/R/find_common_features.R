@@ -51,6 +51,7 @@ find_common_features <- function(reference, query, n_features = 2000, strategy =
                                  modality = NULL, test = "t-test", missing = NULL,
                                  progress = getOption("deepscore.progress", TRUE),
                                  assay = NULL, query_assay = NULL) {
+  if (is.character(query)) query <- as.list(query)
   queries <- if (is.list(query) && !is.object(query) && !is_kinds(query)) query else list(query)
   reference <- data_set(reference, layer, modality, feature_names)
   first <- named_by(blocks_of(reference, layer, modality, assay), feature_names)

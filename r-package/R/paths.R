@@ -1,10 +1,11 @@
 # Data sets that are given by their path: the engine opens them, and R holds only their names. Like
 # any blocks they live as long as the call.
 
-# What is no path is returned as it is.
+# What is no path, nor several that are read as one data set, is returned as it is.
 data_set <- function(x, layer = NULL, modality = NULL, feature_names = NULL) {
-  if (!is_string(x)) return(x)
-  opened <- call_engine("open_data", as_utf8(path.expand(x)), layer, modality, feature_names)
+  if (!is_string(x) && !are_paths(x)) return(x)
+  paths <- as_utf8(path.expand(as.character(x)))
+  opened <- call_engine("open_data", as.list(paths), layer, modality, feature_names)
   structure(
     list(
       features = as.character(opened$features),
@@ -12,10 +13,16 @@ data_set <- function(x, layer = NULL, modality = NULL, feature_names = NULL) {
       columns = as.character(opened$columns),
       source = opened$source,
       table = opened$table,
+      files = if (length(paths) > 1) rep(paths, times = as.integer(opened$sizes)),
       handle = opened$blocks
     ),
     class = c("deepscore_path", "deepscore_blocks")
   )
+}
+
+are_paths <- function(x) {
+  is.character(x) && length(x) > 1 ||
+    is.list(x) && !is.object(x) && length(x) > 0 && all(vapply(x, is_string, NA))
 }
 
 # Is it a path of what can only be a data set? Text may be fragments or a BED file.

@@ -3,7 +3,9 @@
 #' Reads the reference once and keeps of it only the features to learn from.
 #'
 #' @param ds A [DeepScore()] object.
-#' @param reference The annotated data set, features x cells: see [deepscore-package].
+#' @param reference The annotated data set, features x cells: see [deepscore-package]. Several
+#'   paths, as a vector or a list, are read as one: features are matched by name, and those that
+#'   all have are used.
 #' @param labels One label per cell: the name of a metadata column, or a vector or factor. A vector
 #'   named after the cells is put in their order. Blanks at their ends are cut. Left out or
 #'   `"ident"`: the identities of a Seurat object, `Idents(reference)`. Cells whose label is missing

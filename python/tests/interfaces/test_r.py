@@ -357,14 +357,14 @@ def test_the_handshake_needs_neither_torch_nor_anndata():
 def test_a_path_is_opened_with_its_names_and_columns(query, tmp_path):
     query.obs["cluster"] = [None, "a", "b"] * 50
     query.write_h5ad(tmp_path / "query.h5ad")
-    opened = rbridge.open_data(str(tmp_path / "query.h5ad"), None, None, None)["value"]
+    opened = rbridge.open_data([str(tmp_path / "query.h5ad")], None, None, None)["value"]
     assert opened["cells"] == query.obs_names.tolist()
     assert opened["features"] == query.var_names.tolist()
     assert opened["columns"] == ["cell_type", "batch", "cluster"]
     assert rbridge.column_of(opened["table"], "cluster")["value"] == [None, "a", "b"] * 50
     np.testing.assert_array_equal(opened["blocks"].to_csr().toarray(), query.X.toarray())
     assert rbridge.column_of(opened["table"], "none")["error"]["code"] == "column_not_found"
-    assert rbridge.open_data(str(tmp_path / "none.h5ad"), None, None, None)["error"]["code"] == "file_not_found"
+    assert rbridge.open_data([str(tmp_path / "none.h5ad")], None, None, None)["error"]["code"] == "file_not_found"
 
 
 @pytest.mark.parametrize(
@@ -410,3 +410,15 @@ def test_reticulate_sees_that_every_function_takes_progress():
 def test_paths_of_data_sets_are_told_from_those_of_text(tmp_path, name, expected):
     assert rbridge.holds_data(str(tmp_path / name))["value"] is expected
     assert rbridge.holds_data(str(tmp_path))["value"] is True  # as a store or the matrices of Cell Ranger are
+
+
+def test_several_paths_are_opened_as_one_with_the_columns_that_all_have(query, tmp_path):
+    query[:60].copy().write_h5ad(tmp_path / "a.h5ad")
+    other = query[60:].copy()
+    other.obs = other.obs[["cell_type"]]
+    other.write_h5ad(tmp_path / "b.h5ad")
+    paths = [str(tmp_path / name) for name in ("a.h5ad", "b.h5ad")]
+    opened = rbridge.open_data(paths, None, None, None)["value"]
+    assert opened["cells"] == query.obs_names.tolist()
+    assert (opened["columns"], opened["sizes"]) == (["cell_type"], [60, 90])
+    assert rbridge.column_of(opened["table"], "cell_type")["value"] == query.obs["cell_type"].tolist()

@@ -82,3 +82,33 @@ test_that("a Seurat object and an experiment say where their calls come from", {
     S4Vectors::metadata(quietly(annotate(trained(), sce_small())))$deepscore$model, origin$model
   )
 })
+
+test_that("several paths are one data set, whose table of calls names their files", {
+  skip_if_no_engine()
+  folder <- written()
+  paths <- file.path(folder, c("cells.csv", "cells.csv", "genes.csv"))
+  counts <- counts_small()
+  names <- make.unique(rep(colnames(counts), 3))
+  expected <- quietly(annotate(trained(), `colnames<-`(cbind(counts, counts, counts), names)))
+  for (query in list(paths, as.list(paths))) {
+    found <- quietly(annotate(trained(), query))
+    expect_identical(found$file, rep(paths, each = ncol(counts)))
+    expect_identical(rownames(found), names)
+    expect_identical(found$deepscore, expected$deepscore)
+  }
+  both <- paths[1:2]
+  ds <- quietly(set_reference(DeepScore(hidden_nodes = 8), both, labels = "cluster"))
+  whole <- `colnames<-`(cbind(counts, counts), names[seq_len(2 * ncol(counts))])
+  labels <- rep(paste0("type", labels_small()), 2)
+  one <- quietly(set_reference(DeepScore(hidden_nodes = 8), whole, labels = labels))
+  expect_identical(
+    train(ds, progress = FALSE)$manifest$self_check,
+    train(one, progress = FALSE)$manifest$self_check
+  )
+  features <- quietly(find_common_features(both, counts, n_features = 10))
+  expect_identical(features, quietly(find_common_features(whole, counts, n_features = 10)))
+  expect_error(
+    set_reference(DeepScore(), paths, labels = "cluster"),
+    class = "deepscore_error_column_not_found"
+  )
+})

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Kwargs", "Values", "answering", "given_labels", "load_torch", "optional_values", "strings"]
 
-BRIDGE = 8
+BRIDGE = 9
 # While R reads, it holds the lock of Python: between short reads the other threads get on with their work.
 VALUES_PER_READ = 250_000
 Answer = dict[str, Any]
@@ -255,17 +255,21 @@ def holds_data(path: str) -> bool:
 
 
 @answering
-def open_data(path: str, layer: str | None, modality: str | None, feature_names: str | None) -> dict[str, Any]:
-    """Open the path of a data set: its blocks, its names, and the columns of its table of cells."""
-    from .readers import open_source  # most calls of R need no anndata
+def open_data(
+    paths: Sequence[str], layer: str | None, modality: str | None, feature_names: str | None
+) -> dict[str, Any]:
+    """Open a data set of one or several paths: its blocks, its names, and the columns of its table of cells."""
+    from .readers import open_data as open_  # most calls of R need no anndata
 
-    opened = open_source(path, layer, modality, feature_names=feature_names)
+    opened = open_(paths[0] if len(paths) == 1 else list(paths), layer, modality, feature_names=feature_names)
+    tables = [one.obs for one in opened.members or (opened,)]
     blocks = opened.blocks if modality is None else select_modality(opened.blocks, opened.modality)[0]
     return {
         "blocks": blocks,
         "features": blocks.feature_names.tolist(),
         "cells": blocks.cell_names.tolist(),
-        "columns": [str(name) for name in opened.obs],
+        "columns": [str(name) for name in tables[0] if all(name in table for table in tables)],
+        "sizes": [len(table) for table in tables],
         "source": blocks.source,
         "table": opened,
     }
