@@ -118,7 +118,7 @@ def obs(codes: np.ndarray) -> pd.DataFrame:
 
 
 def var() -> pd.DataFrame:
-    return pd.DataFrame(index=[f"G{i}" for i in range(N_GENES)])
+    return pd.DataFrame(index=[f"G{i}A" for i in range(N_GENES)])
 
 
 def reference(n_cells: int) -> Path:

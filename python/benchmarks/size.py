@@ -73,7 +73,7 @@ def measured(learn_from, cells: ad.AnnData, *, features=None, task=None, seed: i
     reasons = known["deepscore_reason"].astype(str)[is_right & withheld].value_counts() / len(known)
     return {
         "raw": float(is_right.mean()),
-        "called": float((is_right & ~withheld).mean()),
+        "called": float((known["deepscore"].astype(str) == known["label"].astype(str)).mean()),
         "seconds": seconds,
         "held_out": ds.manifest["training"]["held_out"]["accuracy"],
         "right_withheld": {reason: float(share) for reason, share in reasons.items()},

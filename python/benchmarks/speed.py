@@ -244,7 +244,7 @@ def of_15_labels() -> ad.AnnData:
 def run_markers() -> dict:
     import deepscore
 
-    data, no_markers = of_15_labels(), {"none": ["G0"]}  # lists, of which nothing is computed
+    data, no_markers = of_15_labels(), {"none": ["G0A"]}  # lists, of which nothing is computed
     deepscore.match_markers(data[:2000].copy(), no_markers, labels="label", test="wilcoxon", progress=False)
     start = time.perf_counter()
     found = deepscore.match_markers(data, no_markers, 20, labels="label", test="wilcoxon", progress=False)
@@ -382,9 +382,8 @@ def part_growth() -> None:
         detail = f"exponent {exponent:.3f}; " + ", ".join(
             f"{n:,}: {found[n]['seconds']:.1f} s, {found[n]['megabytes']:.0f} MB" for n in GROWTH
         )
-        report(
-            f"{words} from disk, {GROWTH[0]:,} to {N_MANY:,} cells: exponent - 1", abs(exponent - 1), 0.05, "", detail
-        )
+        title = f"{words} from disk, {GROWTH[0]:,} to {N_MANY:,} cells: exponent of time, off 1 by"
+        report(title, abs(exponent - 1), 0.05, "", detail)
         ratio = found[N_MANY]["megabytes"] / found[GROWTH[-3]]["megabytes"]
         report(f"  peak memory of {N_MANY:,} cells / of {GROWTH[-3]:,}", ratio, 1.1, "x")
 
