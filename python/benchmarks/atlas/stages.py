@@ -134,10 +134,10 @@ def measured(folder: Path) -> pd.DataFrame:
         variables = os.environ | {"GOMP_SPINCOUNT": "0"}
         found = subprocess.run(words, capture_output=True, text=True, check=False, env=variables)
         if found.returncode:
-            sys.exit(f"{title}: {found.stderr[-3000:]}")
+            sys.exit(f"{title}: status {found.returncode}. {found.stderr[-3000:]}")
         told = [line.split("Warning: ")[1] for line in found.stderr.splitlines() if "Warning: " in line]
         rows.append({"stage": title} | json.loads(found.stdout.strip().splitlines()[-1]) | {"warnings": " ".join(told)})
-        print(f"{title}: {rows[-1]['seconds']:.1f} s of a processor, {rows[-1]['on the clock']:.1f} s", flush=True)
+        print(rows[-1], flush=True)
     return pd.DataFrame(rows)
 
 
