@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -25,13 +25,17 @@ __all__ = [
     "MOST_IN_EXCERPT",
     "VALUES_PER_BLOCK",
     "CellBlocks",
+    "Elsewhere",
     "Form",
     "Names",
     "Parts",
+    "Range",
+    "RangeFunction",
     "make_unique",
     "orientation",
     "repeated_names",
     "require_unique",
+    "row_ranges",
     "rows_per_block",
     "tell_repeated_cells",
     "watched",
@@ -39,6 +43,10 @@ __all__ = [
 
 Names = npt.NDArray[np.object_]  # one Python string per row or column
 Form = Literal["counts", "lognorm"]
+# What is done for a range of rows: with its cells, its first row, what is of this range, and what is shared by all.
+RangeFunction = Callable[["CellBlocks", int, tuple[Any, ...], tuple[Any, ...]], Any]
+Range = tuple[int, int, tuple[Any, ...]]
+Elsewhere = Callable[[RangeFunction, tuple[Any, ...], Iterable[Range]], Iterator[Any]]
 
 # A block holds about this many stored values (float32 and int32: 16 MB), so that one is always cheap to hold.
 VALUES_PER_BLOCK = 2_000_000
@@ -48,6 +56,15 @@ READ_AT_ONCE = 64
 MOST_READ = 10_000
 # Cells of the largest excerpt: enough to tell what values are.
 MOST_IN_EXCERPT = 2_000
+
+
+# Cells of a range of rows: enough that what is said of a range counts little beside its cells.
+CELLS_PER_RANGE = 50_000
+
+
+def row_ranges(n_cells: int) -> list[tuple[int, int]]:
+    """Return the first row of each range of a data set, and the row behind it."""
+    return [(start, min(start + CELLS_PER_RANGE, n_cells)) for start in range(0, n_cells, CELLS_PER_RANGE)]
 
 
 def rows_per_block(n_cells: int, n_values: float, per_block: int = VALUES_PER_BLOCK) -> int:
@@ -119,6 +136,8 @@ class CellBlocks:
         What the values are, counts or log-normalised, where the caller has said so or it was recognised before.
     raw
         Opens the data set's ``.raw``, where it has one that is not what is read: it may have more features.
+    elsewhere
+        Lets the workers of a cluster, which open the data set themselves, do what is done for each range of its rows.
 
     Raises
     ------
@@ -137,6 +156,7 @@ class CellBlocks:
     names_given: bool = False
     values: Form | None = None
     raw: Callable[[], CellBlocks | None] | None = None
+    elsewhere: Elsewhere | None = None
 
     def __post_init__(self) -> None:
         if not self.n_cells or not self.n_features:
@@ -171,9 +191,10 @@ class CellBlocks:
 
     def select(self, columns: npt.NDArray[np.intp]) -> CellBlocks:
         """Return the data set with only the features at `columns`."""
-        read, types = self.read, self.feature_types
+        read, types, elsewhere = self.read, self.feature_types, self.elsewhere
         return replace(
             self,
+            elsewhere=None if elsewhere is None else partial(_of_selected, elsewhere, columns),
             feature_names=self.feature_names[columns],
             feature_types=None if types is None else types[columns],
             parts=None if self.parts is None else self.parts.select(columns),
@@ -184,7 +205,14 @@ class CellBlocks:
     def counted_in(self, feature_names: Names, read: Callable[[int, int], sp.csr_matrix]) -> CellBlocks:
         """Return other features of the same cells, which `read` makes of them."""
         return replace(
-            self, feature_names=feature_names, read=read, feature_types=None, other_names={}, parts=None, raw=None
+            self,
+            feature_names=feature_names,
+            read=read,
+            feature_types=None,
+            other_names={},
+            parts=None,
+            raw=None,
+            elsewhere=None,
         )
 
     def take(self, rows: npt.NDArray[np.intp]) -> CellBlocks:
@@ -198,7 +226,47 @@ class CellBlocks:
             return sp.vstack([_read_run(read, run) for run in runs], format="csr")
 
         parts = None if self.parts is None else self.parts.take(rows)
-        return replace(self, cell_names=self.cell_names[rows], read=read_some, parts=parts)
+        return replace(self, cell_names=self.cell_names[rows], read=read_some, parts=parts, elsewhere=None)
+
+    def between(self, start: int, stop: int) -> CellBlocks:
+        """Return the data set with only the cells ``start:stop``."""
+        if (start, stop) == (0, self.n_cells):
+            return self
+        read, parts = self.read, self.parts
+        return replace(
+            self,
+            cell_names=self.cell_names[start:stop],
+            read=lambda first, last: read(start + first, start + last),
+            parts=None if parts is None else replace(parts, of_cell=parts.of_cell[start:stop]),
+            elsewhere=None,
+        )
+
+    def over_ranges(
+        self,
+        function: RangeFunction,
+        shared: tuple[Any, ...] = (),
+        each: Callable[[int, int], tuple[Any, ...]] = lambda start, stop: (),
+        ranges: Iterable[tuple[int, int]] | None = None,
+    ) -> Iterator[Any]:
+        """Do something for each range of rows, here or on a cluster, and yield what comes of it, in their order.
+
+        What is summed over ranges in their order is the same to the last bit on any machine.
+
+        Parameters
+        ----------
+        function
+            A function of a module, called with the cells of the range, its first row, and what the next two say.
+        shared, each
+            What the function needs besides: for all ranges, and of each, given its first row and the one behind it.
+        ranges
+            First row of each range and the row behind it; without them, all rows.
+        """
+        ranges = row_ranges(self.n_cells) if ranges is None else ranges
+        if self.elsewhere is not None:
+            yield from self.elsewhere(function, shared, ((start, stop, each(start, stop)) for start, stop in ranges))
+            return
+        for start, stop in ranges:
+            yield function(self.between(start, stop), start, each(start, stop), shared)
 
     def measured_by_all(self) -> CellBlocks:
         """Return the data set with only the features that all of its parts have.
@@ -292,6 +360,21 @@ class CellBlocks:
 
     def _highest_key(self, n_cells: int) -> np.uint64:
         return np.uint64(min(n_cells / self.n_cells, 1) * (2**64 - 2**11))
+
+
+def _of_selected(
+    elsewhere: Elsewhere,
+    columns: npt.NDArray[np.intp],
+    function: RangeFunction,
+    shared: tuple[Any, ...],
+    ranges: Iterable[Range],
+) -> Iterator[Any]:
+    return elsewhere(_selecting, (function, columns, shared), ranges)
+
+
+def _selecting(cells: CellBlocks, start: int, each: tuple[Any, ...], shared: tuple[Any, ...]) -> Any:
+    function, columns, of_function = shared
+    return function(cells.select(columns), start, each, of_function)
 
 
 def _read_run(read: Callable[[int, int], sp.csr_matrix], rows: npt.NDArray[np.intp]) -> sp.csr_matrix:

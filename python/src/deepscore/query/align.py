@@ -69,14 +69,23 @@ class AlignedQuery:
         """Share of the model's features that the query has."""
         return float(self.present.mean())
 
-    def normalised(self, first: int = 0) -> Iterator[tuple[int, sp.csr_matrix]]:
-        """Stream the normalised cells from one on, as :meth:`~deepscore.data.normalize.Normalization.blocks` does."""
-        cells = self.blocks.take(np.arange(first, self.blocks.n_cells)) if first else self.blocks
-        return self.model.normalization.blocks(cells, self.positions, self.values)
+    def normalised(self, first: int = 0, stop: int | None = None) -> Iterator[tuple[int, sp.csr_matrix]]:
+        """Stream the normalised cells of some rows as :meth:`~deepscore.data.normalize.Normalization.blocks` does.
+
+        The first row of a block is that in the query.
+        """
+        cells = self.blocks.between(first, self.blocks.n_cells if stop is None else stop)
+        for start, block in self.model.normalization.blocks(cells, self.positions, self.values):
+            yield first + start, block
 
     def cells(self, rows: npt.NDArray[np.intp]) -> sp.csr_matrix:
         """Return the normalised cells at these positions."""
         return self.model.normalization.matrix(self.blocks.take(rows), self.positions, self.values)
+
+    def cells_in_turn(self, rows: npt.NDArray[np.intp]) -> sp.csr_matrix:
+        """Return the same, read in the order of the query."""
+        order = np.argsort(rows)
+        return self.cells(rows[order])[np.argsort(order)]
 
 
 def align(

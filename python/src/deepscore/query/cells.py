@@ -19,8 +19,10 @@ from ..data.content import GOLDEN, Keys, cell_keys, mixed, pattern_keys
 from ..data.linalg import Codes
 from ..support.threads import cores, overlapped
 from .align import AlignedQuery
+from .candidates import Candidates, candidates_of
+from .settings import SETTINGS, Settings
 
-__all__ = ["QueryCells", "gathered"]
+__all__ = ["HeldCells", "QueryCells", "gathered", "look_through"]
 
 # The network is called with at least this many cells, so that its thread seldom waits for the interpreter.
 CELLS_PER_CALL = 8192
@@ -29,60 +31,76 @@ VALUES_HELD = 40_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class QueryCells:
-    """A query that has been read once.
+class HeldCells:
+    """The normalised cells of a query, of which the first ones are held and the others are read again.
 
     Parameters
     ----------
     query
         The query as the model reads it.
+    held
+        The normalised cells from the start on, as far as they are held: first row and block.
+    """
+
+    query: AlignedQuery
+    held: tuple[tuple[int, sp.csr_matrix], ...]
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, sp.csr_matrix]]:
+        """Yield first row and block of the normalised cells of some rows; those that are not held are read again."""
+        stop = self.query.blocks.n_cells if stop is None else stop
+        for first, block in self.held:
+            if first < stop and first + block.shape[0] > start:
+                yield max(first, start), block[max(start - first, 0) : stop - first]
+        if (start := max(start, self._n_held)) < stop:
+            yield from gathered(self.query.normalised(start, stop))
+
+    @property
+    def _n_held(self) -> int:
+        return self.held[-1][0] + self.held[-1][1].shape[0] if self.held else 0
+
+
+@dataclass(frozen=True, eq=False)
+class QueryCells(HeldCells):
+    """A query that has been read once.
+
+    Parameters
+    ----------
+    query, held
+        As for :class:`HeldCells`.
     keys
         Of each cell a number made of its values and its batch; equal cells are told apart by their number.
     patterns
         Of each cell a number made of which features it has.
     first_equal
         Of each cell the position of the first one with the same values and batch: its own, or that of its original.
-    held
-        The normalised cells from the start on, as far as they are held: first row and block.
     """
 
-    query: AlignedQuery
     keys: Keys
     patterns: Keys
     first_equal: Codes
-    held: tuple[tuple[int, sp.csr_matrix], ...]
 
     @classmethod
     def read(cls, query: AlignedQuery, most: int = VALUES_HELD) -> QueryCells:
         """Read all cells; hold their values up to a number of `most`."""
-        keys, patterns, held, n_values = [], [], [], 0
+        held: list[tuple[int, sp.csr_matrix]] = []
+        keys, patterns = [], []
 
-        def keyed(item: tuple[int, sp.csr_matrix]) -> tuple[int, sp.csr_matrix, Keys, Keys]:
+        def keyed(item: tuple[int, sp.csr_matrix]) -> tuple[Keys, Keys]:
             first, block = item
-            return *item, cell_keys(block, query.batches[first : first + block.shape[0]]), pattern_keys(block)
+            return cell_keys(block, query.batches[first : first + block.shape[0]]), pattern_keys(block)
 
-        blocks = watched(gathered(query.normalised()), query.blocks.n_cells, "read")
-        for first, block, of_cells, of_patterns in overlapped(keyed, blocks, cores()):
+        for of_cells, of_patterns in overlapped(keyed, _holding(query, held, most), cores()):
             keys.append(of_cells)
             patterns.append(of_patterns)
-            n_values += block.nnz
-            if n_values <= most:
-                held.append((first, block))
         equal = (joined := pd.Series(np.concatenate(keys))).groupby(joined)
         distinct = mixed(joined.to_numpy() + equal.cumcount().to_numpy(np.uint64) * GOLDEN)
         position = pd.Series(np.arange(len(joined)))
         first_equal = position.groupby(joined).transform("first").to_numpy(np.intp)
-        return cls(query, distinct, np.concatenate(patterns), first_equal, tuple(held))
+        return cls(query, tuple(held), distinct, np.concatenate(patterns), first_equal)
 
     def order(self) -> Codes:
         """Return the positions of the cells in the order of what they hold."""
         return np.lexsort((self.keys, self.patterns))
-
-    def blocks(self) -> Iterator[tuple[int, sp.csr_matrix]]:
-        """Yield first row and block of all normalised cells; those that are not held are read again."""
-        yield from self.held
-        if (stop := self._n_held) < len(self.keys):
-            yield from ((stop + first, block) for first, block in gathered(self.query.normalised(stop)))
 
     def at(self, rows: Codes) -> sp.csr_matrix:
         """Return the normalised cells at these positions, in their order."""
@@ -97,9 +115,31 @@ class QueryCells:
             parts.append(self.query.cells(sorted_rows[ends[-1] :]))
         return sp.vstack(parts, format="csr")[np.argsort(order)]
 
-    @property
-    def _n_held(self) -> int:
-        return self.held[-1][0] + self.held[-1][1].shape[0] if self.held else 0
+
+def look_through(
+    query: AlignedQuery, settings: Settings = SETTINGS, most: int = VALUES_HELD
+) -> tuple[Candidates, HeldCells]:
+    """Read all cells of a large query, and hold the values of the first ones, up to a number of `most`.
+
+    Returns
+    -------
+    The cells that may be looked at, and all.
+    """
+    held: list[tuple[int, sp.csr_matrix]] = []
+    found = candidates_of(_holding(query, held, most), query.batches, settings)
+    return found, HeldCells(query, tuple(held))
+
+
+def _holding(
+    query: AlignedQuery, held: list[tuple[int, sp.csr_matrix]], most: int
+) -> Iterator[tuple[int, sp.csr_matrix]]:
+    """Yield all normalised cells, and add the first blocks to those that are held."""
+    n_values = 0
+    for first, block in watched(gathered(query.normalised()), query.blocks.n_cells, "read"):
+        n_values += block.nnz
+        if n_values <= most:
+            held.append((first, block))
+        yield first, block
 
 
 def gathered(blocks: Iterable[tuple[int, sp.csr_matrix]]) -> Iterator[tuple[int, sp.csr_matrix]]:

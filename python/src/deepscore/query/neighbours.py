@@ -23,7 +23,7 @@ from ..data.standardise import LEAST_DEVIATION
 from .sample import Sample
 from .settings import SETTINGS, Settings
 
-__all__ = ["Neighbourhoods", "Space", "reweighted"]
+__all__ = ["Axes", "Neighbourhoods", "Space", "reweighted"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,8 @@ from ..data.linalg import Codes, Doubles
 from ..data.standardise import Scale, SumsByCode
 from ..model.model import Model
 from ..support.notices import logger
+from .align import AlignedQuery
+from .candidates import Candidates
 from .cells import QueryCells
 from .settings import SETTINGS, Settings
 
@@ -69,6 +71,14 @@ class Sample:
         x = cells.at(rows)
         measured = query.measured & _found(x, batches[rows], n_batches, settings)
         return cls(query.model, x, batches[rows], n_batches, measured, rows, of_cells)
+
+    @classmethod
+    def of_large(cls, query: AlignedQuery, cells: Candidates, settings: Settings = SETTINGS) -> Self:
+        """Take the cells of a large query that were found range by range: those that :meth:`of` takes of all."""
+        batches, n_batches = cells.batches, int(query.batches.max()) + 1
+        x = query.cells_in_turn(cells.rows) if cells.x is None else cells.x
+        measured = query.measured & _found(x, batches, n_batches, settings)
+        return cls(query.model, x, batches, n_batches, measured, cells.rows, None)
 
     @property
     def whole(self) -> bool:

@@ -88,6 +88,11 @@ class View:
         """Whether the raw peaks of each cell have to be read again, because only a sample was looked at."""
         return self.peaks is not None and self.peaks.neighbours.centres is not None
 
+    @property
+    def of_each(self) -> bool:
+        """Whether a cell can be called without knowing which one of the query it is: of no small query, nor peaks."""
+        return self.peaks is None and (self.neighbours is None or self.neighbours.centres is not None)
+
     def alone(self, block: sp.csr_matrix, batches: Codes) -> Doubles:
         """Return the network's probabilities for each cell, on the query's scale."""
         found = self.model.predict_proba(block, self.scale.of_cells(batches, self.measured))

@@ -19,7 +19,7 @@ from ..errors import ConfigError, InputError
 from ..model.model import Model
 from ..query.align import AlignedQuery, align
 from ..query.annotation import Annotation, Answers
-from ..query.cells import QueryCells, gathered
+from ..query.cells import HeldCells, QueryCells, gathered, look_through
 from ..query.paired_peaks import PairedPeaks
 from ..query.sample import Sample
 from ..query.settings import SETTINGS, Settings
@@ -29,7 +29,7 @@ from ..support.devices import device_there
 from ..support.progress import progress_bar
 from ..support.threads import cores, one_blas_thread, overlapped
 
-__all__ = ["DEFAULT_THRESHOLD", "AnnotateRequest", "annotate", "view_of"]
+__all__ = ["DEFAULT_THRESHOLD", "AnnotateRequest", "annotate", "limits_of", "view_of"]
 
 
 # Of a label for which none is given.
@@ -67,7 +67,7 @@ def _threshold(value: Any) -> float | dict[str, float]:
     return number("threshold", value, 0, 1)
 
 
-def _limits(model: Model, threshold: float | Mapping[str, float]) -> Doubles:
+def limits_of(model: Model, threshold: float | Mapping[str, float]) -> Doubles:
     """Return the threshold of each label; of one that is not named that of all by default."""
     if not isinstance(threshold, Mapping):
         return np.full(len(model.labels), threshold)
@@ -103,7 +103,7 @@ def annotate(
     settings
         The numbers by which the query is looked at.
     """
-    model, limits = replace(model, device=request.device), _limits(model, request.threshold)
+    model, limits = replace(model, device=request.device), limits_of(model, request.threshold)
     aligned = align(model, query, batch, modality=request.modality, min_overlap=request.min_overlap, settings=settings)
     if groups is not None:
         require_length(aligned.blocks, groups, "groups")
@@ -178,11 +178,21 @@ def view_of(
     refine = refine and model.profiles is not None  # a file of version 1 has none
     if not refine and not own_scale:
         return View(model, aligned.measured, model.scale()), gathered(aligned.normalised())
-    cells = QueryCells.read(aligned)
-    sample = Sample.of(cells, settings, copies=paired is not None)  # cells of equal activity differ in their peaks
+    sample, cells = _looked_at(aligned, settings, copies=paired is not None)  # of equal activity, not of equal peaks
     if not refine:
         return view_by_scale(sample), cells.blocks()
     return learn_view(sample, None if paired is None else paired.reading(sample), settings), cells.blocks()
+
+
+def _looked_at(aligned: AlignedQuery, settings: Settings, *, copies: bool) -> tuple[Sample, HeldCells]:
+    """Read a query; return the cells of it that are looked at together, and all."""
+    if aligned.blocks.n_cells > settings.whole and not copies:
+        candidates, held = look_through(aligned, settings)
+        found = candidates.looked_at(settings)
+        if found is not None:
+            return Sample.of_large(aligned, found, settings), held
+    cells = QueryCells.read(aligned)
+    return Sample.of(cells, settings, copies=copies), cells
 
 
 def _stream(
