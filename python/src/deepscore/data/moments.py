@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from ..support.progress import progress_bar
 from ..support.threads import cores, overlapped
-from .blocks import CellBlocks, watched
+from .blocks import CellBlocks
 from .linalg import Doubles
 from .values import Floats, Values, check_values
 
@@ -45,18 +46,32 @@ class Moments:
 
 def moments(data: CellBlocks, values: Values) -> Moments:
     """Gather the moments in one stream: of counts, or of what log-normalised values are the logarithms of."""
+    sums, totals = np.zeros((3, data.n_features)), []
+    with progress_bar(data.n_cells, "variable features", "cell") as bar:
+        for of_range, of_cells in data.over_ranges(_moments_in, (values,)):
+            sums += of_range
+            totals.append(of_cells)
+            bar.update(len(of_cells))
+    return Moments(np.concatenate(totals), *sums)
 
-    def gathered(item: tuple[int, sp.csr_matrix]) -> tuple[int, Floats, Doubles]:
-        start, block = item
-        totals = check_values(block, data.source)
+
+def _moments_in(
+    cells: CellBlocks, start: int, each: tuple[Any, ...], shared: tuple[Any, ...]
+) -> tuple[Doubles, Floats]:
+    """Return the sums of the cells of a range (3 x features), and their totals."""
+    values: Values = shared[0]
+
+    def gathered(item: tuple[int, sp.csr_matrix]) -> tuple[Floats, Doubles]:
+        block = item[1]
+        totals = check_values(block, cells.source)
         x = values.linear(block.data.astype(np.float64))
-        return start, totals, column_sums(block, x > 0, x, x * x)
+        return totals, column_sums(block, x > 0, x, x * x)
 
-    sums, totals = np.zeros((3, data.n_features)), np.empty(data.n_cells, np.float32)
-    for start, of_cells, of_block in overlapped(gathered, watched(data, data.n_cells, "variable features"), cores()):
-        totals[start : start + len(of_cells)] = of_cells
+    sums, totals = np.zeros((3, cells.n_features)), []
+    for of_cells, of_block in overlapped(gathered, cells, cores()):
+        totals.append(of_cells)
         sums += of_block
-    return Moments(totals, *sums)
+    return sums, np.concatenate(totals)
 
 
 def column_sums(block: sp.csr_matrix, *values: npt.NDArray[Any]) -> Doubles:

@@ -80,6 +80,13 @@ class SumsByCode:
         self.squares += (member @ block.multiply(block)).toarray()
         return self
 
+    def __iadd__(self, other: SumsByCode) -> SumsByCode:
+        """Add the sums of other cells by the same codes."""
+        self.n += other.n
+        self.total += other.total
+        self.squares += other.squares
+        return self
+
     def pooled(self) -> Scale:
         """Return one centre and deviation for all cells."""
         n, total, squares = self.n.sum(), self.total.sum(axis=0), self.squares.sum(axis=0)

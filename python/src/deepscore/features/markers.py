@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from ..data.modality import Modality
 from ..data.normalize import LogNorm
 from ..data.standardise import SumsByCode
 from ..support.checks import choice
+from ..support.progress import progress_bar
 
 __all__ = ["MarkerTest", "marker_statistics"]
 
@@ -45,18 +46,29 @@ def marker_statistics(
     choice("test", test, get_args(MarkerTest))
     categories = check_labels(data, labels)
     codes = pd.Categorical(labels, categories=categories).codes
-    everything = np.arange(data.n_features)
-    blocks = LogNorm().blocks(data, everything, kind.detect(data))
-    blocks = watched(blocks, data.n_cells, "markers")
+    values = kind.detect(data)
     if test == "wilcoxon":
         known = codes >= 0
+        blocks = watched(LogNorm().blocks(data, np.arange(data.n_features), values), data.n_cells, "markers")
         matrix = sp.vstack([block for _, block in blocks], format="csr")[known].tocsc()
         return _rank_sum(matrix, codes[known], len(categories)), categories
     sums = SumsByCode(len(categories), data.n_features)
-    for start, block in blocks:
-        rows = codes[start : start + block.shape[0]]
-        sums.add(block[rows >= 0], rows[rows >= 0])
+    of_cells = data.over_ranges(_sums_in, (len(categories), values), lambda start, stop: (codes[start:stop],))
+    with progress_bar(data.n_cells, "markers", "cell") as bar:
+        for n_cells, of_range in of_cells:
+            sums += of_range
+            bar.update(n_cells)
     return _welch(sums.n, sums.total, sums.squares), categories
+
+
+def _sums_in(cells: CellBlocks, start: int, each: tuple[Any, ...], shared: tuple[Any, ...]) -> tuple[int, SumsByCode]:
+    """Return how many cells a range has, and the sums of those of each label."""
+    (codes,), (n_labels, values) = each, shared
+    sums = SumsByCode(n_labels, cells.n_features)
+    for first, block in LogNorm().blocks(cells, np.arange(cells.n_features), values):
+        rows = codes[first : first + block.shape[0]]
+        sums.add(block[rows >= 0], rows[rows >= 0])
+    return cells.n_cells, sums
 
 
 def _welch(n: Doubles, total: Doubles, squares: Doubles) -> Doubles:

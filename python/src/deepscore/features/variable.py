@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from ..data.blocks import CellBlocks, watched
+from ..data.blocks import CellBlocks
 from ..data.linalg import Doubles
 from ..data.modality import Modality
 from ..data.moments import Moments, column_sums, moments
 from ..data.standardise import SumsByCode
 from ..data.values import Values
 from ..support.notices import logger
+from ..support.progress import progress_bar
 from ..support.threads import cores, overlapped
 
 __all__ = ["variability"]
@@ -42,25 +45,45 @@ def _spread(data: CellBlocks, kind: Modality, values: Values) -> Doubles:
     everything = np.arange(data.n_features)
     recipe = kind.recipe.learn(data, everything, values)
     sums = SumsByCode(1, data.n_features)
-    for _, block in watched(recipe.blocks(data, everything, values), data.n_cells, "variable features"):
-        sums.add(block, np.zeros(block.shape[0], np.intp))
+    with progress_bar(data.n_cells, "variable features", "cell") as bar:
+        for of_range in data.over_ranges(_spread_in, (recipe, values)):
+            sums += of_range
+            bar.update(int(of_range.n.sum()))
     return (sums.squares / data.n_cells - (sums.total / data.n_cells) ** 2)[0]
+
+
+def _spread_in(cells: CellBlocks, start: int, each: tuple[Any, ...], shared: tuple[Any, ...]) -> SumsByCode:
+    (recipe, values), sums = shared, SumsByCode(1, cells.n_features)
+    for _, block in recipe.blocks(cells, np.arange(cells.n_features), values):
+        sums.add(block, np.zeros(block.shape[0], np.intp))
+    return sums
 
 
 def _standardized_variance(data: CellBlocks, sums: Moments) -> Doubles:
     mean, variance, n = sums.mean, sums.variance, sums.n_cells
     expected = _expected_deviation(mean, variance)
     clip = mean + expected * np.sqrt(n)
+    clipped = np.zeros((2, data.n_features))
+    with progress_bar(data.n_cells, "variable features", "cell") as bar:
+        for n_cells, of_range in data.over_ranges(_clipped_in, (clip,)):
+            clipped += of_range
+            bar.update(n_cells)
+    total, squares = clipped
+    standardised = (n * mean**2 + squares - 2 * total * mean) / (max(n - 1, 1) * expected**2)
+    return np.where(variance > 0, standardised, 0.0)
+
+
+def _clipped_in(cells: CellBlocks, start: int, each: tuple[Any, ...], shared: tuple[Any, ...]) -> tuple[int, Doubles]:
+    """Return how many cells a range has, and the sums of its clipped values and of their squares."""
+    clip: Doubles = shared[0]
 
     def clipped(item: tuple[int, sp.csr_matrix]) -> Doubles:
         block = item[1]
         x = np.minimum(block.data, clip[block.indices])
         return column_sums(block, x, x * x)
 
-    blocks = watched(data, data.n_cells, "variable features")
-    total, squares = sum(overlapped(clipped, blocks, cores()), np.zeros((2, data.n_features)))
-    standardised = (n * mean**2 + squares - 2 * total * mean) / (max(n - 1, 1) * expected**2)
-    return np.where(variance > 0, standardised, 0.0)
+    sums: Doubles = sum(overlapped(clipped, cells, cores()), np.zeros((2, cells.n_features)))
+    return cells.n_cells, sums
 
 
 def _expected_deviation(mean: Doubles, variance: Doubles) -> Doubles:

@@ -7,6 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
+from ..data.blocks import Names
+from ..data.labels import UNCLASSIFIED
 from ..data.modality import PEAKS
 from ..errors import ConfigError, InputError
 from ..features.markers import MarkerTest
@@ -14,6 +18,7 @@ from ..features.select import Strategy
 from ..model import file as modelfile
 from ..model.config import NetworkConfig, recorded
 from ..model.model import Model
+from ..output.columns import table_of
 from ..output.figures import label_figures
 from ..output.provenance import provenance
 from ..query.annotation import Annotation
@@ -26,16 +31,28 @@ from ..workflows import annotate as annotating
 from ..workflows import check_reference as checking
 from ..workflows import embed as embedding
 from ..workflows import find_common_features as choosing
+from ..workflows.annotate_ranges import LargeQuery, annotate_by_ranges
 from ..workflows.check_reference import ReferenceCheck
 from ..workflows.set_reference import ReferenceRequest, set_reference
 from ..workflows.train import train
+from .cluster import connected, on_cluster
+from .parts import write_by_ranges
 from .readers import Source, labels_of, open_beside, open_data, open_source, terms_of, values_of
-from .writers import add_annotation, add_embedding
+from .writers import add_annotation, add_embedding, require_output, write_result
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DeepScore", "annotate", "called", "check_reference", "deepscore_of", "find_common_features", "load"]
+__all__ = [
+    "DeepScore",
+    "annotate",
+    "called",
+    "called_to_parquet",
+    "check_reference",
+    "deepscore_of",
+    "find_common_features",
+    "load",
+]
 
 
 @telling_once
@@ -56,6 +73,7 @@ def find_common_features(
     test: MarkerTest = "t-test",
     missing: Sequence[str] | None = None,
     progress: bool = True,
+    client: Any = None,
 ) -> list[str]:
     """Choose features that a reference and its queries share.
 
@@ -95,6 +113,9 @@ def find_common_features(
     progress
         Show bars: of what takes more than two seconds, in a terminal or a notebook. The variable ``TQDM_DISABLE``
         switches all bars off.
+    client
+        Cluster that reads data sets that are paths: see :meth:`DeepScore.annotate`. With ``test="wilcoxon"`` markers
+        are looked for in this process. The features are the same.
 
     Returns
     -------
@@ -108,6 +129,8 @@ def find_common_features(
         is wrong with the data.
     deepscore.errors.ConfigError
         ``bad_argument``.
+    deepscore.errors.EngineError
+        With `client`: ``missing_package`` without Dask's distributed, or ``cluster_lost``.
 
     Warns
     -----
@@ -128,16 +151,18 @@ def find_common_features(
     """
     queries = list(query) if isinstance(query, (list, tuple)) else [query]
     choosing.require_queries(queries)
-    opened = open_data(reference, layer, modality, values=values, feature_names=feature_names)
-    request = choosing.FeaturesRequest(
-        n_features=n_features, strategy=strategy, modality=opened.modality, test=test, missing=missing
-    )
-    blocks = [
-        open_source(one, query_layer, modality, values=query_values, feature_names=query_feature_names).blocks
-        for one in queries
-    ]
-    known = None if labels is None else labels_of(opened, labels)
-    with progress_shown(progress):
+    how = {"modality": modality, "values": values, "feature_names": feature_names}
+    of_query: dict[str, Any] = {"modality": modality, "values": query_values, "feature_names": query_feature_names}
+    with connected(client) as workers, progress_shown(progress):
+        opened = on_cluster(open_data(reference, layer, **how), workers, reference, layer, **how)
+        request = choosing.FeaturesRequest(
+            n_features=n_features, strategy=strategy, modality=opened.modality, test=test, missing=missing
+        )
+        blocks = [
+            on_cluster(open_source(one, query_layer, **of_query), workers, one, query_layer, **of_query).blocks
+            for one in queries
+        ]
+        known = None if labels is None else labels_of(opened, labels)
         return choosing.find_common_features(opened.blocks, blocks, request, known)
 
 
@@ -494,6 +519,7 @@ class DeepScore:
         peaks_values: str | None = None,
         peaks_feature_names: str | None = None,
         device: str = "cpu",
+        client: Any = None,
     ) -> Any:
         """Annotate a query.
 
@@ -547,6 +573,10 @@ class DeepScore:
         device
             Where torch computes what network and linear path say of the cells: "cpu" or "cuda". One that is not there
             is refused before the query is read. Scores of two devices differ by less than 1e-3.
+        client
+            Cluster that reads and calls the cells of a query that is a path, or a list of paths: a
+            :class:`distributed.Client`, or the address of a scheduler (``"tcp://host:8786"``). Its workers open the
+            files themselves, at the same paths. The calls are the same.
 
         Returns
         -------
@@ -577,6 +607,8 @@ class DeepScore:
             with the data.
         deepscore.errors.ConfigError
             ``bad_argument``.
+        deepscore.errors.EngineError
+            With `client`: ``missing_package`` without Dask's distributed, or ``cluster_lost``.
         """
         request = annotating.AnnotateRequest(
             threshold=threshold,  # type: ignore[arg-type]
@@ -601,8 +633,103 @@ class DeepScore:
                 peaks_layer=peaks_layer,
                 peaks_values=peaks_values,
                 peaks_feature_names=peaks_feature_names,
+                client=client,
             )
         return add_annotation(*annotated)
+
+    @telling_once
+    def annotate_to_parquet(
+        self,
+        query: Any,
+        output: str | os.PathLike[str],
+        threshold: float | Mapping[str, float] | pd.DataFrame = 0.5,
+        batch: Any = None,
+        *,
+        layer: str | None = None,
+        values: str | None = None,
+        feature_names: str | None = None,
+        modality: str | None = None,
+        probabilities: bool = False,
+        min_overlap: float = 0.1,
+        refine: bool = True,
+        groups: Any = None,
+        peaks: Any = None,
+        peaks_model: Any = None,
+        progress: bool = True,
+        peaks_layer: str | None = None,
+        peaks_values: str | None = None,
+        peaks_feature_names: str | None = None,
+        device: str = "cpu",
+        client: Any = None,
+    ) -> None:
+        """Annotate a query of any size and write a table of its calls, in little memory.
+
+        A query of more than 10,000 cells is called in ranges of 50,000 cells. While that lasts, a folder beside the
+        output, named as it with ``.parts`` at its end, holds the look at the query and what is finished. A run that
+        was ended goes on from there when it is started again, with the same model, query and options; with others it
+        starts anew, and a warning says so. At the end the parts become one file and the folder goes.
+
+        Parameters
+        ----------
+        query
+            As for :meth:`annotate`: as a rule a path, or a list of paths.
+        output
+            File to write, named ``.parquet``; one that is there is replaced once the new one is complete.
+        threshold, batch, layer, values, feature_names, modality, probabilities, min_overlap, refine, groups
+            As for :meth:`annotate`.
+        peaks, peaks_model, peaks_layer, peaks_values, peaks_feature_names
+            As for :meth:`annotate`; a query with raw peaks beside it is called as a whole.
+        progress
+            As for :func:`find_common_features`.
+        device
+            As for :meth:`annotate`.
+        client
+            As for :meth:`annotate`; workers must see the folder of `output`, too.
+
+        Raises
+        ------
+        deepscore.errors.InputError
+            ``path_not_writable``, and what :meth:`annotate` raises.
+        deepscore.errors.EngineError
+            ``missing_package`` without pyarrow; ``write_failed``; ``cluster_lost``.
+
+        Warns
+        -----
+        UserWarning
+            Where parts of another run are thrown away, and what :meth:`annotate` warns of.
+
+        Notes
+        -----
+        A row of the table is a cell, with its name in the column "cell" (pandas reads it as the index) and the columns
+        that :meth:`annotate` adds, ``deepscore_probability_<label>`` among them; of a list, "file" is the first column.
+        The calls are those of :meth:`annotate`.
+        """
+        request = annotating.AnnotateRequest(
+            threshold=threshold,  # type: ignore[arg-type]
+            modality=modality,
+            probabilities=probabilities,
+            min_overlap=min_overlap,
+            refine=refine,
+            device=device,
+        )
+        with progress_shown(progress):
+            called_to_parquet(
+                self.model,
+                query,
+                output,
+                request,
+                layer,
+                values,
+                feature_names,
+                batch,
+                groups,
+                client,
+                peaks,
+                peaks_model=peaks_model,
+                peaks_layer=peaks_layer,
+                peaks_values=peaks_values,
+                peaks_feature_names=peaks_feature_names,
+            )
 
     @telling_once
     def embed(
@@ -749,6 +876,7 @@ def called(
     peaks_layer: str | None = None,
     peaks_values: str | None = None,
     peaks_feature_names: str | None = None,
+    client: Any = None,
 ) -> tuple[Source, Annotation, dict[str, Any]]:
     """Open a query and call its cells, without adding anything to it; arguments as for :meth:`DeepScore.annotate`.
 
@@ -756,18 +884,82 @@ def called(
     -------
     The query, its calls, and where these come from.
     """
-    source = open_data(query, layer, request.modality, values=values, feature_names=feature_names)
-    found = annotating.annotate(
-        model,
-        source.blocks,
-        replace(request, modality=source.modality),
-        batch=values_of(source, batch, "batch"),
-        groups=values_of(source, groups, "groups"),
-        peaks=open_beside("peaks", peaks, peaks_layer, PEAKS.name, peaks_values, peaks_feature_names),
-        peaks_model=None if peaks_model is None else model_of(peaks_model),
-    )
+    _require_no_peaks(client, peaks)
+    how = {"modality": request.modality, "values": values, "feature_names": feature_names}
+    with connected(client) as workers:
+        source = on_cluster(open_data(query, layer, **how), workers, query, layer, **how)
+        request = replace(request, modality=source.modality)
+        of_batch, of_groups = (values_of(source, x, name) for x, name in ((batch, "batch"), (groups, "groups")))
+        large = None if workers is None else LargeQuery.of(model, source.blocks, request, batch=of_batch)
+        found = None if large is None else annotate_by_ranges(large, of_groups)
+    if found is None:
+        found = annotating.annotate(
+            model,
+            source.blocks,
+            request,
+            batch=of_batch,
+            groups=of_groups,
+            peaks=open_beside("peaks", peaks, peaks_layer, PEAKS.name, peaks_values, peaks_feature_names),
+            peaks_model=None if peaks_model is None else model_of(peaks_model),
+        )
     given = {"batch": batch, "groups": groups, "peaks": peaks, "peaks_model": peaks_model}
     return source, found, provenance(model, found, {"read_from": source.blocks.source, **asdict(request), **given})
+
+
+def _require_no_peaks(client: Any, peaks: Any) -> None:
+    if client is not None and peaks is not None:
+        raise ConfigError("bad_argument", "Raw peaks beside a query are not read by a cluster: leave client= out.")
+
+
+def called_to_parquet(
+    model: Model,
+    query: Any,
+    output: str | os.PathLike[str],
+    request: annotating.AnnotateRequest,
+    layer: str | None = None,
+    values: str | None = None,
+    feature_names: str | None = None,
+    batch: Any = None,
+    groups: Any = None,
+    client: Any = None,
+    peaks: Any = None,
+    **of_peaks: Any,
+) -> tuple[int, int]:
+    """Call the cells of a query and write the table; arguments as for :meth:`DeepScore.annotate_to_parquet`.
+
+    Returns
+    -------
+    How many cells there are, and how many of them are Unclassified.
+    """
+    _require_no_peaks(client, peaks)
+    require_output(str(output), None, (".parquet",), "that is what is written")
+    files = None
+    if peaks is None:
+        how = {"modality": request.modality, "values": values, "feature_names": feature_names}
+        with connected(client) as workers:
+            source = on_cluster(open_data(query, layer, **how), workers, query, layer, **how)
+            of_range = replace(request, modality=source.modality)
+            large = LargeQuery.of(model, source.blocks, of_range, batch=values_of(source, batch, "batch"))
+            if large is not None:
+                of_groups, files = values_of(source, groups, "groups"), files_of(source, query)
+                found = write_by_ranges(large, output, groups=of_groups, files=files)
+                if found is not None:
+                    return found
+    source, called_, _ = called(model, query, request, layer, values, feature_names, batch, groups, peaks, **of_peaks)
+    table, files = table_of(called_, source.blocks.cell_names), files_of(source, query)
+    if files is not None:
+        table.insert(0, "file", files)
+    write_result(None, None, None, str(output), table)
+    return len(table), int((called_.calls == UNCLASSIFIED).sum())
+
+
+def files_of(source: Source, query: Any) -> Names | None:
+    """Return for each cell of several data sets the name of its own, as it was given; None of a single one."""
+    if not source.members:
+        return None
+    names = [str(one) if isinstance(one, (str, os.PathLike)) else f"data set {i}" for i, one in enumerate(query, 1)]
+    files: Names = np.repeat(np.array(names, dtype=object), [one.blocks.n_cells for one in source.members])
+    return files
 
 
 def load(path: str | os.PathLike[str]) -> DeepScore:

@@ -8,11 +8,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from threadpoolctl import LibController, ThreadpoolController
 
-__all__ = ["cores", "one_blas_thread", "one_torch_thread", "overlapped", "torch_threads"]
+__all__ = ["cores", "one_blas_thread", "one_core", "one_torch_thread", "overlapped", "torch_threads"]
 
 # More would hold more blocks in memory at once than a laptop has room for.
 MOST_THREADS = 8
@@ -20,8 +21,24 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+_alone: ContextVar[bool] = ContextVar("alone", default=False)
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Let one thread compute within the block, and BLAS have one: others compute beside it, as on a cluster."""
+    before = _alone.set(True)
+    try:
+        with one_blas_thread():
+            yield
+    finally:
+        _alone.reset(before)
+
+
 def cores() -> int:
     """Return how many threads are to compute: a core for each, no more than OMP_NUM_THREADS says, and 8 at most."""
+    if _alone.get():
+        return 1
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     said = os.environ.get("OMP_NUM_THREADS", "")
     return min(there, int(said) if said.isdecimal() and int(said) else MOST_THREADS, MOST_THREADS)

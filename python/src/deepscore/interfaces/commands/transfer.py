@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,13 @@ def labels(*, required: bool = True) -> Callable[[Function], Function]:
     return click.option("--labels", required=required, metavar="COL", help="Column of obs with the labels.")
 
 
+def scheduler(function: Function) -> Function:
+    """Add the address of a cluster."""
+    return click.option(
+        "--scheduler", metavar="ADDRESS", help="Scheduler of Dask whose workers read the files: tcp://HOST:8786."
+    )(function)
+
+
 def choosing(function: Function) -> Function:
     """Add the options of the choice of features."""
     for option in (
@@ -104,6 +112,7 @@ def choosing(function: Function) -> Function:
 @reading()
 @reading("query")
 @click.option("-o", "--output", type=Output(), metavar="FILE", help="File to write, one feature in a line.")
+@scheduler
 def features(output: str | None, **options: Any) -> None:
     """Choose the features that data sets share.
 
@@ -142,6 +151,7 @@ def _features(options: dict[str, Any], queries: Sequence[str]) -> list[str]:
     wants = options["strategy"] not in (None, "variable")
     of_labels = {"labels": options["labels"]} if wants and options["labels"] is not None else {}
     how = given(options, *CHOICE, *READING, "modality", "missing")
+    how |= {} if options.get("scheduler") is None else {"client": options["scheduler"]}
     if queries:
         return find_common_features(
             options["reference"], list(queries), **of_labels, **how, **given(options, *OF_QUERY)
@@ -162,12 +172,16 @@ def _by_default(options: dict[str, Any]) -> tuple[Modality, int]:
 def _own_features(reference: Any, how: dict[str, Any], labels: str | None) -> list[str]:
     """Choose features of a reference alone."""
     from ...workflows.find_common_features import FeaturesRequest, find_common_features
+    from ..cluster import connected, on_cluster
     from ..readers import labels_of, open_data
 
-    opened = open_data(reference, **{name: how[name] for name in (*READING, "modality") if name in how})
+    of_reference = {name: how.get(name) for name in (*READING, "modality")}
     asked = {name: how[name] for name in (*CHOICE, "missing") if name in how}
-    request = FeaturesRequest(modality=opened.modality, **asked)
-    return find_common_features(opened.blocks, [], request, None if labels is None else labels_of(opened, labels))
+    with connected(how.get("client")) as workers:
+        opened = on_cluster(open_data(reference, **of_reference), workers, reference, **of_reference)
+        request = FeaturesRequest(modality=opened.modality, **asked)
+        known = None if labels is None else labels_of(opened, labels)
+        return find_common_features(opened.blocks, [], request, known)
 
 
 @click.command(cls=Verb)
@@ -323,17 +337,20 @@ def _fields(kind: Any, options: dict[str, Any]) -> list[str]:
 @setting("--probabilities/--no-probabilities", request=ANNOTATE, help="Add the table of all probabilities.")
 @setting("--device", request=ANNOTATE, type=words("cpu", "cuda"), help="Where torch computes: cpu or cuda.")
 @click.option("--report", type=Output(), metavar="HTML", help="Write a report as an HTML page.")
+@scheduler
 def annotate(output: str, report: str | None, **options: Any) -> None:
     """Annotate a query with a model file.
 
     QUERY is as REF of train. Several are looked at as one query: OUT is then a table of the cells of all, with their
-    files in the column "file".
+    files in the column "file". A large QUERY is written to a .parquet in parts, in little memory; the same command goes
+    on where it was ended.
     """
     from ...data.labels import UNCLASSIFIED
     from ...output.columns import table_of
     from ...workflows.annotate import AnnotateRequest
-    from ..python import called, load
+    from ..python import called, called_to_parquet, load
     from ..python_report import report as write_report
+    from ..stores import suffix_of
     from ..writers import add_annotation, write_result
 
     query: tuple[str, ...] = options["query"]
@@ -343,7 +360,12 @@ def annotate(output: str, report: str | None, **options: Any) -> None:
     settings = ("threshold", "modality", "probabilities", "min_overlap", "refine", "device")
     request = AnnotateRequest(**given(options, *settings))
     of_peaks = ("peaks", "peaks_model", *(f"peaks_{name}" for name in READING))
-    how = given(options, *READING, "batch", "groups", *of_peaks)
+    how = given(options, *READING, "batch", "groups", *of_peaks) | {"client": options["scheduler"]}
+    if suffix_of(output) == ".parquet" and report is None and find_spec("pyarrow") is not None:
+        data: Any = list(query) if len(query) > 1 else query[0]
+        n_cells, n_unclassified = called_to_parquet(ds.model, data, output, request, **how)
+        conclude(f"{n_cells} cells, {n_unclassified} {UNCLASSIFIED} -> {output}")
+        return
     source, found, origin = called(ds.model, query if len(query) > 1 else query[0], request, **how)
     table = table_of(found, source.blocks.cell_names)
     if source.members:
