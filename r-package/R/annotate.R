@@ -38,6 +38,9 @@
 #' @param peaks_layer,peaks_values,peaks_feature_names How to read `peaks`: see [match_peaks()].
 #' @param device Where torch computes what network and linear path say of the cells: `"cpu"` or
 #'   `"cuda"`. Scores of two devices differ by less than 1e-3.
+#' @param client Address of the scheduler of a Dask cluster, such as `"tcp://host:8786"`, that reads
+#'   and calls the cells of a query that is a path. Its workers open the file themselves, at the same
+#'   path. The calls are the same.
 #' @param assay The assay of a Seurat object, or the alternative experiment of a
 #'   SingleCellExperiment, to read. `NULL`: see [deepscore-package]. Cells of the query that it
 #'   lacks get no call: `NA`.
@@ -78,7 +81,8 @@
 #'   `modality_mismatch`, `no_common_chromosomes`, `genome_build`, `different_cells`,
 #'   `batch_length`, `groups_length`, `column_not_found`, `labels_cells`, `bad_argument`,
 #'   `wrong_orientation`, `empty_data`, `layer_not_found`, `scaled_data`, `mixed_values`,
-#'   `negative_values`, `non_finite`, `duplicate_features`, `duplicate_cells`, `unknown_data`.
+#'   `negative_values`, `non_finite`, `duplicate_features`, `duplicate_cells`, `unknown_data`; with
+#'   `client` also `file_not_found`, `missing_package` and `cluster_lost`.
 #' @references Calibration by temperature: Guo C, Pleiss G, Sun Y, Weinberger KQ (2017). On
 #'   Calibration of Modern Neural Networks. *ICML*. \url{https://arxiv.org/abs/1706.04599}
 #' @examplesIf deepscore:::engine_available()
@@ -99,7 +103,7 @@ annotate <- function(ds, query, threshold = 0.5, batch = NULL, layer = NULL, val
                      min_overlap = 0.1, refine = TRUE, groups = NULL, peaks = NULL,
                      peaks_model = NULL, progress = getOption("deepscore.progress", TRUE),
                      peaks_layer = NULL, peaks_values = NULL, peaks_feature_names = NULL,
-                     device = "cpu", assay = NULL, ...) {
+                     device = "cpu", client = NULL, assay = NULL, ...) {
   UseMethod("annotate")
 }
 
@@ -114,8 +118,28 @@ annotate.DeepScore <- function(ds, query, threshold = 0.5, batch = NULL, layer =
                                groups = NULL, peaks = NULL, peaks_model = NULL,
                                progress = getOption("deepscore.progress", TRUE),
                                peaks_layer = NULL, peaks_values = NULL,
-                               peaks_feature_names = NULL, device = "cpu", assay = NULL, ...) {
+                               peaks_feature_names = NULL, device = "cpu", client = NULL,
+                               assay = NULL, ...) {
   no_more_arguments()
+  if (!is.null(client)) {
+    if (!is.null(peaks)) {
+      abort(
+        "ConfigError", "bad_argument",
+        "Raw peaks beside a query are not read by a cluster: leave client out."
+      )
+    }
+    batch <- of_cells(batch)
+    groups <- of_cells(groups)
+    how <- given(c(
+      "threshold", "batch", "layer", "values", "feature_names", "modality", "probabilities",
+      "min_overlap", "refine", "groups", "device", "client"
+    ))
+    answer <- call_engine(
+      "annotate_paths", model_bytes(ds), paths_of(query), how,
+      verb = "annotate", progress = progress
+    )
+    return(as_calls(answer, as.character(answer$cells)))
+  }
   query <- data_set(query, layer, modality, feature_names)
   blocks <- named_by(query_blocks(ds, query, layer, modality, assay), feature_names)
   blocks <- read_as(blocks, values)

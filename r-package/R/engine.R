@@ -162,7 +162,8 @@ call_engine <- function(name, ..., verb = name, progress = getOption("deepscore.
 # What has to do with chromatin, evidence, plots, files of AnnData, and the report, is in modules of
 # its own.
 bridge_function <- function(bridge, name) {
-  for (part in c("r_chromatin", "r_evidence", "r_exchange", "r_plots", "r_report")) {
+  parts <- c("r_chromatin", "r_evidence", "r_exchange", "r_paths", "r_plots", "r_report")
+  for (part in parts) {
     if (reticulate::py_has_attr(bridge, name)) break
     bridge <- reticulate::import(paste0("deepscore.interfaces.", part), convert = FALSE)
   }

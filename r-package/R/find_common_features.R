@@ -28,6 +28,8 @@
 #' @param missing Words that stand for a missing label: see [set_reference()].
 #' @param progress Show bars, of what takes more than two seconds? They are for a terminal or a
 #'   notebook, not for the log of a script. The option `deepscore.progress` is the default.
+#' @param client Address of the scheduler of a Dask cluster that reads data sets, which are paths
+#'   then: see [annotate()]. The features are the same.
 #' @param assay,query_assay The assays of `reference` and of `query` to read: see [set_reference()].
 #'
 #' @details Genes are ranked by the standardised variance of Stuart et al. (2019) on counts, and by
@@ -50,7 +52,19 @@ find_common_features <- function(reference, query, n_features = 2000, strategy =
                                  query_feature_names = NULL,
                                  modality = NULL, test = "t-test", missing = NULL,
                                  progress = getOption("deepscore.progress", TRUE),
-                                 assay = NULL, query_assay = NULL) {
+                                 client = NULL, assay = NULL, query_assay = NULL) {
+  if (!is.null(client)) {
+    labels <- of_cells(labels)
+    how <- given(c(
+      "n_features", "strategy", "labels", "layer", "query_layer", "values", "query_values",
+      "feature_names", "query_feature_names", "modality", "test", "missing", "client"
+    ))
+    features <- call_engine(
+      "find_common_features_of_paths", paths_of(reference), as.list(paths_of(query)), how,
+      verb = "find_common_features", progress = progress
+    )
+    return(as.character(features))
+  }
   if (is.character(query)) query <- as.list(query)
   queries <- if (is.list(query) && !is.object(query) && !is_kinds(query)) query else list(query)
   reference <- data_set(reference, layer, modality, feature_names)

@@ -31,6 +31,7 @@ from ..model import file as modelfile
 from ..model.config import NetworkConfig
 from ..output.columns import OPTIONAL, OWN_TERMS, are_terms_of_calls, columns_of
 from ..output.provenance import provenance
+from ..query.annotation import Annotation
 from ..support.checks import made, optional_name
 from ..support.devices import device_there
 from ..support.notices import logger, speaking, telling_once, warn
@@ -476,6 +477,11 @@ def annotate(
         peaks_model=None if peaks_model is None else modelfile.from_bytes(bytes(peaks_model)),
     )
     given = {"batch": batch, "groups": groups, "peaks": peaks, "peaks_model": peaks_model}
+    return answer_of(found, provenance(trained, found, {"read_from": query.source, **asdict(request), **given}))
+
+
+def answer_of(found: Annotation, origin: Kwargs) -> dict[str, Any]:
+    """Return what is known of each cell, and where it comes from, as R takes it."""
     table = found.probabilities
     columns = {
         name: values.tobytes() if values.dtype == np.float64 else values.tolist()
@@ -484,7 +490,7 @@ def annotate(
     return {
         "columns": columns,
         "optional": list(OPTIONAL),
-        "origin": provenance(trained, found, {"read_from": query.source, **asdict(request), **given}),
+        "origin": origin,
         "labels": list(found.labels),
         "probabilities": None if table is None else table.tobytes(),
     }

@@ -56,9 +56,9 @@ def view_to_bytes(view: View, identity: Mapping[str, Any]) -> bytes:
         "identity": dict(identity),
         "known_power": None if view.by_itself is None else view.by_itself.known_power,
         "verdict": None if view.verdict is None else asdict(view.verdict),
-        "sha256": _digest(tensors),
     }
-    return save(tensors, {KEY: json.dumps(facts, default=lambda value: value.item())})
+    facts = json.loads(json.dumps(facts, default=lambda value: value.item()))
+    return save(tensors, {KEY: json.dumps(facts | {"sha256": _digest(facts, tensors)})})
 
 
 def view_from_bytes(
@@ -81,9 +81,10 @@ def view_from_bytes(
     try:
         header = json.loads(content[8 : 8 + struct.unpack("<Q", content[:8])[0]])
         facts, tensors = json.loads(header["__metadata__"][KEY]), load(content)
-        if facts["identity"] != json.loads(json.dumps(identity)) or facts["sha256"] != _digest(tensors):
+        whole = facts.pop("sha256") == _digest(facts, tensors)
+        if not whole or facts["identity"] != json.loads(json.dumps(identity)):
             return None
-    except (KeyError, TypeError, ValueError, struct.error, SafetensorError):
+    except (AttributeError, KeyError, TypeError, ValueError, struct.error, SafetensorError):
         return None
     second = by_itself = near = verdict = None
     if "second.share" in tensors:
@@ -109,8 +110,8 @@ def _read_scale(name: str, tensors: Tensors) -> Scale:
     return Scale(tensors[f"{name}.centre"], tensors[f"{name}.deviation"])
 
 
-def _digest(tensors: Tensors) -> str:
-    found = hashlib.sha256()
+def _digest(facts: Mapping[str, Any], tensors: Tensors) -> str:
+    found = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for name in sorted(tensors):
         found.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
         found.update(tensors[name].tobytes())
