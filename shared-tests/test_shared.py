@@ -31,6 +31,7 @@ CASES = read_cases()
 # Error codes that are put together from what is wrong.
 COMPOSED = {"labels_length", "batch_length", "groups_length", "duplicate_features", "duplicate_cells"}
 WITHOUT_A_CASE = {
+    "cluster_lost": "no case starts a cluster",
     "missing_package": "the machines that run the cases have all packages",
     "mixed_values": "there are no cases of lists of data sets",
     "no_lsi": "there are no cases of embed()",
