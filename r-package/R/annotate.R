@@ -39,8 +39,8 @@
 #' @param device Where torch computes what network and linear path say of the cells: `"cpu"` or
 #'   `"cuda"`. Scores of two devices differ by less than 1e-3.
 #' @param client Address of the scheduler of a Dask cluster, such as `"tcp://host:8786"`, that reads
-#'   and calls the cells of a query that is a path. Its workers open the file themselves, at the same
-#'   path. The calls are the same.
+#'   and calls the cells of a query that is a path. Its workers open the file themselves, at the
+#'   same path. The calls are the same.
 #' @param assay The assay of a Seurat object, or the alternative experiment of a
 #'   SingleCellExperiment, to read. `NULL`: see [deepscore-package]. Cells of the query that it
 #'   lacks get no call: `NA`.

@@ -20,7 +20,7 @@
 #' @param client As for [annotate()]. Its workers must see the folder of `output`, too.
 #'
 #' @return `output`, invisibly. The file has a row for each cell, its name in the column `cell`, and
-#'   the columns that [annotate()] gives for a path; of several data sets, the path of each cell's in
+#'   the columns that [annotate()] gives for a path; of several data sets, the path of each in
 #'   the column `file`. `arrow::read_parquet()` reads it.
 #' @section Errors: `path_not_writable`, `write_failed`, `missing_package` (without Python's
 #'   pyarrow), `bad_argument`, `cluster_lost`, and those of [annotate()].
