@@ -15,7 +15,7 @@ export MPLBACKEND := Agg
 R_SOURCES := $(shell find r-package -type f -not -path '*/vignettes/*.html')
 
 .PHONY: help setup demo pictures test lint lint-ruff lint-format lint-types lint-r test-python test-pythons test-shared check-r test-seurat5 docs docs-r report-picture \
-  bench-bridge bench-speed bench-size bench-accuracy bench-openset bench-novelty bench-laws bench-chromatin bench-atlas clean
+  bench-bridge bench-speed bench-size bench-accuracy bench-openset bench-novelty bench-laws bench-chromatin bench-atlas bench-scaling clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -123,6 +123,9 @@ bench-chromatin: setup ## speed and memory of peaks, fragments and activity; acc
 
 bench-atlas: setup ## an atlas of 106,309 simulated nuclei x 200,000 peaks, its peers at PEERS=0.02 of the size; DATA=folder SIZE=1 SCJOINT=folder
 	$(PYTHON) python/benchmarks/atlas/stages.py
+
+bench-scaling: setup ## stores to Parquet, by one process and by workers of Dask: passes, time, memory, network; PARTS=names LARGE=stores
+	$(PYTHON) python/benchmarks/scaling.py $(PARTS)
 
 clean: ## remove what the targets above have made in this folder
 	rm -rf --one-file-system .trixie .trixie.log
