@@ -4,9 +4,8 @@ The model is trained on RNA and annotates the activities as if they were express
 given as ``peaks=``, are taught by these calls and correct them.
 """
 
-import simulated
-
 import deepscore
+import simulated
 
 reference = simulated.rna(500, seed=1)  # cells x genes, with labels
 atac = simulated.atac(300, seed=2)  # cells x peaks

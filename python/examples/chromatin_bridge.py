@@ -7,9 +7,8 @@ file, and annotates any later chromatin data set.
 import tempfile
 from pathlib import Path
 
-import simulated
-
 import deepscore
+import simulated
 
 folder = Path(tempfile.mkdtemp())
 

@@ -7,9 +7,8 @@ peaks in it (chromatin_fragments.py) is exact.
 import tempfile
 from pathlib import Path
 
-import simulated
-
 import deepscore
+import simulated
 
 folder = Path(tempfile.mkdtemp())
 

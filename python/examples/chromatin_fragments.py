@@ -6,9 +6,8 @@ The barcodes are those of cells, from the filtered output of Cell Ranger or from
 import tempfile
 from pathlib import Path
 
-import simulated
-
 import deepscore
+import simulated
 
 folder = Path(tempfile.mkdtemp())
 

@@ -4,9 +4,8 @@ Two studies have two sets of peaks. ``find_common_peaks`` merges them, ``match_p
 result, and from there all is as with genes.
 """
 
-import simulated
-
 import deepscore
+import simulated
 
 reference = simulated.atac(500, seed=1)  # cells x peaks, with the labels in obs["cell_type"]
 query = simulated.foreign_atac(300, seed=2)  # another study, with its own peaks

@@ -10,8 +10,8 @@
 #' @param n_labels Number of different labels, checked against the reference where given.
 #' @param epochs,batch_size Passes over the cells, and cells in a step. `NULL`: chosen by the size
 #'   of the reference: of fewer than 50,000 cells to learn from, about 100,000 are seen, in 2 to 30
-#'   epochs; of more, each is seen at least once, and until the loss falls no more; a batch is a power of two
-#'   between 32 and 1,024.
+#'   epochs; of more, each is seen at least once, and until the loss falls no more; a batch is a
+#'   power of two between 32 and 1,024.
 #' @param lr Learning rate of AdamW (Loshchilov and Hutter, ICLR 2019), 1e-8 to 10.
 #' @param activation Activation of the hidden layers: `"relu"`, `"leaky_relu"`, `"elu"`, `"gelu"`,
 #'   `"selu"`, `"silu"`, `"tanh"` or `"sigmoid"`.
