@@ -41,6 +41,7 @@ class Processes:
         self.file, self.workers = folder / f"scheduler-{secrets.token_hex(4)}.json", []
         self.scheduler = started("scheduler", "--port", "0", "--scheduler-file", self.file)
         while not self.file.exists():
+            assert self.scheduler.poll() is None
             time.sleep(0.05)
         time.sleep(0.2)
         self.address = json.loads(self.file.read_text())["address"]
