@@ -13,7 +13,8 @@ test_that("peaks are names, tables, ranges, files, data sets or those of a model
   expect_code("not_trained", as_peaks(new_deepscore()))
   expect_code("invalid_peaks", as_peaks(data.frame(chrom = "chr1", begin = 1, end = 2)))
   for (wrong in list(NULL, TRUE, 1:3)) expect_code("invalid_peaks", as_peaks(wrong))
-  expect_code("unknown_data", as_peaks(list("chr1:10-20")))
+  expect_code("file_not_found", as_peaks(list("chr1:10-20"))) # a list of texts is one of paths
+  expect_code("unknown_data", as_peaks(list(1)))
 })
 
 test_that("ranges count from 1 and include their end", {
