@@ -23,6 +23,7 @@ from .content import Keys, content_keys, value_keys
 
 __all__ = [
     "MOST_IN_EXCERPT",
+    "VALUES_HELD",
     "VALUES_PER_BLOCK",
     "CellBlocks",
     "Elsewhere",
@@ -50,14 +51,14 @@ Elsewhere = Callable[[RangeFunction, tuple[Any, ...], Iterable[Range]], Iterator
 
 # A block holds about this many stored values (float32 and int32: 16 MB), so that one is always cheap to hold.
 VALUES_PER_BLOCK = 2_000_000
+# Normalised values of a data set (8 bytes each) that are held in memory, so that they need not be read again.
+VALUES_HELD = 40_000_000
 # Rows that are read together where some of them are wanted: a call of a store costs as much as some fifty of its rows.
 READ_AT_ONCE = 64
 # Cells that are all read to choose some of them.
 MOST_READ = 10_000
 # Cells of the largest excerpt: enough to tell what values are.
 MOST_IN_EXCERPT = 2_000
-
-
 # Cells of a range of rows: enough that what is said of a range counts little beside its cells.
 CELLS_PER_RANGE = 50_000
 

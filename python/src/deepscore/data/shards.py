@@ -21,14 +21,13 @@ import scipy.sparse as sp
 
 from ..errors import EngineError
 from ..support.threads import overlapped
+from .blocks import VALUES_HELD
 from .linalg import Codes
 
-__all__ = ["VALUES_HELD", "VALUES_PER_SHARD", "Shards", "deal_out"]
+__all__ = ["VALUES_PER_SHARD", "Shards", "deal_out"]
 
 # Stored values of a shard, about: 64 MB in memory. A data set with fewer is one shard, in its own order.
 VALUES_PER_SHARD = 8_000_000
-# Of data sets with more values than these (320 MB) the shards lie on disk.
-VALUES_HELD = 40_000_000
 # Of the random numbers by which cells are dealt out.
 SEED = 0
 
@@ -121,7 +120,7 @@ def deal_out(
     n_cells
         About how many cells are to come.
     per_shard, held
-        Values of a shard, and of all shards that stay in memory, about.
+        Values of a shard, and of all shards that stay in memory, about; of more they lie on disk.
 
     Raises
     ------

@@ -50,6 +50,7 @@ __all__ = [
     "called_to_parquet",
     "check_reference",
     "deepscore_of",
+    "files_of",
     "find_common_features",
     "load",
 ]

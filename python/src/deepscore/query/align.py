@@ -82,11 +82,6 @@ class AlignedQuery:
         """Return the normalised cells at these positions."""
         return self.model.normalization.matrix(self.blocks.take(rows), self.positions, self.values)
 
-    def cells_in_turn(self, rows: npt.NDArray[np.intp]) -> sp.csr_matrix:
-        """Return the same, read in the order of the query."""
-        order = np.argsort(rows)
-        return self.cells(rows[order])[np.argsort(order)]
-
 
 def align(
     model: Model,

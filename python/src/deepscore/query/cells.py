@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from ..data.blocks import VALUES_PER_BLOCK, watched
+from ..data.blocks import VALUES_HELD, VALUES_PER_BLOCK, watched
 from ..data.content import GOLDEN, Keys, cell_keys, mixed, pattern_keys
 from ..data.linalg import Codes
 from ..support.threads import cores, overlapped
@@ -26,8 +26,6 @@ __all__ = ["HeldCells", "QueryCells", "gathered", "look_through"]
 
 # The network is called with at least this many cells, so that its thread seldom waits for the interpreter.
 CELLS_PER_CALL = 8192
-# Normalised values that are held in memory (8 bytes each), so that they need not be read again.
-VALUES_HELD = 40_000_000
 
 
 @dataclass(frozen=True, eq=False)

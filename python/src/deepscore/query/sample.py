@@ -74,9 +74,12 @@ class Sample:
 
     @classmethod
     def of_large(cls, query: AlignedQuery, cells: Candidates, settings: Settings = SETTINGS) -> Self:
-        """Take the cells of a large query that were found range by range: those that :meth:`of` takes of all."""
-        batches, n_batches = cells.batches, int(query.batches.max()) + 1
-        x = query.cells_in_turn(cells.rows) if cells.x is None else cells.x
+        """Take the cells of a large query that were found range by range, with their values.
+
+        They are those that :meth:`of` takes of all.
+        """
+        batches, n_batches, x = cells.batches, int(query.batches.max()) + 1, cells.x
+        assert x is not None
         measured = query.measured & _found(x, batches, n_batches, settings)
         return cls(query.model, x, batches, n_batches, measured, cells.rows, None)
 

@@ -51,7 +51,7 @@ class Course:
     ) -> None:
         self.reference, self.network, self.train, self.rng = reference, network, train, rng
         self.team = team
-        self.learn, self.watched, self.settings = learn, watched, settings
+        self.watched, self.settings = watched, settings
         n_batches = int(reference.batches.max()) + 1
         sums = SumsByCode(n_batches, len(reference.features))
         self.learns = np.zeros(len(reference.codes), np.bool_)

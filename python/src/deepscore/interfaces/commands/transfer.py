@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from ...errors import ConfigError, InputError
 from ...model.config import ACTIVATIONS, NetworkConfig
@@ -348,7 +347,7 @@ def annotate(output: str, report: str | None, **options: Any) -> None:
     from ...data.labels import UNCLASSIFIED
     from ...output.columns import table_of
     from ...workflows.annotate import AnnotateRequest
-    from ..python import called, called_to_parquet, load
+    from ..python import called, called_to_parquet, files_of, load
     from ..python_report import report as write_report
     from ..stores import suffix_of
     from ..writers import add_annotation, write_result
@@ -367,9 +366,9 @@ def annotate(output: str, report: str | None, **options: Any) -> None:
         conclude(f"{n_cells} cells, {n_unclassified} {UNCLASSIFIED} -> {output}")
         return
     source, found, origin = called(ds.model, query if len(query) > 1 else query[0], request, **how)
-    table = table_of(found, source.blocks.cell_names)
-    if source.members:
-        table.insert(0, "file", np.repeat(query, [one.blocks.n_cells for one in source.members]))
+    table, files = table_of(found, source.blocks.cell_names), files_of(source, query)
+    if files is not None:
+        table.insert(0, "file", files)
         write_result(None, None, None, output, table)
     else:
         annotated = add_annotation(source, found, origin)
