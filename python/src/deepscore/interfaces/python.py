@@ -894,17 +894,34 @@ def called(
         large = None if workers is None else LargeQuery.of(model, source.blocks, request, batch=of_batch)
         found = None if large is None else annotate_by_ranges(large, of_groups)
     if found is None:
-        found = annotating.annotate(
-            model,
-            source.blocks,
-            request,
-            batch=of_batch,
-            groups=of_groups,
-            peaks=open_beside("peaks", peaks, peaks_layer, PEAKS.name, peaks_values, peaks_feature_names),
-            peaks_model=None if peaks_model is None else model_of(peaks_model),
-        )
+        of_peaks = peaks, peaks_model, peaks_layer, peaks_values, peaks_feature_names
+        found = _called_as_a_whole(model, source, request, of_batch, of_groups, *of_peaks)
     given = {"batch": batch, "groups": groups, "peaks": peaks, "peaks_model": peaks_model}
     return source, found, provenance(model, found, {"read_from": source.blocks.source, **asdict(request), **given})
+
+
+def _called_as_a_whole(
+    model: Model,
+    source: Source,
+    request: annotating.AnnotateRequest,
+    batch: Names | None,
+    groups: Names | None,
+    peaks: Any = None,
+    peaks_model: Any = None,
+    peaks_layer: str | None = None,
+    peaks_values: str | None = None,
+    peaks_feature_names: str | None = None,
+) -> Annotation:
+    """Call the cells of an opened query in this process."""
+    return annotating.annotate(
+        model,
+        source.blocks,
+        request,
+        batch=batch,
+        groups=groups,
+        peaks=open_beside("peaks", peaks, peaks_layer, PEAKS.name, peaks_values, peaks_feature_names),
+        peaks_model=None if peaks_model is None else model_of(peaks_model),
+    )
 
 
 def _require_no_peaks(client: Any, peaks: Any) -> None:
@@ -934,24 +951,21 @@ def called_to_parquet(
     """
     _require_no_peaks(client, peaks)
     require_output(str(output), None, (".parquet",), "that is what is written")
-    files = None
-    if peaks is None:
-        how = {"modality": request.modality, "values": values, "feature_names": feature_names}
-        with connected(client) as workers:
-            source = on_cluster(open_data(query, layer, **how), workers, query, layer, **how)
-            of_range = replace(request, modality=source.modality)
-            large = LargeQuery.of(model, source.blocks, of_range, batch=values_of(source, batch, "batch"))
-            if large is not None:
-                of_groups, files = values_of(source, groups, "groups"), files_of(source, query)
-                found = write_by_ranges(large, output, groups=of_groups, files=files)
-                if found is not None:
-                    return found
-    source, called_, _ = called(model, query, request, layer, values, feature_names, batch, groups, peaks, **of_peaks)
-    table, files = table_of(called_, source.blocks.cell_names), files_of(source, query)
+    how = {"modality": request.modality, "values": values, "feature_names": feature_names}
+    with connected(client) as workers:
+        source = on_cluster(open_data(query, layer, **how), workers, query, layer, **how)
+        request, files = replace(request, modality=source.modality), files_of(source, query)
+        of_batch, of_groups = (values_of(source, x, name) for x, name in ((batch, "batch"), (groups, "groups")))
+        large = None if peaks is not None else LargeQuery.of(model, source.blocks, request, batch=of_batch)
+        written = None if large is None else write_by_ranges(large, output, groups=of_groups, files=files)
+    if written is not None:
+        return written
+    found = _called_as_a_whole(model, source, request, of_batch, of_groups, peaks, **of_peaks)
+    table = table_of(found, source.blocks.cell_names)
     if files is not None:
         table.insert(0, "file", files)
     write_result(None, None, None, str(output), table)
-    return len(table), int((called_.calls == UNCLASSIFIED).sum())
+    return len(table), int((found.calls == UNCLASSIFIED).sum())
 
 
 def files_of(source: Source, query: Any) -> Names | None:
