@@ -191,14 +191,10 @@ def run_annotate_from_disk(n_cells: str) -> dict:
 
 
 def run_dask(n_workers: str) -> dict:
+    from dask.distributed import Client, LocalCluster
+
     import deepscore
 
-    if not hasattr(deepscore.DeepScore, "annotate_to_parquet"):
-        return {"missing": "not there yet: DeepScore.annotate_to_parquet"}
-    try:
-        from dask.distributed import Client, LocalCluster
-    except ImportError:
-        return {"missing": "distributed is not installed"}
     path, output = reference(GROWTH[-2]).absolute(), (HERE / "calls.parquet").absolute()
     ds = deepscore.load(HERE / "model.deepscore")
     with (
@@ -390,9 +386,6 @@ def part_growth() -> None:
 
 def part_dask() -> None:
     training()
-    if "missing" in (first := ours("dask", 1)):
-        print(f"     two Dask workers: {first['missing']}")
-        return
     one, two = by_turns(2, lambda: ours("dask", 1), lambda: ours("dask", 2))
     ratio, detail = one["seconds"] / two["seconds"], against(one["seconds"], two["seconds"])
     report(f"one Dask worker / two, annotating {GROWTH[-2]:,} cells to a file", ratio, 1.8, "x", detail, at_least=True)
