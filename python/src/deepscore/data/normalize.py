@@ -123,7 +123,7 @@ class Normalization(ABC):
             rows = sp.csr_matrix((x, columns, indptr), shape=(block.shape[0], len(positions)))
             # Sums are taken in the order of the model's features, whatever the data set's. To turn it twice sorts it in
             # linear time, half of what a sort takes.
-            return start, rows.tocsc().tocsr()
+            return start, rows if rows.has_sorted_indices else rows.tocsc().tocsr()
 
         yield from overlapped(normalised, data, cores())
 

@@ -57,6 +57,7 @@ def to_bytes(model: Model) -> bytes:
     from safetensors.numpy import save as save_tensors
 
     manifest, tensors = _content(model)
+    _check_schema(manifest)
     return save_tensors(tensors, {"deepscore": json.dumps(manifest, ensure_ascii=False, allow_nan=False)})
 
 
@@ -99,7 +100,6 @@ def _content(model: Model) -> tuple[dict[str, Any], Tensors]:
         method = model.normalization.method
         manifest["normalization"] = {"method": V1_LOGNORM if method == "lognorm" else method, "scale": 10_000}
     manifest["content_sha256"] = _digest(manifest, tensors)
-    _check_schema(manifest)
     return manifest, tensors
 
 

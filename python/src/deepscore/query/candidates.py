@@ -46,12 +46,6 @@ class Candidates:
     x: sp.csr_matrix | None = None
 
     @classmethod
-    def of(cls, first: int, block: sp.csr_matrix, batches: Codes, *, values: bool = True) -> Self:
-        """Return all cells of a normalised block, given its first row and the batch of each cell."""
-        keys = mixed(cell_keys(block, batches))
-        return cls(np.arange(first, first + len(keys)), batches, pattern_keys(block), keys, block if values else None)
-
-    @classmethod
     def merged(cls, parts: Sequence[Candidates], settings: Settings = SETTINGS) -> Self:
         """Return those of several parts of a query that may be looked at in all of them together."""
         rows, batches, patterns, keys = (
@@ -96,8 +90,12 @@ def candidates_of(
 
     def may_be(item: tuple[int, sp.csr_matrix]) -> Candidates:
         first, block = item
-        one = Candidates.of(first, block, batches[first : first + block.shape[0]], values=values)
-        return one.take(np.flatnonzero(bound.may_be(one)))
+        of_block = batches[first : first + block.shape[0]]
+        patterns = pattern_keys(block)
+        which = np.flatnonzero(bound.may_be(patterns, of_block))
+        block, of_block = block[which], of_block[which]
+        keys = mixed(cell_keys(block, of_block))
+        return Candidates(first + which, of_block, patterns[which], keys, block if values else None)
 
     for one in overlapped(may_be, blocks, cores()):
         found, waiting = [*found, one], waiting + len(one.rows)
@@ -114,9 +112,9 @@ class _Bound:
     of_all: np.uint64
     of_batch: Keys
 
-    def may_be(self, cells: Candidates) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        found: np.ndarray[tuple[int], np.dtype[np.bool_]] = (cells.patterns <= self.of_all) | (
-            cells.patterns <= self.of_batch[cells.batches]
+    def may_be(self, patterns: Keys, batches: Codes) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        found: np.ndarray[tuple[int], np.dtype[np.bool_]] = (patterns <= self.of_all) | (
+            patterns <= self.of_batch[batches]
         )
         return found
 

@@ -10,6 +10,7 @@ Two logistic regressions turn these into chances; they were taught with labels w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from scipy.optimize import nnls
@@ -19,6 +20,7 @@ from ..data.linalg import Codes, Doubles, clusters_of, means_by_code, moments_by
 from ..data.standardise import LEAST_DEVIATION
 from ..model.profiles import Profiles
 from ..support.notices import warn
+from ..support.threads import cores, overlapped
 from .neighbours import Space
 from .rank_calls import RankedProfiles
 from .sample import Sample
@@ -72,18 +74,19 @@ class Evidence:
         assert profiles is not None
         rebuilding = _Rebuilding.of(sample, space, probabilities, profiles, numbers)
         markers = _Markers.of(sample, profiles, numbers)
-        of_clusterings = []
-        for size in numbers.cells_per_cluster:
-            for seed in numbers.starts:
-                k = int(np.clip(n_cells // size, numbers.fewest_clusters, numbers.most_clusters))
-                clusters = clusters_of(space.coordinates, k, seed)
-                labels = means_by_code(probabilities, clusters).argmax(axis=1)
-                means = means_by_code(sample.x, clusters)
-                mine = labels[:, None] == profiles.owner  # clusters x profiles
-                left, cosines = rebuilding.of_clusters(clusters)
-                likeness, order = (np.where(mine, a, -1).max(axis=1) for a in (cosines, ranked.correlations(means)))
-                of_clusters = np.stack([left, likeness, order, markers.raised(means, labels)])
-                of_clusterings.append(of_clusters[:, clusters])
+
+        def explained(clustering: tuple[int, int]) -> Doubles:
+            size, seed = clustering
+            k = int(np.clip(n_cells // size, numbers.fewest_clusters, numbers.most_clusters))
+            clusters = clusters_of(space.coordinates, k, seed)
+            labels = means_by_code(probabilities, clusters).argmax(axis=1)
+            means = means_by_code(sample.x, clusters)
+            mine = labels[:, None] == profiles.owner  # clusters x profiles
+            left, cosines = rebuilding.of_clusters(clusters)
+            likeness, order = (np.where(mine, a, -1).max(axis=1) for a in (cosines, ranked.correlations(means)))
+            return np.stack([left, likeness, order, markers.raised(means, labels)])[:, clusters]
+
+        of_clusterings = list(overlapped(explained, product(numbers.cells_per_cluster, numbers.starts), cores()))
         left, likeness, order, raised = np.mean(of_clusterings, axis=0)
         agreement = float((probabilities.argmax(axis=1) == rank_calls).mean())
         return cls(left, likeness, order, raised, agreement)
