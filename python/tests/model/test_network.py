@@ -8,8 +8,8 @@ import scipy.sparse as sp
 import torch
 
 from deepscore.model.config import ACTIVATIONS
-from deepscore.model.network import Network, SparseMatrix, activation_function, rows_in_parts, sparse_rows
-from deepscore.support.threads import torch_threads
+from deepscore.model.network import Network, SparseMatrix, activation_function, sparse_rows
+from deepscore.support.threads import one_torch_thread, torch_threads
 
 N_CELLS, N_FEATURES, HIDDEN, N_LABELS = 40, 15, (9, 6), 4
 
@@ -57,36 +57,29 @@ def test_a_sparse_product_equals_a_dense_one(matrix, kind):
     torch.testing.assert_close(found, torch.from_numpy(matrix.toarray()) @ weight)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_the_halves_of_a_product_give_the_whole_to_the_last_bit(matrix, share, monkeypatch):
-    matrix = sp.vstack([matrix[: int(share * N_CELLS)], 0 * matrix]).tocsr()  # the middle of the values lies anywhere
-    matrix.eliminate_zeros()
-    cells, weight = SparseMatrix.from_scipy(matrix), torch.randn(N_FEATURES, 7, requires_grad=True)
-    whole = sparse_rows(cells, weight.detach())
-    monkeypatch.setattr("deepscore.model.network.WORTH_A_THREAD", 0)
-    with torch_threads(2) as pool:
-        found = rows_in_parts(cells, weight, pool)
-        assert torch.equal(found, whole)
-        assert not found.requires_grad
-        module = network()
-        module.pool = pool
-        dense = run_dense(module.train(), torch.from_numpy(matrix.toarray()))
-        centres, batches = torch.zeros(1, N_FEATURES), torch.zeros(len(dense), dtype=torch.int64)
-        sparse = module(cells, SparseMatrix.from_scipy(matrix.tocsc()), centres, batches)
-        torch.testing.assert_close(sparse, dense, atol=1e-5, rtol=1e-4)
-        by_dense, by_sparse = (torch.autograd.grad(y.square().sum(), module.weights[0])[0] for y in (dense, sparse))
-        torch.testing.assert_close(by_sparse, by_dense, atol=1e-3, rtol=1e-3)
-
-
 def test_the_product_of_empty_cells_is_nought():
     found = sparse_rows(SparseMatrix.from_scipy(sp.csr_matrix((3, 5), dtype=np.float32)), torch.randn(5, 2))
     assert found.tolist() == [[0, 0]] * 3
 
 
+@pytest.fixture(params=["whole", "parts", "threads"])
+def first_layer(request, monkeypatch):
+    """Compute the first hidden layer at once, in parts, or in parts by threads; return those."""
+    if request.param == "whole":
+        yield None
+        return
+    monkeypatch.setattr("deepscore.model.network.WORTH_PARTS", 0)
+    with torch_threads(2 if request.param == "threads" else 1) as pool:
+        yield pool
+
+
 @pytest.mark.parametrize("batchnorm", [True, False])
 @pytest.mark.parametrize("n_batches", [1, 3])
-def test_result_and_gradient_equal_those_of_a_dense_network(matrix, batchnorm, n_batches):
-    module = network(batchnorm=batchnorm)
+@pytest.mark.parametrize("hidden", [HIDDEN, (3,)])  # of three nodes, one of the four parts has none
+def test_result_and_gradient_equal_those_of_a_dense_network(matrix, batchnorm, n_batches, hidden, first_layer):
+    options = {"activation": "relu", "dropout_rate": 0.0, "batchnorm": batchnorm}
+    module = Network(N_FEATURES, hidden, N_LABELS, **options)
+    module.pool = first_layer
     centres = torch.randn(n_batches, N_FEATURES)
     batches = torch.arange(N_CELLS) % n_batches
     dense = torch.from_numpy(matrix.toarray()) - centres[batches]
@@ -98,7 +91,7 @@ def test_result_and_gradient_equal_those_of_a_dense_network(matrix, batchnorm, n
         results.append(result)
         gradients.append([parameter.grad.clone() for parameter in module.parameters()])
     torch.testing.assert_close(*results, rtol=1e-4, atol=1e-4)
-    assert len(gradients[0]) == 2 * 3 + (4 if batchnorm else 0)
+    assert len(gradients[0]) == 2 * (1 + len(hidden)) + (2 * len(hidden) if batchnorm else 0)
     for sparse, plain in zip(*gradients, strict=True):
         torch.testing.assert_close(sparse, plain, rtol=1e-3, atol=1e-3)
 
@@ -154,13 +147,42 @@ def test_max_norm_shortens_only_what_is_too_long():
     assert torch.equal(module.weights[0][:, 2], before[0][:, 2])
 
 
-def test_dropout_acts_in_training_only(matrix):
+def test_dropout_acts_in_training_only(matrix, first_layer):
     module = network(batchnorm=False, dropout_rate=0.5)
+    module.pool = first_layer
     assert not torch.equal(run(module, matrix), run(module, matrix))
     module.eval()
     assert torch.equal(run(module, matrix), run(module, matrix))
     steady = network(batchnorm=False, dropout_rate=0.0)
     assert torch.equal(run(steady, matrix), run(steady, matrix))
+
+
+@pytest.mark.parametrize("dropout_rate", [0.0, 0.5])
+def test_the_parts_of_a_layer_are_the_same_to_the_last_bit_whatever_computes_them(matrix, dropout_rate, monkeypatch):
+    monkeypatch.setattr("deepscore.model.network.WORTH_PARTS", 0)
+    found = []
+    for n_threads in (1, 2, 4):
+        torch.manual_seed(3)
+        module = network(dropout_rate=dropout_rate)
+        with one_torch_thread(), torch_threads(n_threads) as module.pool:
+            result = run(module, matrix)
+            result.square().sum().backward()
+        gradients = [parameter.grad for parameter in module.parameters()]
+        found.append([result, *gradients, *(values for norm in module.norms for values in norm.buffers())])
+    for others in found[1:]:
+        assert all(map(torch.equal, found[0], others))
+
+
+def test_parts_of_a_layer_keep_its_running_statistics(matrix, monkeypatch):
+    whole, parts = network(), network()
+    parts.load_state_dict(whole.state_dict())
+    run(whole, matrix)
+    monkeypatch.setattr("deepscore.model.network.WORTH_PARTS", 0)
+    run(parts, matrix)
+    for one, other in zip(whole.norms, parts.norms, strict=True):
+        assert one.running_mean.any()
+        torch.testing.assert_close(other.running_mean, one.running_mean)
+        torch.testing.assert_close(other.running_var, one.running_var)
 
 
 def test_dropout_drops_the_asked_share():

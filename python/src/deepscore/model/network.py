@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag
+from torch.nn.functional import batch_norm, embedding_bag
 
 from .config import ACTIVATIONS
 
@@ -23,12 +24,12 @@ __all__ = [
     "activation_function",
     "per_batch",
     "per_cell",
-    "rows_in_parts",
     "sparse_rows",
 ]
 
-# Products with so many multiplications take some milliseconds: to hand a half over costs a hundredth of that.
-WORTH_A_THREAD = 10_000_000
+# The first hidden layer is computed in so many parts, where its product has so many multiplications that each takes
+# some milliseconds. Neither depends on the machine, so that the result does not.
+PARTS, WORTH_PARTS = 4, 50_000_000
 
 _MODULES = dict(
     zip(
@@ -69,6 +70,30 @@ class SparseMatrix:
         return SparseMatrix(*(t.to(device) for t in (self.indptr, self.indices, self.data)))
 
 
+@dataclass(frozen=True)
+class _CentredCells:
+    """The cells of a step, and the same transposed; what is subtracted in each batch, and the batch of each cell."""
+
+    cells: SparseMatrix
+    transposed: SparseMatrix
+    centres: Tensor
+    batches: Tensor
+
+    @property
+    def n_cells(self) -> int:
+        return len(self.cells.indptr) - 1
+
+    def times(self, weight: Tensor, bias: Tensor) -> Tensor:
+        """Multiply the centred cells by weights, and add the bias."""
+        return sparse_rows(self.cells, weight).add_(per_cell(bias - self.centres @ weight, self.batches))
+
+    def gradients(self, of_product: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients of these weights and of this bias."""
+        sums = per_batch(of_product, self.batches, len(self.centres))
+        of_weight = sparse_rows(self.transposed, of_product).addmm_(self.centres.T, sums, alpha=-1)
+        return of_weight, sums.sum(dim=0)
+
+
 def sparse_rows(cells: SparseMatrix, weight: Tensor) -> Tensor:
     """Multiply CSR rows by a dense matrix (features x nodes).
 
@@ -87,50 +112,79 @@ def sparse_rows(cells: SparseMatrix, weight: Tensor) -> Tensor:
     )
 
 
-def rows_in_parts(cells: SparseMatrix, weight: Tensor, pool: Executor | None) -> Tensor:
-    """Multiply as :func:`sparse_rows` does, each half of the rows in a thread of its own: the same to the last bit.
-
-    Parameters
-    ----------
-    pool
-        Threads; None where there is one core, or the values are not on the CPU.
-    """
-    n_values = int(cells.data.numel())
-    if pool is None or n_values * weight.shape[1] < WORTH_A_THREAD:
-        return sparse_rows(cells, weight)
-    middle = int(torch.searchsorted(cells.indptr, n_values // 2))
-    cut = int(cells.indptr[middle])
-    weight = weight.detach()  # whether a gradient is wanted is known to the calling thread alone
-    parts = (
-        SparseMatrix(cells.indptr[: middle + 1], cells.indices[:cut], cells.data[:cut]),
-        SparseMatrix(cells.indptr[middle:] - cut, cells.indices[cut:], cells.data[cut:]),
-    )
-    return torch.cat(list(pool.map(sparse_rows, parts, (weight, weight))))
-
-
 class _FirstLayer(torch.autograd.Function):
     """Centred CSR rows times weights, plus bias; the weights' gradient is made in one piece, as large as they are."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, bias: Tensor, cells: _CentredCells) -> Tensor:
+        ctx.cells = cells
+        return cells.times(weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        return *ctx.cells.gradients(gradients[0].contiguous()), None
+
+
+class _FirstHidden(torch.autograd.Function):
+    """The first hidden layer and the product behind it, some of the nodes at a time, each part in a thread of its own.
+
+    No node depends on another one of its layer: each part is multiplied with the cells, normalised, activated, dropped
+    and multiplied by itself, and what comes of the parts is added up. The gradient of a part is that of its own graph.
+    """
 
     @staticmethod
     def forward(
         ctx: Any,
         weight: Tensor,
         bias: Tensor,
-        cells: SparseMatrix,
-        transposed: SparseMatrix,
-        centres: Tensor,
-        batches: Tensor,
-        pool: Executor | None,
+        behind: Tensor,
+        gain: Tensor | None,
+        shift: Tensor | None,
+        network: Network,
+        cells: _CentredCells,
     ) -> Tensor:
-        ctx.transposed, ctx.centres, ctx.batches, ctx.pool = transposed, centres, batches, pool
-        return rows_in_parts(cells, weight, pool).add_(per_cell(bias - centres @ weight, batches))
+        n = weight.shape[1]
+        edges = [n * i // PARTS for i in range(PARTS + 1)]
+        parts = [slice(a, b) for a, b in itertools.pairwise(edges) if a < b]
+        # drawn by one thread: torch has one generator for all
+        drawn = [network.dropout.draw((cells.n_cells, part.stop - part.start), weight.device) for part in parts]
+
+        def forth(part: slice, of_dropout: Tensor | None) -> tuple[list[Tensor], Tensor]:
+            x = cells.times(weight.detach()[:, part].contiguous(), bias.detach()[part])
+            of_norm = [] if gain is None or shift is None else [gain[part], shift[part]]
+            own = [values.detach().requires_grad_() for values in (x, behind[part], *of_norm)]
+            with torch.enable_grad():
+                x = own[0] if not of_norm else _normalised(network.norms[0], part, own[0], *own[2:])
+                return own, network.dropout.drop(network.activation(x), of_dropout) @ own[1]
+
+        ctx.graphs, ctx.parts, ctx.cells, ctx.each, ctx.shape = [], parts, cells, network.each, weight.shape
+        total = torch.zeros(cells.n_cells, behind.shape[1])
+        for own, result in network.each(forth, parts, drawn):
+            ctx.graphs.append((own, result))
+            total += result.detach()
+        return total
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        gradient = gradients[0].contiguous()
-        sums = per_batch(gradient, ctx.batches, len(ctx.centres))
-        product = rows_in_parts(ctx.transposed, gradient, ctx.pool).addmm_(ctx.centres.T, sums, alpha=-1)
-        return product, sums.sum(dim=0), None, None, None, None, None
+        gradient, of_weight = gradients[0].contiguous(), torch.empty(ctx.shape)
+
+        def back(part: slice, graph: tuple[list[Tensor], Tensor]) -> tuple[Tensor, ...]:
+            own, result = graph
+            of_x, *others = torch.autograd.grad(result, own, gradient)
+            of_weight[:, part], of_bias = ctx.cells.gradients(of_x)
+            return of_bias, *others
+
+        of_bias, of_behind, *of_norm = map(torch.cat, zip(*ctx.each(back, ctx.parts, ctx.graphs), strict=True))
+        return of_weight, of_bias, of_behind, *(of_norm or (None, None)), None, None
+
+
+def _normalised(norm: nn.Module, nodes: slice, x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
+    """Normalise some of the nodes that a layer normalises, given what it scales and shifts them by."""
+    assert isinstance(norm, nn.BatchNorm1d)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    running, momentum = (norm.running_mean[nodes], norm.running_var[nodes]), norm.momentum or 0.0
+    return batch_norm(x, *running, gain, shift, norm.training, momentum, norm.eps)
 
 
 def per_cell(rows: Tensor, batches: Tensor) -> Tensor:
@@ -157,11 +211,21 @@ class Dropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Drop nodes and scale up the others, in training only."""
+        return self.drop(x, self.draw(x.shape, x.device))
+
+    def draw(self, shape: Sequence[int], device: torch.device) -> Tensor | None:
+        """Draw a byte for each node; None where none is dropped."""
         if not self.training or not self.dropped:
+            return None
+        n = math.prod(shape)
+        words = torch.empty(-(-n // 8), dtype=torch.int64, device=device).random_(-(2**63), None)
+        return words.view(torch.uint8)[:n].view(*shape)
+
+    def drop(self, x: Tensor, drawn: Tensor | None) -> Tensor:
+        """Drop the nodes for which a low byte was drawn, and scale up the others."""
+        if drawn is None:
             return x
-        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(-(2**63), None)
-        kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self.dropped
-        return x * kept.to(x.dtype).mul_(256 / (256 - self.dropped))
+        return x * (drawn >= self.dropped).to(x.dtype).mul_(256 / (256 - self.dropped))
 
 
 def _initial(nodes_in: int, nodes_out: int) -> Tensor:
@@ -203,7 +267,7 @@ class Network(nn.Module):
         )
         self.activation = activation_function(activation)
         self.dropout = Dropout(dropout_rate)
-        self.pool: Executor | None = None  # threads for the first layer
+        self.pool: Executor | None = None  # threads for the parts of the first hidden layer
 
     def forward(self, cells: SparseMatrix, transposed: SparseMatrix, centres: Tensor, batches: Tensor) -> Tensor:
         """Return the logits, cells x labels.
@@ -217,10 +281,23 @@ class Network(nn.Module):
         batches
             Row of `centres` for each cell.
         """
-        x: Tensor = _FirstLayer.apply(self.weights[0], self.biases[0], cells, transposed, centres, batches, self.pool)  # type: ignore[no-untyped-call]
-        for norm, weight, bias in zip(self.norms, list(self.weights)[1:], list(self.biases)[1:], strict=True):
+        given = _CentredCells(cells, transposed, centres, batches)
+        (weight, *weights), (bias, *biases) = self.weights, self.biases
+        layers = list(zip(self.norms, weights, biases, strict=True))
+        if layers and cells.data.device.type == "cpu" and cells.data.numel() * weight.shape[1] >= WORTH_PARTS:
+            norm, behind, bias_behind = layers.pop(0)
+            of_norm = (norm.weight, norm.bias) if isinstance(norm, nn.BatchNorm1d) else (None, None)
+            x: Tensor = _FirstHidden.apply(weight, bias, behind, *of_norm, self, given) + bias_behind  # type: ignore[no-untyped-call]
+        else:
+            x = _FirstLayer.apply(weight, bias, given)  # type: ignore[no-untyped-call]
+        for norm, weight, bias in layers:
             x = torch.addmm(bias, self.dropout(self.activation(norm(x))), weight)
         return x
+
+    @property
+    def each(self) -> Callable[..., Iterator[Any]]:
+        """What maps a function to several arguments: by threads, where there are any."""
+        return map if self.pool is None else self.pool.map
 
     @torch.no_grad()
     def constrain(self, max_norm: float) -> None:

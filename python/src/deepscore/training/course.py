@@ -19,7 +19,7 @@ from ..data.standardise import SumsByCode, scaled
 from ..errors import ConfigError
 from ..model.config import NetworkConfig
 from ..model.model import Model
-from ..model.network import Network, SparseMatrix
+from ..model.network import PARTS, Network, SparseMatrix
 from ..support.devices import device_of
 from ..support.progress import progress_bar, progress_shown
 from ..support.threads import cores, overlapped, torch_threads
@@ -86,7 +86,7 @@ class Course:
             progress_shown(self.train.progress),
             progress_bar(self.epochs if self.pace is None else None, "train", "epoch", delay=0) as bar,
             board(self.train.tensorboard) as write,
-            torch_threads(min(cores(), 2)) as pool,
+            torch_threads(min(cores(), PARTS)) as pool,
         ):
             module.pool = pool if self.device.type == "cpu" else None
             for epoch in itertools.count(1):

@@ -21,7 +21,7 @@ from ..model.file import from_bytes, to_bytes
 from ..model.linear import MOST_CELLS, fit_linear
 from ..model.model import Model
 from ..model.profiles import profiles_of
-from ..support.threads import one_blas_thread, one_torch_thread
+from ..support.threads import cores, one_blas_thread, one_torch_thread, torch_threads
 from .config import TrainConfig
 from .course import Course
 from .held_out import held_out_facts, stratified_split
@@ -179,19 +179,19 @@ def _with_linear_path(
         return fit_linear(few.at(cells), reference.codes[cells], n_labels, course.scale.cells(cells), model.device)
 
     codes = reference.codes[held_out]
-    path = fitted(few.learn)
-    both = replace(model, linear=path)
+    wanted = (few.learn, few.every) if len(held_out) or len(course.watched) else (few.learn,)
+    with torch_threads(min(cores(), len(wanted))) as pool:
+        paths = list((map if pool is None else pool.map)(fitted, wanted))
+    both = replace(model, linear=paths[0])
     hidden, linear = np.empty((2, len(held_out), n_labels), np.float32)
     for cells, block in reference.cells.take(held_out):
         hidden[cells], linear[cells] = both.paths(block, course.scale.cells(held_out[cells]))
     of_hidden = settings.hidden_weight / fit_temperature(hidden, codes)
     of_linear = (1 - settings.hidden_weight) / fit_temperature(linear, codes, settings.linear_temperature)
     *first, (weight, bias) = model.layers
-    if len(held_out) or len(course.watched):
-        path = fitted(few.every)
     result = replace(
         model,
         layers=(*first, (weight * np.float32(of_hidden), bias * np.float32(of_hidden))),
-        linear=(path[0] * np.float32(of_linear), path[1] * np.float32(of_linear)),
+        linear=(paths[-1][0] * np.float32(of_linear), paths[-1][1] * np.float32(of_linear)),
     )
     return result, of_hidden * hidden + of_linear * linear
