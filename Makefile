@@ -48,7 +48,8 @@ pictures: setup ## draw every plot with 3 and with 60 labels, in both languages,
 	$(PYTHON) python/examples/pictures.py
 	Rscript r-package/inst/scripts/pictures.R pictures-output
 
-test: setup lint docs test-python test-shared check-r ## everything: lint, types, the site, tests of both languages, R CMD check
+test: setup lint docs test-python ## everything: lint, types, the site, tests of both languages, R CMD check
+	$(MAKE) --jobs 2 --output-sync=target test-shared check-r # each keeps one core busy
 
 # Tests are many small jobs: two threads wait for each other longer than they work.
 test-python test-pythons test-shared check-r: export OMP_NUM_THREADS := 1

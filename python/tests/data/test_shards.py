@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import errno
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +12,7 @@ import pytest
 import scipy.sparse as sp
 
 from deepscore.data import shards as module
-from deepscore.data.shards import Shards, deal_out
+from deepscore.data.shards import Shards, deal_out, deal_out_together
 from deepscore.errors import EngineError
 
 N_CELLS, N_FEATURES = 400, 30
@@ -115,3 +118,55 @@ def test_no_file_is_left_behind(matrix, tmp_path, monkeypatch):
     found = dealt(matrix, "disk")
     assert list(tmp_path.iterdir()) == []
     assert isinstance(found, Shards)
+
+
+class Processes:
+    """Some processes of a machine, as threads: each gets what all of them give."""
+
+    def __init__(self, size):
+        self.barrier, self.given = threading.Barrier(size), [None] * size
+
+    def beside(self, rank, what):
+        self.given[rank] = what
+        self.barrier.wait(10)
+        found = list(self.given)
+        self.barrier.wait(10)
+        return found
+
+
+def dealt_together(matrix, place, edges):
+    """Deal out the rows between each two edges by a process of its own; return what each of them has."""
+    per_shard, held = PLACES[place]
+    processes = Processes(len(edges) - 1)
+
+    def deal(rank):
+        first, stop = edges[rank : rank + 2]
+        blocks = (matrix[a : min(a + 23, stop)] for a in range(first, stop, 23))
+        beside = partial(processes.beside, rank)
+        return deal_out_together(blocks, first, stop - first, matrix.shape[1], beside, per_shard, held)
+
+    with ThreadPoolExecutor(len(edges) - 1) as pool:
+        return list(pool.map(deal, range(len(edges) - 1)))
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("edges", [(0, 150, 150, N_CELLS), (0, 390, N_CELLS), (0, N_CELLS)])
+def test_processes_that_read_a_part_each_have_all_cells_in_the_same_shards(matrix, place, edges):
+    every, dense = dealt_together(matrix, place, edges), matrix.toarray()
+    for found in every:
+        assert (found.n_cells, found.n_features) == matrix.shape
+        assert len(found.parts) == len(every[0].parts)
+        assert (len(found.parts) == 1) == (place == "one")
+        seen = []
+        for (cells, part), (of_first, _) in zip(found, every[0], strict=True):
+            np.testing.assert_array_equal(cells, of_first)
+            np.testing.assert_array_equal(part.toarray(), dense[cells])
+            seen.extend(cells.tolist())
+        assert sorted(seen) == list(range(N_CELLS))
+        if place == "one":
+            assert seen == list(range(N_CELLS))
+
+
+def test_processes_that_cannot_open_the_files_of_others_read_all_by_themselves(matrix, monkeypatch):
+    monkeypatch.setattr(module._Spill, "path", property(lambda spill: f"/nowhere/{id(spill)}"))
+    assert dealt_together(matrix, "disk", (0, 150, N_CELLS)) == [None, None]

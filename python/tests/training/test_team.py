@@ -32,6 +32,23 @@ Course._step = failing
 sys.exit(main(sys.argv[1:]))
 """
 
+# Each process writes down how many cells it has read.
+READING = """
+import os, sys
+from deepscore.interfaces.cli import main
+from deepscore.training import reference
+
+deal_out = reference.deal_out_together
+def counting(blocks, *arguments):
+    def counted():
+        for block in blocks:
+            open(f"read{os.environ['RANK']}", "a").write(f"{block.shape[0]}\\n")
+            yield block
+    return deal_out(counted(), *arguments)
+reference.deal_out_together = counting
+sys.exit(main(sys.argv[1:]))
+"""
+
 
 def torchrun(*arguments, folder):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -73,6 +90,14 @@ def test_two_processes_train_one_model(folder, monkeypatch):
     assert not np.array_equal(*first)  # each process has learnt from its own half
 
 
+def test_each_process_reads_a_part_of_a_store_and_all_learn_from_every_cell(folder):
+    (folder / "reading.py").write_text(READING)
+    done = torchrun("reading.py", *TRAIN, "-o", "shared", folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert [sum(map(int, (folder / f"read{rank}").read_text().split())) for rank in (0, 1)] == [300, 300]
+    assert deepscore.load(folder / "shared").manifest["training"]["n_cells"] == 600
+
+
 def test_a_process_that_fails_ends_all_with_one_error_and_no_model(folder):
     (folder / "failing.py").write_text(FAILING)
     done = torchrun("failing.py", *TRAIN, "-o", "three", folder=folder)
@@ -100,6 +125,17 @@ def test_a_process_by_itself_is_alone(monkeypatch):
     assert ALONE.total(1.5, 2, device=torch.device("cpu")) == [1.5, 2]
     assert ALONE.of_first(b"x", torch.device("cpu")) == b"x"
     assert ALONE.device("cuda") == "cuda"
+    assert ALONE.rows(7) == (0, 7)
+    assert ALONE.beside("x") == ["x"]
+
+
+def test_the_processes_of_each_machine_read_all_rows(monkeypatch):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    found = []
+    for rank in range(3):
+        monkeypatch.setenv("LOCAL_RANK", str(rank))
+        found.append(Team(rank + 3, 6).rows(10))
+    assert found == [(0, 3), (3, 6), (6, 10)]
 
 
 @pytest.mark.parametrize("n", [6, 7, 100])

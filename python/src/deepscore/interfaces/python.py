@@ -431,6 +431,7 @@ class DeepScore:
             request,
             values_of(opened, batch, "batch"),
             terms_of(opened),
+            on_disk=all(one.path is not None for one in opened.members or (opened,)),
         )
         self._model = None
         return self

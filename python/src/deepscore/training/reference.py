@@ -19,13 +19,14 @@ from ..data.mismatch import no_shared_features, require_single
 from ..data.modality import MODALITIES, RECIPES, Modality, select_modality
 from ..data.names import is_numbered, match_names
 from ..data.normalize import Normalization
-from ..data.shards import Shards, deal_out
+from ..data.shards import Shards, deal_out, deal_out_together
 from ..data.spellings import OWN, Spellings, find_names, kept_names, spellings_of
 from ..data.values import feature_share
 from ..errors import InputError
 from ..features.select import common_features
 from ..model.config import NetworkConfig
 from ..support.notices import warn
+from .team import ALONE, Team
 
 __all__ = ["Reference", "prepare"]
 
@@ -167,6 +168,7 @@ def prepare(
     modality: str | None = None,
     test_prop: float = 0.1,
     recipe: Normalization | None = None,
+    together: Team = ALONE,
 ) -> Reference:
     """Check a reference and keep its labelled cells and chosen features.
 
@@ -180,6 +182,8 @@ def prepare(
         As for :meth:`deepscore.DeepScore.set_reference`.
     recipe
         What to normalise with, in place of the recipe that the reference teaches.
+    together
+        The processes that read the reference together, each some of its rows.
 
     Raises
     ------
@@ -215,14 +219,24 @@ def prepare(
     kept = codes >= 0
     filled = False
 
-    def labelled() -> Iterator[sp.csr_matrix]:
+    def labelled(start: int, stop: int) -> Iterator[sp.csr_matrix]:
         nonlocal filled
-        for start, block in watched(normalization.blocks(data, positions, values), data.n_cells, "reference"):
-            some = block[kept[start : start + block.shape[0]]]
+        if start == stop:
+            return
+        blocks = normalization.blocks(data.between(start, stop), positions, values)
+        for first, block in watched(blocks, stop - start, "reference"):
+            some = block[kept[start + first : start + first + block.shape[0]]]
             filled |= bool(some.data.any())
             yield some
 
-    cells = deal_out(labelled(), int(kept.sum()), len(features))
+    n_kept, n_features, cells = int(kept.sum()), len(features), None
+    if together.size > 1:
+        start, stop = together.rows(data.n_cells)
+        before, own = int(kept[:start].sum()), int(kept[start:stop].sum())
+        cells = deal_out_together(labelled(start, stop), before, own, n_features, together.beside)
+        filled = any(together.beside(filled))
+    if cells is None:
+        cells = deal_out(labelled(0, data.n_cells), n_kept, n_features)
     if not filled:
         raise InputError(
             "empty_data",

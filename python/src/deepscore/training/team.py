@@ -1,13 +1,15 @@
 """Several processes that train one network: ``torchrun`` starts them, and each learns from its part of every step.
 
-All read the reference and draw the same random numbers, so that they know the cells of every step; a process takes its
-share of them, and torch averages the gradients (Li et al., PyTorch Distributed, VLDB 2020). What follows the epochs is
-done by the first process, whose model all get.
+Those of a machine read a part of the reference each, and share what they have read. All draw the same random numbers,
+so that they know the cells of every step; a process takes its share of them, and torch averages the gradients (Li et
+al., PyTorch Distributed, VLDB 2020). What follows the epochs is done by the first process, whose model all get.
 """
 
 from __future__ import annotations
 
 import gc
+import itertools
+import json
 import os
 import warnings
 from collections.abc import Iterator
@@ -22,10 +24,12 @@ if TYPE_CHECKING:
 
     from ..data.linalg import Codes
 
-__all__ = ["ALONE", "Team", "first_to_fail", "is_helper", "team"]
+__all__ = ["ALONE", "Team", "first_to_fail", "is_helper", "started", "team"]
 
 # How long a process waits for another: torchrun ends all as soon as one has failed.
 PATIENCE = timedelta(days=2)
+# Of the calls by which processes tell each other something: those of all are in the same order.
+_calls = itertools.count()
 # Batch normalisation needs two cells.
 LEAST_CELLS = 2
 
@@ -50,6 +54,22 @@ class Team:
     def own(self, cells: Codes) -> Codes:
         """Return the cells of a step that this process learns from; of too few for all, each takes all."""
         return cells if len(cells) < LEAST_CELLS * self.size else cells[self.rank :: self.size]
+
+    def rows(self, n_cells: int) -> tuple[int, int]:
+        """Return the first row that this process reads of a store, and the row behind its last: a machine reads all."""
+        if self.size == 1:
+            return 0, n_cells
+        here, of = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
+        return n_cells * here // of, n_cells * (here + 1) // of
+
+    def beside(self, what: Any) -> list[Any]:
+        """Return what each process of this machine gives (texts and numbers), in their order; all have to call this."""
+        if self.size == 1:
+            return [what]
+        store, call, machine = _store(PATIENCE), next(_calls), os.environ["GROUP_RANK"]
+        keys = [f"deepscore/{call}/{machine}/{rank}" for rank in range(int(os.environ["LOCAL_WORLD_SIZE"]))]
+        store.set(keys[int(os.environ["LOCAL_RANK"])], json.dumps(what))
+        return [json.loads(store.get(key)) for key in keys]
 
     def learner(self, module: nn.Module) -> nn.Module:
         """Return the network so that its gradients become those of all; its weights become those of the first."""
@@ -111,12 +131,17 @@ def is_helper() -> bool:
     return _rank() > 0
 
 
+def started() -> Team:
+    """Return the processes that torchrun has started, before they are connected; by itself a process is alone."""
+    size = int(os.environ.get("WORLD_SIZE", 1))
+    return Team(_rank(), size) if "TORCHELASTIC_RUN_ID" in os.environ and size > 1 else ALONE
+
+
 @contextmanager
 def team(device: str) -> Iterator[Team]:
-    """Join the processes that torchrun has started; by itself a process is alone."""
-    size = int(os.environ.get("WORLD_SIZE", 1))
-    if "TORCHELASTIC_RUN_ID" not in os.environ or size == 1:
-        yield ALONE
+    """Connect the processes that torchrun has started; by itself a process is alone."""
+    if (found := started()).size == 1:
+        yield found
         return
     import torch
     from torch import distributed
@@ -127,11 +152,20 @@ def team(device: str) -> Iterator[Team]:
     if not begun:
         distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)
     try:
-        yield Team(_rank(), size)
+        yield found
     finally:
         gc.collect()  # what averages gradients must go before the connection that it uses, or the process never ends
         if not begun:
             distributed.destroy_process_group()
+
+
+def _store(patience: timedelta) -> Any:
+    """Return what torchrun keeps texts in for its processes, by keys."""
+    from torch import distributed
+
+    stores: Any = distributed
+    where = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    return stores.TCPStore(*where, is_master=False, timeout=patience)
 
 
 def first_to_fail() -> bool:
@@ -139,11 +173,6 @@ def first_to_fail() -> bool:
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return True
     try:
-        from torch import distributed
-
-        stores: Any = distributed
-        where = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        store = stores.TCPStore(*where, is_master=False, timeout=timedelta(seconds=10))
-        return bool(store.add("deepscore/failed", 1) == 1)
+        return bool(_store(timedelta(seconds=10)).add("deepscore/failed", 1) == 1)
     except Exception:  # nobody is there to ask
         return True

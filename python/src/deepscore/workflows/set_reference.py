@@ -12,6 +12,7 @@ from ..support.checks import keep, number, texts
 from ..support.threads import one_blas_thread
 from ..training.held_out import tell_few
 from ..training.reference import Reference, prepare
+from ..training.team import ALONE, started
 
 __all__ = ["ReferenceRequest", "set_reference"]
 
@@ -35,6 +36,8 @@ def set_reference(
     request: ReferenceRequest,
     batch: Names | None = None,
     terms: Names | None = None,
+    *,
+    on_disk: bool = False,
 ) -> Reference:
     """Return the prepared reference; see :meth:`deepscore.DeepScore.set_reference`.
 
@@ -42,10 +45,20 @@ def set_reference(
     ----------
     terms
         The term of each cell in an ontology of cell types, None where one is missing.
+    on_disk
+        Whether reading takes long enough for the processes of torchrun to share it.
     """
     known = read_labels(labels, request.missing)
     with one_blas_thread():
-        reference = prepare(data, known, network, batch=batch, modality=request.modality, test_prop=request.test_prop)
+        reference = prepare(
+            data,
+            known,
+            network,
+            batch=batch,
+            modality=request.modality,
+            test_prop=request.test_prop,
+            together=started() if on_disk else ALONE,
+        )
     tell_labels(labels, known)
     tell_few(reference.labels, reference.codes, reference.test_prop)
     return reference if terms is None else replace(reference, ontology_terms=terms_of_labels(known, terms))
