@@ -131,19 +131,22 @@ def draw(table: pd.DataFrame) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, (simulated, tasks, time_axis) = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
+    figure, (simulated, tasks, time_axis) = plt.subplots(1, 3, figsize=(13, 4.5), layout="constrained")
     mean = table.groupby(["data", "cells"])[["raw", "called", "seconds"]].mean().reset_index()
     for number, (name, rows) in enumerate(mean.groupby("data", sort=False)):
         axes, colour = (simulated, "black") if name == ATLAS else (tasks, f"C{number}")
-        axes.plot(rows["cells"], rows["raw"], "o-", color=colour, label=f"{name}, every cell called")
-        axes.plot(rows["cells"], rows["called"], "o:", color=colour, label="Unclassified as wrong")
-        time_axis.plot(rows["cells"], rows["seconds"], "o-", color=colour)
-    for axes, what in ((simulated, "accuracy"), (tasks, "accuracy"), (time_axis, "set_reference and train, seconds")):
-        axes.set(xscale="log", xlabel="cells of the reference", ylabel=what)
-    time_axis.set(yscale="log")
+        axes.plot(rows["cells"], rows["raw"], "o-", color=colour)
+        axes.plot(rows["cells"], rows["called"], "o:", color=colour)
+        time_axis.plot(rows["cells"], rows["seconds"], "o-", color=colour, label=name)
     for axes in (simulated, tasks):
-        if axes.lines:
-            axes.legend(fontsize=6, frameon=False)
+        axes.set(ylabel="accuracy", title="solid: every cell called; dotted: Unclassified as wrong")
+        axes.title.set_fontsize(9)
+    time_axis.set(yscale="log", ylabel="set_reference and train, seconds")
+    time_axis.yaxis.set_major_formatter("{x:g}")
+    time_axis.yaxis.set_minor_formatter("{x:g}")
+    for axes in (simulated, tasks, time_axis):
+        axes.set(xscale="log", xlabel="cells of the reference")
+    figure.legend(loc="outside lower center", ncols=6, fontsize=8, frameon=False)
     PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE, dpi=110)
     plt.close(figure)
