@@ -114,10 +114,10 @@ def test_length_does_not_matter_and_equal_cells_are_one_cluster(rng):
 # ---------------------------------------------------------------------------------------------- neighbours
 
 
-@pytest.mark.parametrize("rows", [7, 1000])
+@pytest.mark.parametrize("held", [7, 1000])
 @pytest.mark.parametrize("k", [1, 5])
-def test_nearest_equals_brute_force(rng, k, rows, monkeypatch):
-    monkeypatch.setattr(structure, "ROWS", rows)
+def test_nearest_equals_brute_force(rng, k, held, monkeypatch):
+    monkeypatch.setattr(structure, "DISTANCES", held)
     points, landmarks = rng.normal(0, 1, (60, 4)), rng.normal(0, 1, (25, 4))
     for others, themselves in ((landmarks, False), (points, True)):
         distance = np.linalg.norm(points[:, None] - others, axis=2)

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from ..support.threads import cores, overlapped
+
 __all__ = [
     "SEED",
     "Codes",
@@ -24,7 +26,7 @@ Codes = npt.NDArray[np.intp]  # one for each cell: of its batch, label or cluste
 
 HIGHEST = 8.0  # standardised values are cut off here
 COMPONENTS = 20
-ROWS = 1024  # of distances that are held at once
+DISTANCES = 2_500_000  # that a thread holds at once
 # Of random numbers that no option seeds, so that every call gives the same; another one changes next to nothing.
 SEED = 0
 
@@ -106,17 +108,19 @@ def nearest(points: Doubles, landmarks: Doubles, k: int, *, among_themselves: bo
     -------
     Points x k, positions of landmarks in no order.
     """
-    half = (landmarks**2).sum(axis=1) / 2
-    result = np.empty((len(points), k), np.intp)
-    for start in range(0, len(points), ROWS):
-        distance = half - points[start : start + ROWS] @ landmarks.T
+    half, step = (landmarks**2).sum(axis=1) / 2, max(DISTANCES // len(landmarks), 1)
+
+    def of_rows(start: int) -> Codes:
+        distance = half - points[start : start + step] @ landmarks.T
         if among_themselves:
             here = np.arange(len(distance))
             distance[here, start + here] = np.inf
         # a partition for one neighbour takes four times as long as looking for it
-        of_rows = distance.argmin(axis=1)[:, None] if k == 1 else np.argpartition(distance, k - 1, axis=1)[:, :k]
-        result[start : start + ROWS] = of_rows
-    return result
+        return distance.argmin(axis=1)[:, None] if k == 1 else np.argpartition(distance, k - 1, axis=1)[:, :k]
+
+    starts = range(0, len(points), step)  # landmarks of clusters are looked up in threads already
+    found = overlapped(of_rows, starts, cores()) if among_themselves else map(of_rows, starts)
+    return np.concatenate([np.empty((0, k), np.intp), *found])
 
 
 def shared_neighbours(neighbours: Codes) -> sp.csr_array:
