@@ -11,6 +11,7 @@ import sys
 import time
 
 import anndata as ad
+import cloudpickle
 import pandas as pd
 import pytest
 from distributed import Client
@@ -124,14 +125,14 @@ def test_any_number_of_workers_gives_the_calls_and_features_of_one_process(
 
 
 def test_a_worker_that_is_killed_costs_a_retry(trained, folder, cluster, client, expected, tmp_path, monkeypatch):
-    on_range, wrapper = clusters._on_range, killed_at_first(str(tmp_path), "killed")
+    write_part, wrapper = parts._write_part, killed_at_first(str(tmp_path), "killed")
 
-    def at_risk(stored, function, start, stop, each, shared):
+    def at_risk(cells, start, each, shared):
         if start == 3_000:
-            return wrapper(on_range, stored, function, start, stop, each, shared)
-        return on_range(stored, function, start, stop, each, shared)
+            return wrapper(write_part, cells, start, each, shared)
+        return write_part(cells, start, each, shared)
 
-    monkeypatch.setattr(clusters, "_on_range", at_risk)
+    monkeypatch.setattr(parts, "_write_part", at_risk)
     trained.annotate_to_parquet(folder / "query.h5ad", tmp_path / "labels.parquet", groups="batch", client=client)
     assert (tmp_path / "killed").exists()
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "labels.parquet"), expected)
@@ -159,6 +160,38 @@ def test_a_scheduler_that_is_lost_is_told_and_the_run_goes_on_without(trained, f
     assert 2 <= len(list(parts.folder_of(out).glob("part-*.parquet"))) < 7 + 1
     trained.annotate_to_parquet(folder / "query.h5ad", out, groups="batch")
     pd.testing.assert_frame_equal(pd.read_parquet(out), expected)
+
+
+@pytest.mark.filterwarnings("ignore:Writing zarr v2")
+@pytest.mark.parametrize("stored", ["list", "zarr", "layer"])
+def test_workers_open_values_wherever_they_lie(trained, folder, client, tmp_path, stored):
+    query = ad.read_h5ad(folder / "query.h5ad")
+    if stored == "list":
+        few = query[:, 10:].copy()  # of which the first features are missing
+        for name, data in (("query", query), ("few", few)):
+            data.write_h5ad(tmp_path / f"{name}.h5ad")
+        paths, layer = [tmp_path / "query.h5ad", tmp_path / "few.h5ad", tmp_path / "query.h5ad"], None
+    elif stored == "zarr":
+        paths, layer = tmp_path / "query.zarr", None
+        query.write_zarr(paths)
+    else:
+        paths, layer = tmp_path / "query.h5ad", "counts"
+        query.layers["counts"], query.X = query.X, None
+        query.write_h5ad(paths)
+    for name, one in (("there", client), ("here", None)):
+        trained.annotate_to_parquet(paths, tmp_path / f"{name}.parquet", layer=layer, client=one)
+    there, here = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("there", "here"))
+    pd.testing.assert_frame_equal(there, here)
+
+
+def test_what_a_worker_holds_does_not_grow_with_the_cells(folder, client, tmp_path):
+    dataset(5, 2 * N_CELLS).write_h5ad(tmp_path / "twice.h5ad")
+    sizes = []
+    for path in (folder / "query.h5ad", tmp_path / "twice.h5ad"):
+        opened = clusters.open_on(client, path).blocks
+        sizes.append(len(cloudpickle.dumps(opened.elsewhere.args[1])))
+    assert abs(sizes[1] - sizes[0]) < 100
+    assert sizes[0] < 20_000
 
 
 def test_the_command_line_takes_the_address(trained, folder, cluster, client, expected, tmp_path, capsys):

@@ -11,50 +11,28 @@ import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import numpy as np
+
 from ..data.blocks import CellBlocks, Range, RangeFunction
 from ..errors import ConfigError, DeepScoreError, EngineError, InputError
+from ..support.memory import keep_freed_memory
 from ..support.threads import one_core
 from .readers import Source, open_data
+from .stores import OpenStores
 
-__all__ = ["connected", "on_cluster"]
+__all__ = ["connected", "open_on"]
 
 # Ranges for each thread of the workers that are handed out before the first result is taken.
 AHEAD = 3
-# Data sets that a worker keeps open.
-KEPT_OPEN = 4
 # Seconds in which a scheduler must answer.
 PATIENCE = 10
-
-
-@dataclass(frozen=True)
-class _Stored:
-    """A data set on disk, and how it is read.
-
-    Parameters
-    ----------
-    paths
-        One path, or several of a list.
-    states
-        Size and time of change of each file, so that a worker opens again what has changed.
-    several
-        Whether they were given as a list.
-    layer, modality, values, feature_names
-        As for :func:`~deepscore.interfaces.readers.open_data`.
-    """
-
-    paths: tuple[str, ...]
-    states: tuple[tuple[int, int], ...]
-    several: bool
-    layer: str | None
-    modality: str | None
-    values: str | None
-    feature_names: str | None
+_reading = Lock()
 
 
 @contextmanager
@@ -104,17 +82,17 @@ def connected(client: Any) -> Iterator[Any]:
         own.close(timeout=PATIENCE)
 
 
-def on_cluster(source: Source, client: Any, data: Any, layer: str | None, **how: Any) -> Source:
-    """Return a data set of which the workers of a cluster do what is done for each range of its rows.
+def open_on(client: Any, data: Any, layer: str | None = None, modality: str | None = None, **how: Any) -> Source:
+    """Open a data set of which the workers of a cluster do what is done for each range of its rows.
+
+    Its tables are read here; workers open the values alone, so that what they hold does not grow with the data set.
 
     Parameters
     ----------
-    source
-        The data set as it was opened here.
     client
         A client; None leaves all to this process.
-    data, layer, how
-        What :func:`~deepscore.interfaces.readers.open_data` was called with.
+    data, layer, modality, how
+        As for :func:`~deepscore.interfaces.readers.open_data`.
 
     Raises
     ------
@@ -124,16 +102,15 @@ def on_cluster(source: Source, client: Any, data: Any, layer: str | None, **how:
         ``file_not_found`` where they cannot.
     """
     if client is None:
-        return source
+        return open_data(data, layer, modality, **how)
     several = isinstance(data, (list, tuple))
     paths = list(data) if several else [data]
     if not all(isinstance(one, (str, os.PathLike)) for one in paths):
         raise ConfigError(
             "bad_argument", "The workers of a cluster open data sets themselves: give paths, not what is in memory."
         )
-    real = tuple(os.path.realpath(one) for one in paths)
-    states = tuple((found.st_size, found.st_mtime_ns) for found in map(os.stat, real))
-    stored = _Stored(real, states, several, layer, how.get("modality"), how.get("values"), how.get("feature_names"))
+    real = [Path(os.path.realpath(one)) for one in paths]
+    source = open_data(real if several else real[0], layer, modality, stores=OpenStores(), **how)
     with _watching(client):
         for worker, why in client.run(_unseen, real).items():
             if why is not None:
@@ -142,25 +119,26 @@ def on_cluster(source: Source, client: Any, data: Any, layer: str | None, **how:
                     f"The worker {worker} cannot read {why}: its workers must see the data set at the same path, as on "
                     "a disk that all of them share.",
                 )
-    return replace(source, blocks=replace(source.blocks, elsewhere=partial(_over, client, stored)))
+    values = replace(source.blocks, cell_names=source.blocks.cell_names[:1], other_names={}, parts=None, raw=None)
+    return replace(source, blocks=replace(source.blocks, elsewhere=partial(_over, client, values)))
 
 
-def _unseen(paths: Iterable[str]) -> str | None:
+def _unseen(paths: Iterable[Path]) -> Path | None:
     """Return the first path that cannot be read here."""
     return next((path for path in paths if not os.access(path, os.R_OK)), None)
 
 
 def _over(
-    client: Any, stored: _Stored, function: RangeFunction, shared: tuple[Any, ...], ranges: Iterable[Range]
+    client: Any, values: CellBlocks, function: RangeFunction, shared: tuple[Any, ...], ranges: Iterable[Range]
 ) -> Iterator[Any]:
     """Let workers call a function for each range of a data set, and yield the results in order."""
     with _watching(client), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sending large graph", UserWarning)  # a model, once for each worker
-        common = client.submit(_given, shared, pure=False)
+        common = client.submit(_given, (values, shared), pure=False)
         pending: deque[Any] = deque()
         try:
             for start, stop, each in ranges:
-                pending.append(client.submit(_on_range, stored, function, start, stop, each, common, pure=False))
+                pending.append(client.submit(_on_range, common, function, start, stop, each, pure=False))
                 if len(pending) > AHEAD * max(sum(client.nthreads().values()), 1):
                     yield pending.popleft().result()
             while pending:
@@ -175,29 +153,19 @@ def _given(value: Any) -> Any:
 
 
 def _on_range(
-    stored: _Stored, function: RangeFunction, start: int, stop: int, each: tuple[Any, ...], shared: tuple[Any, ...]
+    common: tuple[CellBlocks, tuple[Any, ...]], function: RangeFunction, start: int, stop: int, each: tuple[Any, ...]
 ) -> Any:
-    """Do on a worker what is done for a range, with one thread."""
+    """Do on a worker what is done for a range, with one thread; threads of a worker read in turn."""
+    values, shared = common
+
+    def read(first: int, last: int) -> Any:
+        with _reading:
+            return values.read(start + first, start + last)
+
+    keep_freed_memory()
+    cells = replace(values, cell_names=np.full(stop - start, "", dtype=object), read=read)
     with one_core():
-        return function(_opened(stored).between(start, stop), start, each, shared)
-
-
-@lru_cache(KEPT_OPEN)
-def _opened(stored: _Stored) -> CellBlocks:
-    """Open a data set on a worker; its threads read in turn."""
-    data: Any = [Path(one) for one in stored.paths] if stored.several else Path(stored.paths[0])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the client has told them
-        blocks = open_data(
-            data, stored.layer, stored.modality, values=stored.values, feature_names=stored.feature_names
-        ).blocks
-    lock, read = Lock(), blocks.read
-
-    def in_turn(start: int, stop: int) -> Any:
-        with lock:
-            return read(start, stop)
-
-    return replace(blocks, read=in_turn)
+        return function(cells, start, each, shared)
 
 
 @contextmanager

@@ -109,23 +109,24 @@ def _write(
     large: LargeQuery, caller: Caller, held: HeldCells | None, left: list[tuple[int, int]], folder: Path, look: str
 ) -> Iterator[int]:
     """Write the parts that are left; yield the number of cells of each."""
-    blocks, batches = large.aligned.blocks, large.aligned.batches
+    blocks, batches, names = large.aligned.blocks, large.aligned.batches, large.aligned.blocks.cell_names
     if held is None or blocks.elsewhere is not None:
-        yield from blocks.over_ranges(_write_part, (caller, str(folder), look), large.batches_of(), left)
+        shared = caller, str(folder), look
+        yield from blocks.over_ranges(_write_part, shared, lambda a, b: (batches[a:b], names[a:b]), left)
         return
     for start, stop in left:
         cells = ((first - start, block) for first, block in held.blocks(start, stop))
         found = caller.call_normalised(cells, batches[start:stop])
-        _write_table(folder, look, start, table_of(found, blocks.cell_names[start:stop]))
+        _write_table(folder, look, start, table_of(found, names[start:stop]))
         yield stop - start
 
 
 def _write_part(cells: CellBlocks, start: int, each: tuple[Any, ...], shared: tuple[Any, ...]) -> int:
     """Call the cells of a range and write its part, on any machine that sees the folder."""
-    caller, folder, look = shared
-    found = caller.call(cells, each[0])
+    (batches, names), (caller, folder, look) = each, shared
+    found = caller.call(cells, batches)
     with _writing(Path(folder)):
-        _write_table(Path(folder), look, start, table_of(found, cells.cell_names))
+        _write_table(Path(folder), look, start, table_of(found, names))
     return cells.n_cells
 
 

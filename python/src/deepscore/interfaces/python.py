@@ -35,7 +35,7 @@ from ..workflows.annotate_ranges import LargeQuery, annotate_by_ranges
 from ..workflows.check_reference import ReferenceCheck
 from ..workflows.set_reference import ReferenceRequest, set_reference
 from ..workflows.train import train
-from .cluster import connected, on_cluster
+from .cluster import connected, open_on
 from .parts import write_by_ranges
 from .readers import Source, labels_of, open_beside, open_data, open_source, terms_of, values_of
 from .writers import add_annotation, add_embedding, require_output, write_result
@@ -155,14 +155,11 @@ def find_common_features(
     how = {"modality": modality, "values": values, "feature_names": feature_names}
     of_query: dict[str, Any] = {"modality": modality, "values": query_values, "feature_names": query_feature_names}
     with connected(client) as workers, progress_shown(progress):
-        opened = on_cluster(open_data(reference, layer, **how), workers, reference, layer, **how)
+        opened = open_on(workers, reference, layer, **how)
         request = choosing.FeaturesRequest(
             n_features=n_features, strategy=strategy, modality=opened.modality, test=test, missing=missing
         )
-        blocks = [
-            on_cluster(open_source(one, query_layer, **of_query), workers, one, query_layer, **of_query).blocks
-            for one in queries
-        ]
+        blocks = [open_on(workers, one, query_layer, **of_query).blocks for one in queries]
         known = None if labels is None else labels_of(opened, labels)
         return choosing.find_common_features(opened.blocks, blocks, request, known)
 
@@ -889,7 +886,7 @@ def called(
     _require_no_peaks(client, peaks)
     how = {"modality": request.modality, "values": values, "feature_names": feature_names}
     with connected(client) as workers:
-        source = on_cluster(open_data(query, layer, **how), workers, query, layer, **how)
+        source = open_on(workers, query, layer, **how)
         request = replace(request, modality=source.modality)
         of_batch, of_groups = (values_of(source, x, name) for x, name in ((batch, "batch"), (groups, "groups")))
         large = None if workers is None else LargeQuery.of(model, source.blocks, request, batch=of_batch)
@@ -954,7 +951,7 @@ def called_to_parquet(
     require_output(str(output), None, (".parquet",), "that is what is written")
     how = {"modality": request.modality, "values": values, "feature_names": feature_names}
     with connected(client) as workers:
-        source = on_cluster(open_data(query, layer, **how), workers, query, layer, **how)
+        source = open_on(workers, query, layer, **how)
         request, files = replace(request, modality=source.modality), files_of(source, query)
         of_batch, of_groups = (values_of(source, x, name) for x, name in ((batch, "batch"), (groups, "groups")))
         large = None if peaks is not None else LargeQuery.of(model, source.blocks, request, batch=of_batch)

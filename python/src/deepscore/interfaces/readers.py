@@ -61,7 +61,9 @@ class Source:
     members: tuple[Source, ...] = ()
 
 
-def open_data(data: Any, layer: str | None = None, modality: str | None = None, **how: Any) -> Source:
+def open_data(
+    data: Any, layer: str | None = None, modality: str | None = None, *, stores: OpenStores | None = None, **how: Any
+) -> Source:
     """Open a data set, or a list of data sets that are read as one; arguments as for :func:`open_source`.
 
     Of a list, each path is opened once for its table of cells, however often it is given; for their values a few files
@@ -75,10 +77,10 @@ def open_data(data: Any, layer: str | None = None, modality: str | None = None, 
         Also ``bad_argument`` of an empty list.
     """
     if not isinstance(data, (list, tuple)):
-        return open_source(data, layer, modality, **how)
+        return open_source(data, layer, modality, stores=stores, **how)
     if not data:
         raise ConfigError("bad_argument", "A list of data sets must hold at least one, not none.")
-    stores, opened = OpenStores(), dict[Any, Source]()
+    stores, opened = stores or OpenStores(), dict[Any, Source]()
     keys = [os.path.realpath(one) if isinstance(one, (str, os.PathLike)) else id(one) for one in data]
     names = [str(one) if isinstance(one, (str, os.PathLike)) else f"data set {i}" for i, one in enumerate(data, 1)]
     first_of: dict[str, CellBlocks] = {}

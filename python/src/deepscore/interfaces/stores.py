@@ -142,6 +142,10 @@ class OpenStores:
         self._most = most
         self._open: dict[Hashable, Any] = {}
 
+    def __reduce__(self) -> tuple[type[OpenStores], tuple[int]]:
+        """Be sent to another process without what is open in this one."""
+        return OpenStores, (self._most,)
+
     def get(self, key: Hashable, open_: Callable[[], Any]) -> Any:
         """Return what is open under a key, or open it."""
         found = self._open.pop(key, None)

@@ -171,13 +171,13 @@ def _by_default(options: dict[str, Any]) -> tuple[Modality, int]:
 def _own_features(reference: Any, how: dict[str, Any], labels: str | None) -> list[str]:
     """Choose features of a reference alone."""
     from ...workflows.find_common_features import FeaturesRequest, find_common_features
-    from ..cluster import connected, on_cluster
-    from ..readers import labels_of, open_data
+    from ..cluster import connected, open_on
+    from ..readers import labels_of
 
     of_reference = {name: how.get(name) for name in (*READING, "modality")}
     asked = {name: how[name] for name in (*CHOICE, "missing") if name in how}
     with connected(how.get("client")) as workers:
-        opened = on_cluster(open_data(reference, **of_reference), workers, reference, **of_reference)
+        opened = open_on(workers, reference, **of_reference)
         request = FeaturesRequest(modality=opened.modality, **asked)
         known = None if labels is None else labels_of(opened, labels)
         return find_common_features(opened.blocks, [], request, known)
