@@ -14,6 +14,7 @@ from deepscore.query.scales import (
     CellByCell,
     SecondReading,
     choose_scale,
+    explained,
     mean_scale,
     mean_shift,
     neighbour_agreement,
@@ -84,6 +85,20 @@ def slow_agreement(weights, calls, batches, n_batches):
         same = sum(w for w, label in zip(weights[cell], calls, strict=True) if label == calls[cell])
         alike[batch] += same if weights[cell].any() else 1
     return alike / np.maximum(np.bincount(batches, minlength=n_batches), 1)
+
+
+def slow_explained(model, sample, labels, cells):
+    """Fit the centred values of each batch by one multiple of the centred means of their labels, on dense arrays."""
+    means, found = model.profiles.label_means(), np.zeros(sample.n_batches)
+    z = (sample.x.toarray() / model.deviation.astype(float))[:, sample.present]
+    for batch in range(sample.n_batches):
+        of_batch = [cell for cell in cells if sample.batches[cell] == batch]
+        expected = (means[labels[of_batch]] / model.deviation)[:, sample.present]
+        if len(set(labels[of_batch])) > 1:
+            expected, values = (x - x.mean(axis=0) for x in (expected, z[of_batch]))
+            multiple = max((expected * values).sum() / (expected**2).sum(), 0)
+            found[batch] = (values**2).sum() - ((values - multiple * expected) ** 2).sum()
+    return found
 
 
 def standardised(sample, centre, deviation):
@@ -168,10 +183,11 @@ def test_the_scale_lies_between_the_own_and_the_shifted_one(of_study, batches, n
     np.testing.assert_allclose(z, weight * one + (1 - weight) * other, atol=1e-3)
 
 
-def weight_of_own(sample, scale):
+def weight_of_own(sample, scale, rank_calls=None):
     """Return for each batch how much of its own scale is in a scale, from what both give."""
     filled = np.flatnonzero(sample.x.sum(axis=1))
-    own, shifted = own_scale(sample, filled), shifted_scale(sample, by_ranks(sample), filled)
+    rank_calls = by_ranks(sample) if rank_calls is None else rank_calls
+    own, shifted = own_scale(sample, filled), shifted_scale(sample, rank_calls, filled)
     found, one, other = (standardised(sample, s.centre, s.deviation).astype(float) for s in (scale, own, shifted))
     weights = []
     for batch in np.unique(sample.batches):
@@ -239,6 +255,34 @@ def test_the_own_scale_counts_less_the_more_neighbours_share_labels_on_the_shift
 def test_of_antibodies_the_own_scale_counts_more_too(of_study, more_on, pairs, weights):
     sample, space = where_pairs_agree(replace(of_study, modality="protein"), more_on, pairs)
     np.testing.assert_allclose(weight_of_own(sample, chosen(sample, space)), weights, atol=1e-3)
+
+
+@BATCHES
+def test_what_labels_explain_is_what_a_fit_of_their_means_does(of_study, batches, n_batches):
+    counts, codes = with_empty_cells(3, 0.8)
+    sample, _ = looked_at(of_study, counts, np.resize(batches, 300), n_batches)
+    measured = np.ones((n_batches, 150), bool)
+    measured[-1, ::4] = False
+    cells = np.arange(260)
+    for some in (sample, replace(sample, measured=measured)):
+        for labels in (codes, np.roll(codes, 1), np.zeros(300, np.intp)):
+            found, expected = explained(some, labels, cells), slow_explained(of_study, some, labels, cells)
+            np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_the_own_scale_counts_more_where_its_labels_explain_more_and_neighbours_share_them(of_study):
+    """Ranks that call nearly all cells one label move the scale so that most look like it."""
+    counts, codes = study(3, [60, 60, 60, 60, 60], 0.8)
+    sample, space = looked_at(of_study, counts)
+    wrong = np.where(np.arange(300) % 10, 0, codes)
+    own, shifted = (sample.calls(scale) for scale in (own_scale(sample), shifted_scale(sample, wrong, np.arange(300))))
+    assert (own == codes).mean() > (shifted == codes).mean()
+    of_own, of_shifted = (slow_explained(of_study, sample, calls, np.arange(300)) for calls in (own, shifted))
+    agree = neighbour_agreement(sample, own, space) - neighbour_agreement(sample, shifted, space)
+    most, moved = 300 / 350 * (1 - of_shifted / of_own), 20 * 300 / 350 * agree
+    assert 0 < most < 0.5
+    expected = 0.5 + np.minimum(most, moved)
+    np.testing.assert_allclose(weight_of_own(sample, choose_scale(sample, space, wrong), wrong), expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("own", [0.0, 0.3, 0.8, 1.0])

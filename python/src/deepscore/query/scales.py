@@ -22,6 +22,7 @@ __all__ = [
     "CellByCell",
     "SecondReading",
     "choose_scale",
+    "explained",
     "mean_scale",
     "mean_shift",
     "neighbour_agreement",
@@ -36,9 +37,11 @@ def choose_scale(sample: Sample, space: Space | None, rank_calls: Codes, setting
     It is the mean of both, or more of the shifted one, as far as labels on that are shared by neighbours more often:
     neighbours are found without the reference, and where the batch's composition is not the reference's, its own scale
     tears them apart. That the shifted scale does so says less, as values that are standardised by themselves keep their
-    structure, whatever they are then called. With ``n`` cells in the batch and agreements ``a``, the weight of its own
-    scale is ``own_weight - trust * n / (n + prior_cells) * (a_shifted - a_own)``, between 0 and `own_weight`; up to 1
-    where the order of a cell's values does not hold between laboratories, so that the shift is measured badly.
+    structure, whatever they are then called: there its own scale counts more only as far as its labels also tell the
+    cells' values apart better. With ``n`` cells in the batch, ``m = n / (n + prior_cells)``, agreements ``a`` and
+    explained variances ``e``, the weight of its own scale is ``own_weight - trust m (a_shifted - a_own)``, between 0
+    and ``own_weight + m (1 - e_shifted / e_own)``; up to 1 where the order of a cell's values does not hold between
+    laboratories, so that the shift is measured badly.
 
     Parameters
     ----------
@@ -52,12 +55,38 @@ def choose_scale(sample: Sample, space: Space | None, rank_calls: Codes, setting
     weight = np.full(sample.n_batches, settings.own_weight)
     if space is not None:
         n = np.bincount(sample.batches, minlength=sample.n_batches)
-        more_alike = neighbour_agreement(sample, sample.calls(shifted), space) - neighbour_agreement(
-            sample, sample.calls(own), space
-        )
-        moved = settings.trust * n / (n + settings.prior_cells) * more_alike
-        weight = np.clip(weight - moved, 0, settings.own_weight if sample.model.kind.ranks_hold else 1)
+        by_own, by_shifted = sample.calls(own), sample.calls(shifted)
+        more_alike = neighbour_agreement(sample, by_shifted, space) - neighbour_agreement(sample, by_own, space)
+        counts = n / (n + settings.prior_cells)
+        most = np.ones(sample.n_batches)
+        if sample.model.kind.ranks_hold:
+            of_own, of_shifted = (explained(sample, calls, filled) for calls in (by_own, by_shifted))
+            better = 1 - np.divide(of_shifted, of_own, out=np.ones_like(of_own), where=of_own > 0)
+            most = np.clip(settings.own_weight + counts * np.maximum(better, 0), 0, 1)
+        weight = np.clip(weight - settings.trust * counts * more_alike, 0, most)
     return mean_scale(own, shifted, weight)
+
+
+def explained(sample: Sample, calls: Codes, cells: Codes) -> Doubles:
+    """Return for each batch how much of its cells' variance the means of their labels in the reference explain.
+
+    A shift moves all cells alike, so that it takes no part: with values ``x`` and label means ``m``, both less their
+    mean in the batch and divided by the reference's deviation, it is ``max(0, sum x m)^2 / sum m^2``. Wrong labels
+    differ in other features than their cells do.
+    """
+    assert sample.model.profiles is not None
+    means, batches, calls = sample.model.profiles.label_means() * sample.present, sample.batches[cells], calls[cells]
+    weighted = means / sample.model.deviation.astype(np.float64) ** 2
+    like, products = sample.x[cells] @ weighted.T, means @ weighted.T
+    n = np.zeros((sample.n_batches, len(means)))
+    np.add.at(n, (batches, calls), 1)
+    frequency = n / np.maximum(n.sum(axis=1, keepdims=True), 1)
+    of_cells = like[np.arange(len(calls)), calls] - (frequency[batches] * like).sum(axis=1)
+    covariance = np.maximum(np.bincount(batches, of_cells, sample.n_batches), 0)
+    squares = n @ np.diag(products)
+    variance = squares - (frequency @ products * n).sum(axis=1)
+    apart = variance > 1e-9 * squares  # else all have one label
+    return np.divide(covariance**2, variance, out=np.zeros_like(variance), where=apart)
 
 
 def own_scale(sample: Sample, cells: Codes | slice = slice(None)) -> Scale:
