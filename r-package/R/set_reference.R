@@ -23,10 +23,14 @@
 #'   Seurat assay where that is one of antibodies (`ADT`), else from the feature names.
 #' @param test_prop Share of the cells of each label that is held out for calibration and for the
 #'   figures in the model file. Labels with fewer than four cells are all trained on.
-#' @param missing Words that stand for a missing label, in these spellings. `NULL`, in any case:
-#'   `"NA"`, `"N/A"`, `"#N/A"`, `"<NA>"`, `"NaN"`, `"NaT"`, `"null"`, `"none"`, `"-"`, `"--"`,
-#'   `"?"`, `"unknown"`, `"unassigned"`, `"not assigned"`, `"unclassified"`, `"unlabelled"` and
-#'   `"unlabeled"`. With `character()` no word does: `"NA"` is a label.
+#' @param missing Words that stand for a missing label, in these spellings. `NULL`, in any case and
+#'   with any blanks, `_`, `-` and `.`: `"NA"`, `"N/A"`, `"n.a."`, `"#N/A"`, `"<NA>"`, `"NaN"`,
+#'   `"NaT"`, `"null"`, `"none"`, `"-"`, `"--"`, `"?"`, `"missing"`, `"unk"`, `"unknown"`,
+#'   `"unknown cell"`, `"unknown cells"`, `"unknown type"`, `"unknown cell type"`,
+#'   `"unidentified"`, `"unspecified"`, `"unassigned"`, `"not assigned"`, `"unclassified"`,
+#'   `"unlabelled"`, `"unlabeled"`, `"no label"`, `"unannotated"`, `"not annotated"`,
+#'   `"no annotation"`, `"not available"`, `"not applicable"`, `"undefined"` and `"undetermined"`.
+#'   With `character()` no word does: `"NA"` is a label.
 #' @param assay The assay of a Seurat object, or the alternative experiment of a
 #'   SingleCellExperiment, to read. `NULL`: see [deepscore-package].
 #' @param ... Not used.

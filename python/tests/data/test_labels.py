@@ -52,7 +52,23 @@ def test_words_are_text_where_none_is_asked_for():
     [
         *[(word, None) for word in ("NA", "N/A", "na", "NaN", "null", "none", "-", " ", "\t", "unknown", "Unknown")],
         *[(word, None) for word in ("unassigned", "unclassified", "Unclassified", "UNKNOWN ", "\xa0n/a\xa0", "\u200b")],
-        *[(word, word) for word in ("NK", "T", "unknown T", "CD4-", "0", "Natural", "NA cells", "Nonea")],
+        *[(word, None) for word in ("n.a.", "Not_assigned", "no-label", ".", "_", "Unknown cells", "NOT  ANNOTATED")],
+        *[
+            (word, word)
+            for word in (
+                "NK",
+                "T",
+                "unknown T",
+                "unknown 2",
+                "Un",
+                "doublet",
+                "CD4-",
+                "0",
+                "Natural",
+                "NA cells",
+                "Nonea",
+            )
+        ],
         ("T cell ", "T cell"),
         ("\u200b \tT\xa0cell\n", "T\xa0cell"),
         (None, None),
@@ -78,7 +94,7 @@ def told_of(*texts, missing=None):
     texts = array(*texts)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        tell_labels(texts, read_labels(texts, missing))
+        tell_labels(texts, read_labels(texts, missing), missing)
     return [str(warning.message) for warning in caught]
 
 
@@ -98,6 +114,11 @@ def test_cells_that_are_left_out_are_counted_by_their_words():
         (("T cell", "B", "T-cell", "t_cell", "T-cell"), ["'T cell' (1) and 'T-cell' (2) and 't_cell' (1)."]),
         (("Tcell", "T\xa0cell", "NK", "nk "), ["'NK' (1) and 'nk' (1); 'Tcell' (1) and 'T\\xa0cell' (1)."]),
         (("CD4", "CD4-", "CD4+", "CD4- T", "CD4 T", "T1", "T 2"), []),
+        (("1.2", "12", "1_2", "Th1", "Th17", "NK", "NKT", "gut", "guts!"), ["'1.2' (1) and '1_2' (1)."]),
+        (("B cell", "B cells", "DC", "DCs"), ["'B cell' (1) and 'B cells' (1); 'DC' (1) and 'DCs' (1)."]),
+        (("T.cell", "'T cell'", "T (cell)."), ["\"'T cell'\" (1) and 'T (cell).' (1) and 'T.cell' (1)."]),
+        (("\u03b2 cell", "Beta cell"), ["'Beta cell' (1) and '\u03b2 cell' (1)."]),
+        (("Na\u00efve B", "naive B"), ["'Na\u00efve B' (1) and 'naive B' (1)."]),
         (("CD8\u2212CD4 T", "CD8-CD4 T"), ["'CD8-CD4 T' (1) and 'CD8\u2212CD4 T' (1)."]),
         ([f"{name}{i}" for i in range(7) for name in "Tt"], ["'T4' (1) and 't4' (1); and 2 more."]),
     ],
@@ -106,8 +127,20 @@ def test_labels_that_differ_in_their_spelling_are_told(texts, told):
     found = told_of(*texts)
     assert len(found) == len(told)
     for text, part in zip(found, told, strict=True):
-        assert text.startswith("Some labels differ only in case, blanks, _ or -: ")
+        assert text.startswith("Some labels differ only in case, blanks, punctuation, accents or a plural: ")
         assert part in text
+
+
+@pytest.mark.parametrize(
+    "label", ["Doublets", "low_quality cells", "Other", "Unknown_1", "empty droplet", "contaminated"]
+)
+def test_labels_that_are_no_types_are_told(label):
+    (told,) = told_of("A", "B", label, "Brother", "mixed lineage")
+    assert (
+        told
+        == f"Some labels may be no type of cell: '{label}' (1). missing=['{label}'] leaves such cells out (--missing)."
+    )
+    assert told_of("A", label, missing=[]) == []
 
 
 def test_values_are_found_by_the_names_of_their_cells():

@@ -42,13 +42,23 @@ TERMS, UNKNOWN_TERM = "cell_type_ontology_term_id", "unknown"
 LONGEST = 1000  # characters of a name in a model file
 # What numpy, pandas and R make of a missing value where all values become text.
 WORDS = ("nan", "NaN", "NaT", "None", "<NA>", "NA")
-# What people write where a cell has no label, in small letters; a label of any case is compared with them.
+# What people write where a cell has no label, in small letters; a label of any case is compared with them, and blanks,
+# "_", "-" and "." are one to both.
 MISSING = (
-    *("na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "-", "--", "?"),
-    *("unknown", "unassigned", "not assigned", "unclassified", "unlabelled", "unlabeled"),
+    *("na", "n/a", "n.a.", "#n/a", "<na>", "nan", "nat", "null", "none", "-", "--", "?", "missing", "unk"),
+    *("unknown", "unknown cell", "unknown cells", "unknown type", "unknown cell type", "unidentified", "unspecified"),
+    *("unassigned", "not assigned", "unclassified", "unlabelled", "unlabeled", "no label", "unannotated"),
+    *("not annotated", "no annotation", "not available", "not applicable", "undefined", "undetermined"),
+)
+# What is no type of cell, but may be learnt as if it were one.
+NO_TYPES = re.compile(
+    r"(doublet|multiplet|other|artefact|artifact|empty droplet)s?|ambiguous|mixed|mixture|debris|empty|filtered|"
+    r"removed|excluded?|(low|poor|bad) quality( cells?)?|contaminat(ed|ion)( cells?)?|unclear|uncertain|no call|tbd|"
+    r"other cells?( types?)?|(unknown|unassigned|unclassified|unannotated) ?\d+"
 )
 # Characters without width, which look like nothing and are no blanks to Python.
 WIDTHLESS = "\u200b\u2060\ufeff"
+HYPHENS = r"\-\u2010-\u2015\u2212"
 # How many labels or pairs of them a warning lists.
 LISTED = 5
 
@@ -84,15 +94,20 @@ def read_labels(texts: Names, missing: Sequence[str] | None = None) -> Names:
     texts
         One per cell, None where there is none.
     missing
-        Words that count as missing, in these spellings. Without it those of :data:`MISSING`, in any case.
+        Words that count as missing, in these spellings. Without it those of :data:`MISSING`, in any spelling.
     """
-    words = set(MISSING) if missing is None else set(missing)
+    words = set(map(_plain, MISSING)) if missing is None else set(missing)
 
     def read(text: str) -> str | None:
         label = text.strip().strip(WIDTHLESS).strip()
-        return None if not label or (label.casefold() if missing is None else label) in words else label
+        return None if not label or (_plain(label) if missing is None else label) in words else label
 
     return np.array([None if text is None else read(text) for text in texts], dtype=object)
+
+
+def _plain(text: str) -> str:
+    """Return a text in small letters, with one blank for each run of blanks, ``_``, ``-`` and ``.``."""
+    return re.sub(r"[\s_.-]+", " ", text.casefold()).strip()
 
 
 def terms_of_labels(labels: Names, terms: Names) -> dict[str, str]:
@@ -116,19 +131,19 @@ def terms_of_labels(labels: Names, terms: Names) -> dict[str, str]:
     return {label: found[label] for label in sorted(found)}
 
 
-def tell_labels(texts: Names, labels: Names) -> None:
-    """Warn of cells that are left out, and of labels that may be one type in two spellings.
+def tell_labels(texts: Names, labels: Names, missing: Sequence[str] | None = None) -> None:
+    """Warn of cells that are left out, and of labels that may be no type, or one type in two spellings.
 
     Parameters
     ----------
-    texts, labels
+    texts, missing, labels
         What :func:`read_labels` was given and what it returned.
 
     Warns
     -----
     UserWarning
-        How many cells have no label, by the word that stands for it; the labels that differ only in case, blanks,
-        ``_`` and ``-``.
+        How many cells have no label, by the word that stands for it; the labels that differ only in their spelling;
+        and, where the caller has not said which words are missing, those that are no types, such as doublets.
     """
     words = Counter(None if text is None else text.strip() or None for text in texts[pd.isna(labels)])
     if words:
@@ -147,19 +162,35 @@ def tell_labels(texts: Names, labels: Names) -> None:
     pairs = [" and ".join(f"{label!r} ({counts[label]})" for label in same) for same in alike.values() if len(same) > 1]
     if pairs:
         warn(
-            f"Some labels differ only in case, blanks, _ or -: {listed(pairs, '; ')}. They are learnt as different "
-            "types. If they are one type, give it one spelling."
+            f"Some labels differ only in case, blanks, punctuation, accents or a plural: {listed(pairs, '; ')}. They "
+            "are learnt as different types. If they are one type, give it one spelling."
         )
+    doubtful = [f"{label!r} ({counts[label]})" for label in sorted(counts) if NO_TYPES.fullmatch(_plain(label))]
+    if doubtful and missing is None:
+        some = next(label for label in sorted(counts) if NO_TYPES.fullmatch(_plain(label)))
+        how = said(python=f"missing=[{some!r}]", r=f"missing = {some!r}")
+        warn(f"Some labels may be no type of cell: {listed(doubtful)}. {how} leaves such cells out (--missing).")
 
 
 def _spelling(label: str) -> str:
-    """Return one spelling for labels that differ only in case, blanks, ``_`` and ``-``.
+    """Return one spelling for labels that differ only in case, blanks, punctuation, accents, Greek letters or a plural.
 
-    A ``-`` at the end of a word stays: CD4- is not CD4.
+    A ``-`` at the end of a word stays, and so does every ``+``: CD4- is not CD4. What stands between two numbers keeps
+    them apart.
     """
-    text = unicodedata.normalize("NFKC", label).casefold()
-    signs = re.sub(r"(?<=\w)[-\u2010-\u2015\u2212](?!\w)", "~", text)
-    return re.sub(rf"[\s_\-\u2010-\u2015\u2212{WIDTHLESS}]", "", signs)
+    text = "".join(map(_latin, unicodedata.normalize("NFKD", label))).casefold()
+    text = re.sub(rf"(?<=\w)[{HYPHENS}](?!\w)", "~", text)
+    text = re.sub(r"(?<=[a-z]{2})s(?![a-z])", "", text)
+    between = rf"[\s_.,:;/|'\"`()\[\]{HYPHENS}{WIDTHLESS}]+"
+    return re.sub(between, "", re.sub(rf"(?<=\d){between}(?=\d)", "~", text))
+
+
+def _latin(sign: str) -> str:
+    """Return a letter with the name of a Greek one spelt out, and nothing for an accent."""
+    if unicodedata.combining(sign):
+        return ""
+    greek = re.fullmatch(r"GREEK (?:SMALL|CAPITAL) LETTER (\w+)", unicodedata.name(sign, ""))
+    return greek[1] if greek else sign
 
 
 def listed(items: Sequence[str], separator: str = ", ") -> str:

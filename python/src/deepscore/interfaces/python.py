@@ -395,9 +395,12 @@ class DeepScore:
             Share of the cells of each label that is held out for calibration and for the figures in the model file.
             Labels with fewer than four cells are all trained on.
         missing
-            Words that stand for a missing label, in these spellings. Without it, in any case: "NA", "N/A", "#N/A",
-            "<NA>", "NaN", "NaT", "null", "none", "-", "--", "?", "unknown", "unassigned", "not assigned",
-            "unclassified", "unlabelled" and "unlabeled". With an empty list no word does: "NA" is a label.
+            Words that stand for a missing label, in these spellings. Without it, in any case and with any blanks, "_",
+            "-" and ".": "NA", "N/A", "n.a.", "#N/A", "<NA>", "NaN", "NaT", "null", "none", "-", "--", "?", "missing",
+            "unk", "unknown", "unknown cell", "unknown cells", "unknown type", "unknown cell type", "unidentified",
+            "unspecified", "unassigned", "not assigned", "unclassified", "unlabelled", "unlabeled", "no label",
+            "unannotated", "not annotated", "no annotation", "not available", "not applicable", "undefined" and
+            "undetermined". With an empty list no word does: "NA" is a label.
 
         Returns
         -------

@@ -111,7 +111,7 @@ def check_reference(
     given, labels = labels, read_labels(labels, request.missing)
     with one_blas_thread():
         reference = prepare(data, labels, config, batch=batch, modality=request.modality, test_prop=0.0)
-    tell_labels(given, labels)
+    tell_labels(given, labels, request.missing)
     present = None if query is None else _features_of(query, reference)
     batches, names = np.zeros(len(reference.codes), np.intp), np.array([None])
     if batch is not None:  # of the labelled cells only

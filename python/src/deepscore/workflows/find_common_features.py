@@ -55,5 +55,5 @@ def find_common_features(
     with one_blas_thread():
         found = common_features(reference, queries, request.n_features, request.strategy, kind, known, request.test)
     if labels is not None and known is not None and request.strategy != "variable":  # which needs no labels
-        tell_labels(labels, known)
+        tell_labels(labels, known, request.missing)
     return found

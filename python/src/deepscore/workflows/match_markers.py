@@ -105,5 +105,5 @@ def _computed(
     labels = read_labels(cells.labels, missing)
     statistics, categories = marker_statistics(cells.blocks, labels, kind, request.test)
     called = pd.notna(read_labels(cells.labels, (UNCLASSIFIED,)))  # that a cell has no call is no news
-    tell_labels(cells.labels[called], labels[called])
+    tell_labels(cells.labels[called], labels[called], missing)
     return sets_of_statistics(statistics[:, columns], categories, names, request.n_markers or MOST_MARKERS)

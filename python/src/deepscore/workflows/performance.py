@@ -89,7 +89,7 @@ def _truth(
     """Return the true labels, and which cells have one; refuse those of which the model knows none."""
     require_length(data, labels, "labels")
     truth = read_labels(labels, missing)
-    tell_labels(labels, truth)
+    tell_labels(labels, truth, missing)
     if not set(truth) & set(model.labels):
         raise no_shared_labels(model.labels, truth)
     return truth, pd.notna(truth)

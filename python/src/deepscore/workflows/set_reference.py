@@ -59,6 +59,6 @@ def set_reference(
             test_prop=request.test_prop,
             together=started() if on_disk else ALONE,
         )
-    tell_labels(labels, known)
+    tell_labels(labels, known, request.missing)
     tell_few(reference.labels, reference.codes, reference.test_prop)
     return reference if terms is None else replace(reference, ontology_terms=terms_of_labels(known, terms))

@@ -139,7 +139,7 @@ def train_rna_model(reference: CellBlocks, labels: Names, rna: CellBlocks, reque
     network = NetworkConfig(common_features=tuple(features), seed=request.seed)
     known = read_labels(labels, request.missing)
     prepared = prepare(reference, known, network, modality=RNA.name)
-    tell_labels(labels, known)
+    tell_labels(labels, known, request.missing)
     tell_few(prepared.labels, prepared.codes, prepared.test_prop)
     model = fit(prepared, network, request.training())
     tell_held_out(model.training["held_out"])
