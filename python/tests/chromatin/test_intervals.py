@@ -181,6 +181,47 @@ def test_possible_builds(names, expected):
     assert iv.possible_builds(iv.parse_peaks(names)) == expected
 
 
+def test_chromosomes_of_several_genomes_are_apart():
+    both, bare = iv.parse_peaks(["GRCh38_chr1:10-20", "mm10-chr1-15-30"]), table(("chr1", 12, 18))
+    assert iv.peak_names(both).tolist() == ["GRCh38_chr1:10-20", "mm10-chr1:15-30"]
+    assert iv.overlaps(both, both).toarray().tolist() == [[1, 0], [0, 1]]
+    assert len(iv.merge([both, both])) == 2
+    human = table(("hg38_1", 12, 18))
+    assert iv.overlaps(both, human).toarray().tolist() == [[1], [0]]
+    iv.require_common_chromosomes(both, human, "A", "B")
+    assert iv.overlaps(human, bare).toarray().tolist() == [[1]]  # of one genome
+    with pytest.raises(InputError, match=r"GRCh38_chr1, mm10-chr1 against chr1.*keep those of one genome") as caught:
+        iv.require_common_chromosomes(both, bare, "A", "B")
+    assert caught.value.code == "no_common_chromosomes"
+    assert iv.is_standard(both["chrom"]).tolist() == [True, True]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "chr1\t5\t9\nchr2\t1\t2\n",
+        "# id=sample\n\nseqnames\tstart\tend\twidth\nchr1\t5\t9\t4\nchr2\t1\t2\t1\n",
+        '"chr"\t"start"\t"end"\n"chr1"\t5\t9\n"chr2"\t1\t2\n',
+        "chr1:5-9\n\nchr2:1-2\n",
+        '"chr1-5-9"\n"chr2-1-2"\n',
+        "chr1 5 9\nchr2 1 2",
+    ],
+)
+def test_files_of_peaks_in_several_forms(tmp_path, text):
+    (tmp_path / "peaks.bed").write_text(text)
+    assert iv.peak_names(iv.read_bed(tmp_path / "peaks.bed")).tolist() == ["chr1:5-9", "chr2:1-2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("", "holds no intervals"), ("# a\n", "holds no intervals"), ("chr1,5,9\n", "chr1,5,9")]
+)
+def test_files_that_hold_no_peaks(tmp_path, text, told):
+    (tmp_path / "peaks.bed").write_text(text)
+    with pytest.raises(InputError, match=told) as caught:
+        iv.read_bed(tmp_path / "peaks.bed")
+    assert caught.value.code == "invalid_peaks"
+
+
 def test_tables_without_a_common_chromosome():
     a, b = table(("chr1", 1, 2), ("chr2", 1, 2)), table(("NC_1", 1, 2))
     iv.require_common_chromosomes(a, table(("2", 1, 2)), "A", "B")

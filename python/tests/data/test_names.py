@@ -13,6 +13,7 @@ from deepscore.data.names import (
     match_names,
     may_be_positions,
     parts_of,
+    split_genome,
 )
 
 
@@ -203,11 +204,12 @@ def test_ids_and_symbols_may_be_joined_in_many_ways(name):
         ["7SK", "X7SK"],
         ["RP11-34P13.7", "RP11.34P13.7"],
         ["TP53", "GRCh38_TP53", "hg19-TP53", "human_TP53", "GRCH38___TP53"],
+        ["TP53", "GRCh38-2020-A_TP53", "hg19-3.0.0_premrna_TP53", "GRCh38_premrna-TP53", "GRCh38-1.2.0_TP53"],
         ["chr1:10-20", "chr1-10-20", "chr1_10_20", "CHR1:10-20", "1:10-20"],
         ["chrUn_KI270442v1:10-20", "chrUn_KI270442v1-10-20"],
         ["ENSG00000141510", "ENSG00000141510.16", "ensg00000141510.2"],
         ["ENSMUSG00000059552.8", "ENSMUSG00000059552"],
-        ["TP53", "tp53", "Tp53", " TP53 ", "rna_TP53", "sct_TP53", "b'TP53'", 'b"TP53"'],
+        ["TP53", "tp53", "Tp53", " TP53 ", "rna_TP53", "sct_TP53", "b'TP53'", 'b"TP53"', '"TP53"'],
         ["ENSG00000141510", "gene:ENSG00000141510", "rna_ENSG00000141510.3", "ENSG00000141510 "],
         ["AC_000123", "AC-000123"],
         ["chrUn_KI270442v1_10_20", "chrUn-KI270442v1-10-20"],
@@ -269,6 +271,27 @@ def test_equal_names_need_no_line_in_the_log(caplog):
     with caplog.at_level("INFO", logger="deepscore"):
         match_names(array("TP53"), array("TP53"))
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("GRCh38_chr1", ("grch38", "GRCh38_", "chr1")),
+        ("hg38-chr1-10-20", ("grch38", "hg38-", "chr1-10-20")),
+        ("mm10___Trp53", ("grcm38", "mm10___", "Trp53")),
+        ("hg19-3.0.0_premrna_TP53", ("grch37", "hg19-3.0.0_premrna_", "TP53")),
+        ("chr1:10-20", ("", "", "chr1:10-20")),
+        ("MM1", ("", "", "MM1")),
+    ],
+)
+def test_the_genome_in_front_is_split_off(name, expected):
+    assert split_genome(name) == expected
+
+
+@pytest.mark.parametrize("between", [".", "/", ",", ".7."])
+def test_id_and_symbol_with_any_sign_between(between):
+    names = np.array([f"ENSG0000014151{i}{between}GENE{i}" for i in range(3)], object)
+    assert {key: part.tolist() for key, part in parts_of(names).items()}["symbols"] == ["GENE0", "GENE1", "GENE2"]
 
 
 def test_ids_are_told_from_symbols():

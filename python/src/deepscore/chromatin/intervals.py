@@ -18,7 +18,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..data.blocks import Names
-from ..data.names import as_peak
+from ..data.names import as_peak, split_genome
 from ..errors import EngineError, InputError
 from ..support.files import opened, require_file
 
@@ -37,7 +37,9 @@ __all__ = [
 
 BUILDS = ("hg19", "hg38", "hs1", "mm9", "mm10", "mm39")
 # How lines before the first peak of a BED file begin.
-HEADERS = ("#", "track", "browser", "chrom\t")
+HEADERS = ("#", "track", "browser")
+# A line of names, as pandas and R write it.
+_HEADING = re.compile(r"[^\t]*\t[A-Za-z_. \"]+\t[A-Za-z_. \"]+\s")
 _PREFIX = re.compile(r"^CHR(?=.)")
 _FROM_SEURAT = str.maketrans("-|", "__")  # which writes "-" for both of the others
 _MITOCHONDRIAL = ("M", "MITO", "MTDNA", "MITOCHONDRION_GENOME")
@@ -66,7 +68,7 @@ def parse_peaks(names: Sequence[str] | Names) -> pd.DataFrame:
 
     Returns
     -------
-    The interval table, one row per name in the same order.
+    The interval table, one row per name in the same order; the genome in front of a name is in front of its chromosome.
 
     Raises
     ------
@@ -82,9 +84,10 @@ def parse_peaks(names: Sequence[str] | Names) -> pd.DataFrame:
             "start and a larger end, as in chr1:10-20, chr1-10-20 or chr1_10_20.",
         )
     found = [match for match in matches if match is not None]
+    fronts = [split_genome(name)[1] for name in names]
     return pd.DataFrame(
         {
-            "chrom": np.array([match[0] for match in found], dtype=object),
+            "chrom": np.array([front + match[0] for front, match in zip(fronts, found, strict=True)], dtype=object),
             "start": np.array([match[1] for match in found], dtype=np.int64),
             "end": np.array([match[2] for match in found], dtype=np.int64),
         }
@@ -106,7 +109,7 @@ def peak_names(intervals: pd.DataFrame) -> Names:
 
 
 def read_bed(path: Path) -> pd.DataFrame:
-    """Read the first three columns of a BED file, plain or gzip.
+    """Read the first three columns of a BED file, plain or gzip; or names of peaks (chr1:10-20), one in a line.
 
     Raises
     ------
@@ -116,8 +119,13 @@ def read_bed(path: Path) -> pd.DataFrame:
     require_file(path)
     try:
         with opened(path) as file:
-            n_header = next((i for i, line in enumerate(file) if not line.startswith(HEADERS)), 0)
+            first = next(((i, line) for i, line in enumerate(file) if not _is_heading(line)), None)
+            if first is None:
+                raise ValueError("it holds no intervals")
+            n_header, some = first
             file.seek(0)
+            if "\t" not in some:
+                return parse_peaks([line.strip().strip('"') for line in file if not _is_heading(line)])
             table = pd.read_csv(
                 file, sep="\t", header=None, usecols=[0, 1, 2], skiprows=n_header, comment="#", dtype={0: str}
             )
@@ -127,19 +135,28 @@ def read_bed(path: Path) -> pd.DataFrame:
         raise InputError("invalid_peaks", f"{path} is no BED file of peaks: {str(error).rstrip('.')}.") from error
 
 
-def chromosome_keys(chrom: pd.Series) -> pd.Series:
+def _is_heading(line: str) -> bool:
+    return not line.strip() or line.startswith(HEADERS) or _HEADING.match(line) is not None
+
+
+def chromosome_keys(chrom: pd.Series, beside: pd.Series | None = None) -> pd.Series:
     """Return one key for all spellings of a chromosome: chr1, Chr1 and 1 give "1"; chrM, M and MT give "MT".
 
-    The prefix "chr", case, and ``_``, ``-`` or ``|`` do not matter; scaffolds keep the rest of their name.
+    The prefix "chr", case, and ``_``, ``-`` or ``|`` do not matter; scaffolds keep the rest of their name. The genome
+    in front, as in GRCh38_chr1, matters where there are several, also in the chromosomes that are compared (`beside`).
     """
     codes, names = pd.factorize(chrom)
-    keys = np.array([_key(str(name)) for name in names], dtype=object)
+    others = [] if beside is None else beside.unique().tolist()
+    apart = len({split_genome(str(name))[0] for name in [*names, *others]} - {""}) > 1
+    keys = np.array([_key(str(name), apart) for name in names], dtype=object)
     return pd.Series(keys[codes], index=chrom.index, name=chrom.name, dtype=object)
 
 
-def _key(name: str) -> str:
+def _key(name: str, apart: bool = False) -> str:
+    genome, _, name = split_genome(name)
     key = _PREFIX.sub("", name.upper().translate(_FROM_SEURAT))
-    return "MT" if key in _MITOCHONDRIAL else key
+    key = "MT" if key in _MITOCHONDRIAL else key
+    return f"{genome}:{key}" if apart and genome else key
 
 
 def is_standard(chrom: pd.Series) -> npt.NDArray[np.bool_]:
@@ -147,9 +164,9 @@ def is_standard(chrom: pd.Series) -> npt.NDArray[np.bool_]:
 
     Chromosomes are those with a number of one or two digits (also 2L, 2R, 2A, 2B), I to XVI, X, Y, Z, W and M or MT.
     """
-    keys = chromosome_keys(chrom)
-    standard = {key for key in keys.unique() if key in _OTHERS or key in _ROMAN or _NUMBERED.fullmatch(key)}
-    return keys.isin(standard).to_numpy()
+    keys = {name: _key(str(name)) for name in chrom.unique()}
+    standard = [name for name, key in keys.items() if key in _OTHERS or key in _ROMAN or _NUMBERED.fullmatch(key)]
+    return chrom.isin(standard).to_numpy()
 
 
 def overlaps(a: pd.DataFrame, b: pd.DataFrame) -> sp.csr_array:
@@ -162,16 +179,16 @@ def overlaps(a: pd.DataFrame, b: pd.DataFrame) -> sp.csr_array:
     shape = (len(a), len(b))
     if not all(shape):
         return sp.csr_array(shape, dtype=np.float32)
-    pairs = bioframe().overlap(_keyed(a), _keyed(b), how="inner", return_index=True, return_input=False)
+    pairs = bioframe().overlap(_keyed(a, b), _keyed(b, a), how="inner", return_index=True, return_input=False)
     rows, columns = pairs["index"].to_numpy(np.intp), pairs["index_"].to_numpy(np.intp)
     found = sp.csr_array((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)
     found.sort_indices()
     return found
 
 
-def _keyed(intervals: pd.DataFrame) -> pd.DataFrame:
+def _keyed(intervals: pd.DataFrame, beside: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return the bare table with keys for chromosomes and rows numbered from 0."""
-    keys = chromosome_keys(intervals["chrom"])
+    keys = chromosome_keys(intervals["chrom"], None if beside is None else beside["chrom"])
     return intervals[["start", "end"]].assign(chrom=keys)[["chrom", "start", "end"]].reset_index(drop=True)
 
 
@@ -188,7 +205,7 @@ def merge(sets: Sequence[pd.DataFrame]) -> pd.DataFrame:
             {"chrom": object, "start": np.int64, "end": np.int64, "sets": np.int64}
         )
     spelling = pd.concat([table["chrom"] for table in sets], ignore_index=True)
-    every = pd.concat([_keyed(table) for table in sets], ignore_index=True)
+    every = _keyed(pd.concat(sets, ignore_index=True))
     spelt = dict(zip(every["chrom"].tolist()[::-1], spelling.tolist()[::-1], strict=True))  # the first one stays
     joined = bioframe().cluster(every, min_dist=0)
     joined["set"] = np.repeat(np.arange(len(sets)), [len(table) for table in sets])
@@ -247,12 +264,12 @@ def require_common_chromosomes(a: pd.DataFrame, b: pd.DataFrame, what_a: str, wh
     InputError
         ``no_common_chromosomes`` shows names of both.
     """
-    names = [table["chrom"].astype(str).unique().tolist() for table in (a, b)]
-    keys = [{_key(name) for name in some} for some in names]
-    if keys[0].isdisjoint(keys[1]):
-        shown = [", ".join(some[:3]) or "none" for some in names]
+    one, other = (pd.Series(table["chrom"].astype(str).unique(), dtype=object) for table in (a, b))
+    if set(chromosome_keys(one, other)).isdisjoint(chromosome_keys(other, one)):
+        shown = [", ".join(some[:3]) or "none" for some in (one, other)]
         raise InputError(
             "no_common_chromosomes",
             f"{what_a} and {what_b} have no chromosome in common: {shown[0]} against {shown[1]}. Check that both are "
-            "of one species and name their chromosomes in one way.",
+            "of one species and name their chromosomes in one way; where one of them has the genome in front "
+            "(GRCh38_chr1) and others beside it, keep those of one genome there, or put it in front in both.",
         )

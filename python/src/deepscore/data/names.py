@@ -23,16 +23,24 @@ __all__ = [
     "match_names",
     "may_be_positions",
     "parts_of",
+    "split_genome",
 ]
 
-# What Cell Ranger puts before the names of a reference of several genomes: GRCh38_TP53, mm10___Trp53.
-_GENOME = r"(?:(?:GRC[A-Z]\d+|hg\d+|mm\d+|rn\d+|human|mouse)(?:\.p\d+)?[:_-]+)?"
+# What Cell Ranger puts before the names of a reference of several genomes: GRCh38_TP53, mm10___Trp53; also with the
+# version of the reference (GRCh38-2020-A_, hg19-3.0.0_premrna_).
+_GENOME = (
+    r"(?:(?:GRC[A-Z]\d+|hg\d+|mm\d+|rn\d+|human|mouse)(?:\.p\d+)?(?:-\d{4}-[A-Z]|-\d+\.\d+(?:\.\d+)?)?"
+    r"(?:[_-]pre-?mRNA)?[:_-]+)?"
+)
 # No chromosome is longer than 12 digits can say.
 _NUMBER = r"(\d{1,12}|\d{1,3}(?:,\d{3}){1,3})"
 _STRAND_OR_MORE = r"(?:[:_\s]?[+*-]|\([+*-]\)|\.{1,2}|:\.|\t.*)?"
 _PEAK = re.compile(
     rf"{_GENOME}(.*?[^:_\s-])([:_.\s-]){_NUMBER}(\.\.|[-_.\s]){_NUMBER}{_STRAND_OR_MORE}", re.ASCII | re.IGNORECASE
 )
+_GENOME_IN_FRONT = re.compile(_GENOME, re.ASCII | re.IGNORECASE)
+# Two names of one genome.
+_GENOMES = {"hg19": "grch37", "hg38": "grch38", "mm10": "grcm38", "mm39": "grcm39"}
 # What every peak has; looking for it first is quick.
 _TWO_NUMBERS = re.compile(r"\d[-_.\s]+\d", re.ASCII)
 _CHROMOSOME = r"(?:\d{1,2}[AB]?|[WXYZM]|MT|Un\w*|[IVX]+)"
@@ -43,7 +51,7 @@ _PLACE = re.compile(
 _ENSEMBL_ID = r"ENS[A-Z]*\d{6,}(?:\.\d+)?(?:[_-]\d+)?"
 _ENSEMBL = re.compile(r"(ENS[A-Z]*\d{6,})(?:\.\d+)?(?:[_-]\d+)?([_-]PAR[_-]Y)?", re.ASCII | re.IGNORECASE)
 _ID_FIRST = re.compile(
-    rf"{_GENOME}(?P<id>{_ENSEMBL_ID})(?:[_|:;-]|\s*(?P<open>\()|\s+)(?!PAR[_-]Y$)(?P<symbol>.*\D.*?)(?(open)\))",
+    rf"{_GENOME}(?P<id>{_ENSEMBL_ID})(?:[_|:;,/-]|\.(?=[A-Z])|\s*(?P<open>\()|\s+)(?!PAR[_-]Y$)(?P<symbol>.*\D.*?)(?(open)\))",
     re.ASCII | re.IGNORECASE,
 )
 # make.names() of R turns "A (B)" into "A..B.".
@@ -53,8 +61,8 @@ _ID_LAST = re.compile(
 )
 # Also without the key that Seurat puts before the name of a feature of an assay, and without that of a GFF file.
 _WITHOUT_GENOME = re.compile(rf"(?:gene:|(?:rna|sct|adt)_)?{_GENOME}(.+)", re.ASCII | re.IGNORECASE)
-# What str() of Python makes of bytes.
-_BYTES = re.compile(r"b(['\"])(.+)\1", re.DOTALL)
+# What str() of Python makes of bytes, and what quotes are left where a table is read without them.
+_BYTES = re.compile(r"b?(['\"])(.+)\1", re.DOTALL)
 # Seurat writes "-" for "_" and "|", make.names() of R writes "." for all of them.
 _ONE_SEPARATOR = str.maketrans("_|.", "---")
 # make.names() puts an X before a number.
@@ -90,6 +98,14 @@ def as_peak(name: str) -> tuple[str, int, int] | None:
     if first == "." and chromosome[1:].isdecimal():
         chromosome = _X_BEFORE_NUMBER.sub("", chromosome)
     return (chromosome, start, end) if start < end else None
+
+
+def split_genome(name: str) -> tuple[str, str, str]:
+    """Return the genome in front of a name in one spelling ("" where there is none), as it is written, and the rest."""
+    match = _GENOME_IN_FRONT.match(name)
+    front = match[0] if match else ""
+    genome = re.split(r"[^a-z0-9]", front.lower())[0]
+    return _GENOMES.get(genome, genome), front, name[len(front) :]
 
 
 def is_peak(name: str) -> bool:
@@ -165,9 +181,9 @@ def canonical(name: str) -> str:
 
 
 def _bare(name: str) -> str:
-    """Return a name without blanks around it, and without the b'' of bytes."""
+    """Return a name without blanks or quotes around it, and without the b'' of bytes."""
     name = name.strip()
-    match = _BYTES.fullmatch(name) if name.startswith("b") else None
+    match = _BYTES.fullmatch(name) if name.endswith(("'", '"')) else None
     return match[2].strip() if match else name
 
 

@@ -121,3 +121,6 @@ def test_lines_and_names_of_a_file(tmp_path):
     assert lines_of(str(file)) == ["A B", "C "]
     with pytest.raises(InputError, match="one barcode in a line"):
         names_of(str(file))
+    for heading in ("barcode\n", '"x"\n', ""):
+        file.write_text(f'{heading}"AC-1"\nGT-1\n')
+        assert names_of(str(file)) == ["AC-1", "GT-1"]

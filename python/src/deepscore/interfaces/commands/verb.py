@@ -112,6 +112,10 @@ class Output(click.Path):
 INPUT = click.Path()
 
 
+# What pandas and R write above names of cells.
+HEADING_OF_CELLS = re.compile(r"(x|V1|(cell[ _.]?)?(barcode|cell|name|id)s?([ _.](id|name))?)?", re.IGNORECASE)
+
+
 def lines_of(path: str) -> list[str]:
     """Return the lines of a text file, plain or gzip, without those that are empty."""
     with opened(Path(path)) as file:
@@ -119,14 +123,15 @@ def lines_of(path: str) -> list[str]:
 
 
 def names_of(path: str) -> list[str]:
-    """Return the names of cells in a file, one in a line.
+    """Return the names of cells in a file, one in a line, without a heading and without quotes.
 
     Raises
     ------
     InputError
         ``unknown_data`` where there is more in a line.
     """
-    cells = [line.strip() for line in lines_of(path)]
+    cells = [line.strip().strip("\"'") for line in lines_of(path)]
+    cells = cells[1:] if cells and HEADING_OF_CELLS.fullmatch(cells[0]) else cells
     odd = next((cell for cell in cells if "," in cell or len(cell.split()) > 1), None)
     if odd is not None:
         raise InputError("unknown_data", f"{path} must hold one barcode in a line and no header; not so {odd[:80]!r}.")
