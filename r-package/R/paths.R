@@ -13,11 +13,19 @@ data_set <- function(x, layer = NULL, modality = NULL, feature_names = NULL) {
       columns = as.character(opened$columns),
       source = opened$source,
       table = opened$table,
+      paths = as.list(paths),
       files = if (length(paths) > 1) rep(paths, times = as.integer(opened$sizes)),
       handle = opened$blocks
     ),
     class = c("deepscore_path", "deepscore_blocks")
   )
+}
+
+# Where a data set lies and how it is read, so that it can be read again; NULL of an object of R.
+stored_at <- function(x, layer, modality, values, feature_names) {
+  if (!inherits(x, "deepscore_path")) return(NULL)
+  how <- list(layer = layer, modality = modality, values = values, feature_names = feature_names)
+  c(list(paths = x$paths), Filter(Negate(is.null), how))
 }
 
 are_paths <- function(x) {

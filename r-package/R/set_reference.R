@@ -1,6 +1,9 @@
 #' Set the annotated reference
 #'
-#' Reads the reference once and keeps of it only the features to learn from.
+#' Reads the reference once and keeps of it only the features to learn from. Of a reference that is
+#' given by its path, and has more than 40 million values above zero in these features, the object
+#' keeps the path in place of the values, and [train()] reads them again: neither the object nor
+#' training takes more memory for more cells.
 #'
 #' @param ds A [DeepScore()] object.
 #' @param reference The annotated data set, features x cells: see [deepscore-package]. Several
@@ -72,7 +75,8 @@ set_reference.DeepScore <- function(ds, reference, labels, layer = NULL, values 
     "set_reference", config_of(ds), blocks,
     cell_values(labels, reference, "labels", blocks$cells),
     cell_values(batch, reference, "batch", blocks$cells),
-    given(c("modality", "test_prop", "missing")), ontology_terms(reference, blocks$cells)
+    given(c("modality", "test_prop", "missing")), ontology_terms(reference, blocks$cells),
+    stored_at(reference, layer, modality, values, feature_names)
   )
   new_deepscore(ds$config, prepared = as_raw(prepared))
 }

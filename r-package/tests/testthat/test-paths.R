@@ -57,6 +57,25 @@ test_that("a path is a reference, whose table of cells has labels and batches", 
   expect_code("column_not_found", annotate(by_path, path, groups = "none"))
 })
 
+test_that("of a large reference on disk the object holds where it lies, not its values", {
+  skip_if_no_engine()
+  path <- file.path(written(), "cells.csv")
+  set <- function() quietly(set_reference(DeepScore(8, epochs = 2), path, "cluster"))
+  whole <- set()
+  references <- reticulate::import("deepscore.training.reference", convert = FALSE)
+  deal_out <- references$deal_out
+  withr::defer(reticulate::py_set_attr(references, "deal_out", deal_out))
+  partial <- reticulate::import("functools", convert = FALSE)$partial
+  few <- partial(deal_out, per_shard = 500L, held = 500L)
+  reticulate::py_set_attr(references, "deal_out", few)
+  ds <- unserialize(serialize(set(), NULL))
+  expect_lt(length(ds$prepared), length(whole$prepared) / 5)
+  facts <- function(ds) quietly(train(ds, progress = FALSE))$manifest$training$cells_per_label
+  expect_identical(facts(ds), facts(whole))
+  unlink(path)
+  expect_code("no_reference", train(ds, progress = FALSE))
+})
+
 test_that("what cannot be read has the error of the engine", {
   skip_if_no_engine()
   folder <- written()

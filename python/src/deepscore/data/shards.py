@@ -61,11 +61,14 @@ class Shards:
         Each cell is in one of them.
     n_cells, n_features
         Of all of them together.
+    on_disk
+        Whether the values lie in a temporary file.
     """
 
     parts: tuple[Shard, ...]
     n_cells: int
     n_features: int
+    on_disk: bool = False
 
     @classmethod
     def of(cls, matrix: sp.csr_matrix) -> Shards:
@@ -85,7 +88,8 @@ class Shards:
 
     def in_memory(self) -> Shards:
         """Return the shards with their values held in memory."""
-        return replace(self, parts=tuple(Shard(part.cells, partial(_same, part.load())) for part in self.parts))
+        parts = tuple(Shard(part.cells, partial(_same, part.load())) for part in self.parts)
+        return replace(self, parts=parts, on_disk=False)
 
     def at(self, cells: Codes) -> sp.csr_matrix:
         """Return the values of cells at these positions, in their order; all shards that have any are read."""
@@ -104,7 +108,7 @@ class Shards:
             rows = np.flatnonzero(number[part.cells] >= 0)
             parts.append(Shard(number[part.cells[rows]], _some(part.load, rows)))
         filled = [part for part in parts if len(part.cells)]
-        return Shards(tuple(filled or parts[:1]), len(cells), self.n_features)
+        return Shards(tuple(filled or parts[:1]), len(cells), self.n_features, self.on_disk)
 
 
 def _same(matrix: sp.csr_matrix) -> sp.csr_matrix:
@@ -287,7 +291,7 @@ def _shards(parts: Sequence[_Dealt], n_features: int) -> Shards:
 
     shards = [of_number(i) for i in range(len(parts[0].pieces))]
     filled = tuple(shard for shard in shards if len(shard.cells)) or tuple(shards[:1])
-    return Shards(filled, sum(part.n_cells for part in parts), n_features)
+    return Shards(filled, sum(part.n_cells for part in parts), n_features, parts[0].file is not None)
 
 
 def _loaded(piece: sp.csr_matrix | _Piece, file: _Spill | None) -> sp.csr_matrix:

@@ -37,7 +37,6 @@ from ..support.devices import device_there
 from ..support.notices import logger, speaking, telling_once, warn
 from ..support.progress import progress_shown
 from ..training.config import TrainConfig
-from ..training.reference import Reference
 from ..version import __version__
 from ..workflows import annotate as annotating
 from ..workflows import check_reference as checking
@@ -45,6 +44,7 @@ from ..workflows import embed as embedding
 from ..workflows import find_common_features as choosing
 from ..workflows import set_reference as referencing
 from ..workflows import train as training
+from .r_stored import modality_of_prepared, prepared_bytes, reference_of
 
 if TYPE_CHECKING:
     from .readers import Source
@@ -295,7 +295,7 @@ def modality_of(reference: CellBlocks | bytes) -> str:
     """Tell the modality of a reference, which its queries share."""
     if isinstance(reference, CellBlocks):
         return select_modality(reference, None)[1].name
-    return Reference.from_bytes(bytes(reference)).modality
+    return modality_of_prepared(reference)
 
 
 @answering
@@ -419,21 +419,17 @@ def set_reference(
     batch: Values | None,
     kwargs: Kwargs,
     terms: Values | None = None,
+    stored: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """Twin of :meth:`deepscore.DeepScore.set_reference`; returns the prepared reference and configuration.
+    """Twin of :meth:`deepscore.DeepScore.set_reference`; returns the prepared reference.
 
-    `terms` are those of the cells in an ontology of cell types.
+    `terms` are those of the cells in an ontology of cell types; `stored` says where the reference was read from.
     """
     network, request = made(NetworkConfig, config), made(referencing.ReferenceRequest, kwargs)
-    found = referencing.set_reference(
-        reference,
-        given_labels(labels, reference),
-        network,
-        request,
-        optional_values(batch, reference, "batch"),
-        optional_values(terms, reference, "labels"),
-    )
-    return found.to_bytes()
+    known = given_labels(labels, reference)
+    of_batch, of_terms = optional_values(batch, reference, "batch"), optional_values(terms, reference, "labels")
+    found = referencing.set_reference(reference, known, network, request, of_batch, of_terms)
+    return prepared_bytes(found, stored, request, known, of_batch, of_terms)
 
 
 @answering
@@ -449,7 +445,8 @@ def keep_terms(calls: Sequence[str | None] | None, terms: Sequence[str | None]) 
 def train(config: Kwargs, prepared: bytes, kwargs: Kwargs, query: CellBlocks | None = None) -> bytes:
     """Twin of :meth:`deepscore.DeepScore.train`; returns the model file."""
     load_torch()
-    network, reference = made(NetworkConfig, config), Reference.from_bytes(bytes(prepared))
+    network = made(NetworkConfig, config)
+    reference = reference_of(prepared, network)
     return modelfile.to_bytes(training.train(reference, network, made(TrainConfig, kwargs), query))
 
 

@@ -18,12 +18,12 @@ from ..model import file as modelfile
 from ..model.config import NetworkConfig
 from ..support.checks import made
 from ..training.config import TrainConfig
-from ..training.reference import Reference
 from ..workflows import feature_importance as explaining
 from ..workflows import match_markers as matching
 from ..workflows import performance as weighing
 from ..workflows import select_model as choosing
 from .r import Answer, Kwargs, Values, answering, given_labels, load_torch, optional_values
+from .r_stored import reference_of
 
 if TYPE_CHECKING:
     from .readers import Source
@@ -82,7 +82,8 @@ def find_thresholds(
 def select_model(config: Kwargs, prepared: bytes, kwargs: Kwargs, train: Kwargs) -> bytes:
     """Twin of :func:`deepscore.select_model`; returns the model file."""
     load_torch()
-    network, reference = made(NetworkConfig, config), Reference.from_bytes(bytes(prepared))
+    network = made(NetworkConfig, config)
+    reference = reference_of(prepared, network)
     request = made(choosing.SelectRequest, kwargs)
     return modelfile.to_bytes(choosing.select_model(reference, network, made(TrainConfig, train), request))
 
