@@ -5,7 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deepscore.data.modality import MODALITIES, RECIPES, kind_of_names, named_part, part_of, select_modality
+from deepscore.data.modality import (
+    MODALITIES,
+    RECIPES,
+    feature_types_of,
+    kind_of_names,
+    named_part,
+    part_of,
+    select_modality,
+)
 from deepscore.errors import ConfigError, InputError
 from synthetic import blocks_of
 
@@ -164,6 +172,33 @@ def test_types_are_known_by_many_words(gene, antibody):
     data = typed([gene] * 3 + [antibody] * 2)
     assert select_modality(data, None)[0].feature_names.tolist() == data.feature_names[:3].tolist()
     assert select_modality(data, "protein")[0].feature_names.tolist() == data.feature_names[3:].tolist()
+
+
+@pytest.mark.parametrize("column", ["feature_types", "feature_type", "modality", "Type"])
+def test_types_are_found_under_their_usual_names(column):
+    assert feature_types_of({"x": ["a", "b"], column: ["Peaks", None]}).tolist() == ["Peaks", "None"]
+    assert feature_types_of({"x": ["a", "b"]}) is None
+
+
+@pytest.mark.parametrize(
+    "words", [("Gene Expression", "Antibody Capture"), ("b'RNA'", "b'ADT'"), ("Gene.Expression", "HTO")]
+)
+def test_a_column_of_kinds_may_have_any_name(words):
+    values = [words[0], words[0], words[1], None]
+    columns = {"symbol": ["A", "B", "C", "D"], "biotype": ["lncRNA", "miRNA", "TEC", "IG_C_gene"], "what": values}
+    assert feature_types_of(columns).tolist() == [*values[:3], "None"]
+    assert feature_types_of({"modality": ["a", "a", "b", "b"], **columns}).tolist() == [*values[:3], "None"]
+    assert feature_types_of({"modality": ["a", "a", "b", "b"]}).tolist() == ["a", "a", "b", "b"]
+    columns.pop("what")
+    assert feature_types_of(columns) is None
+
+
+@pytest.mark.parametrize("name", ["CD3_TotalSeqB", "CD19-TotalA", "adt_CD4", "anti-CD8", "CD45.ADT", "CD3_TotalSeq-C"])
+def test_antibodies_are_known_by_their_names(name):
+    data = blocks_of(np.ones((2, 3)), array("CD3D", "TOTAL1", name))
+    with pytest.warns(UserWarning, match="2 genes are used"):
+        assert select_modality(data, None)[0].feature_names.tolist() == ["CD3D", "TOTAL1"]
+    assert select_modality(data, "protein")[0].n_features == 3  # what names do not tell is what was asked for
 
 
 def test_biotypes_are_genes():

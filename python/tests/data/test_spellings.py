@@ -8,7 +8,6 @@ import pytest
 from deepscore.data.spellings import (
     OWN,
     choose_names,
-    feature_types_of,
     find_names,
     kept_names,
     shown_names,
@@ -95,12 +94,6 @@ def test_a_column_that_is_not_there_is_refused_with_those_that_are():
     with pytest.raises(InputError, match="'symbol'.*'index'") as caught:
         choose_names(IDS, {"symbol": SYMBOLS.tolist()}, "gene_name")
     assert caught.value.code == "column_not_found"
-
-
-@pytest.mark.parametrize("column", ["feature_types", "feature_type", "modality", "Type"])
-def test_types_are_found_under_their_usual_names(column):
-    assert feature_types_of({"x": ["a", "b"], column: ["Peaks", None]}).tolist() == ["Peaks", "None"]
-    assert feature_types_of({"x": ["a", "b"]}) is None
 
 
 # ----------------------------------------------------------------------------------------- two data sets

@@ -24,15 +24,12 @@ __all__ = [
     "OWN",
     "Spellings",
     "choose_names",
-    "feature_types_of",
     "find_names",
     "kept_names",
     "shown_names",
     "spellings_of",
 ]
 
-# Columns that may say of what kind each feature is.
-TYPE_COLUMNS = ("feature_types", "feature_type", "modality", "Type")
 # How a caller asks for the names of the rows; where the names that are shown stand among all of them.
 INDEX, OWN = "index", ""
 # Texts that stand for no name.
@@ -106,12 +103,6 @@ def choose_names(
     if not numbered:
         others = {INDEX: rows, **others}
     return np.where(named, chosen, rows), others, named if numbered and not named.all() else None
-
-
-def feature_types_of(columns: Mapping[str, Sequence[Any]]) -> Names | None:
-    """Return the column of a table of features that says of what kind each is, None where there is none."""
-    column = next((name for name in TYPE_COLUMNS if name in columns), None)
-    return None if column is None else np.array([str(value) for value in columns[column]], dtype=object)
 
 
 def _own(values: Sequence[Any] | Names) -> Names:

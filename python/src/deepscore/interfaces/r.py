@@ -22,9 +22,9 @@ import scipy.sparse as sp
 
 from ..data.blocks import CellBlocks, Names, Parts, rows_per_block, tell_repeated_cells
 from ..data.labels import as_texts, positions_of
-from ..data.modality import MODALITIES, Modality, kind_of_names, named_part, part_of, select_modality
+from ..data.modality import MODALITIES, Modality, feature_types_of, kind_of_names, named_part, part_of, select_modality
 from ..data.names import is_peak
-from ..data.spellings import choose_names, feature_types_of
+from ..data.spellings import choose_names
 from ..data.values import check_form
 from ..errors import DeepScoreError, InputError
 from ..model import file as modelfile

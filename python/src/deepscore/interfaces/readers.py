@@ -20,8 +20,8 @@ from pandas.api.types import is_list_like
 from ..data.blocks import CellBlocks, Form, Names, rows_per_block, tell_repeated_cells
 from ..data.joined import join, naming, require_one_form
 from ..data.labels import TERMS, as_texts, positions_of
-from ..data.modality import MODALITIES, PEAKS, RNA, named_part, part_of, select_modality
-from ..data.spellings import choose_names, feature_types_of
+from ..data.modality import MODALITIES, PEAKS, RNA, feature_types_of, named_part, part_of, select_modality
+from ..data.spellings import choose_names
 from ..data.values import check_form, check_values
 from ..errors import ConfigError, DeepScoreError, InputError
 from ..support.checks import optional_name

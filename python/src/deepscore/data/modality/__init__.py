@@ -6,8 +6,9 @@ A new kind is a file beside this one and its name in MODALITIES.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,7 @@ __all__ = [
     "Modality",
     "TfIdf",
     "check_modality",
+    "feature_types_of",
     "kind_of_names",
     "named_part",
     "part_of",
@@ -46,6 +48,12 @@ CHANCE = 0.05
 OTHER_TYPES = re.compile(
     r"crispr .*|multiplexing capture|antigen capture|custom|hashtags?|hto|sample tags?|(?:s?g|guide )rnas?|guides?"
 )
+# Columns that by custom say of what kind each feature is.
+TYPE_COLUMNS = ("feature_types", "feature_type", "modality", "Type")
+# No other column has so many different words for kinds of features.
+MOST_WORDS = 100
+# Names of antibodies as 10x Genomics, BioLegend and Seurat have them; no gene is called so.
+ANTIBODY = re.compile(r"(adt|hto|totalseq[abcd]?)[_:.-].+|anti-.+|.+[_.-](adt|total-?(seq-?)?[abcd])", re.IGNORECASE)
 # By their names in a model file.
 RECIPES: dict[str, type[Normalization]] = {
     recipe.method: recipe for kind in MODALITIES.values() for recipe in (kind.recipe, *kind.former_recipes)
@@ -85,10 +93,32 @@ def kind_of_names(names: Names) -> Modality:
     return max(MODALITIES.values(), key=lambda kind: int((kinds == kind.name).sum()))
 
 
+def feature_types_of(columns: Mapping[str, Sequence[Any]]) -> Names | None:
+    """Return the column of a table of features that says of what kind each is, None where there is none.
+
+    It is one that is named so by custom, or else the first that holds nothing but words for kinds, and several of them.
+    """
+    types = {name: [str(value) for value in columns[name]] for name in TYPE_COLUMNS if name in columns}
+    for values in types.values():
+        if any(map(_of_type, set(values))):
+            return np.array(values, dtype=object)
+    for column in columns.values():
+        values = [str(value) for value in column]
+        words = set(values) - set(MISSING)
+        if (
+            len(words) <= MOST_WORDS
+            and len({_of_type(word) for word in words}) > 1
+            and None not in map(_of_type, words)
+        ):
+            return np.array(values, dtype=object)
+    return next((np.array(values, dtype=object) for values in types.values()), None)
+
+
 def select_modality(blocks: CellBlocks, name: str | None) -> tuple[CellBlocks, Modality]:
     """Tell which kinds of features a data set holds, and keep those of the wanted one.
 
-    The data set's own ``feature_types`` decide where it has them, else the names of its features. Antibodies beside
+    The data set's own ``feature_types`` decide where it has them, else the names of its features, by which antibodies
+    are known where they are called as BioLegend and Seurat do (CD3_TotalSeqB, adt_CD3, anti-CD3). Antibodies beside
     genes are left out where none is asked for, and so are less than a twentieth of peaks beside genes, or of genes
     beside peaks.
 
@@ -107,10 +137,12 @@ def select_modality(blocks: CellBlocks, name: str | None) -> tuple[CellBlocks, M
     Warns
     -----
     UserWarning
-        Where a few peaks or genes are left out, or features of an unknown type, and where some have no type.
+        Where a few peaks or genes are left out, or features of an unknown type, or antibodies by their names, and where
+        some have no type.
     """
     check_modality(name)
     kinds = _by_type(blocks)
+    by_name = kinds is None
     if kinds is None:
         kinds = _by_name(blocks.feature_names, name)
         _require_read(blocks.feature_names[kinds != PEAKS.name], blocks.n_features)
@@ -119,7 +151,7 @@ def select_modality(blocks: CellBlocks, name: str | None) -> tuple[CellBlocks, M
     if name is None:
         chosen = _majority(blocks, counts) if PEAKS in present else present[0]
         if len(present) > 1:
-            tell = warn if PEAKS in present else logger.info
+            tell = warn if PEAKS in present or by_name else logger.info
             tell(f"{counts[chosen]} {chosen.features} are used; the other features are left out")
     else:
         chosen = MODALITIES[name]
@@ -201,7 +233,7 @@ def _by_type(blocks: CellBlocks) -> Names | None:
 
 def _of_type(word: str) -> str | None:
     """Return the modality that a word for a type of features means, "" for a type that is none, None if unknown."""
-    word = re.sub(r"[\s_-]+", " ", word).strip().lower()
+    word = re.sub(r"[\s_.-]+", " ", re.sub(r"b(['\"])(.*)\1", r"\2", word)).strip().lower()
     for kind in MODALITIES.values():
         if word in (kind.name, *kind.keys, *map(str.lower, kind.feature_types)):
             return kind.name
@@ -218,6 +250,8 @@ def _by_name(names: Names, wanted: str | None) -> Names:
     """
     default = RNA.name if wanted is None or MODALITIES[wanted].is_name else wanted
     kinds = np.full(len(names), default, dtype=object)
+    if default == RNA.name:
+        kinds[[ANTIBODY.fullmatch(name) is not None for name in names]] = PROTEIN.name
     such = np.fromiter(map(is_peak, names), np.bool_, len(names))
     if such.sum() <= CHANCE * len(names):
         such &= np.fromiter(map(is_place, names), np.bool_, len(names))
