@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,9 @@ from ..support.files import replacing
 from ..support.notices import logger, warn
 from ..support.progress import progress_bar
 from ..workflows.annotate_ranges import Caller, LargeQuery
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["folder_of", "write_by_ranges"]
 
@@ -141,7 +144,7 @@ def _write_table(folder: Path, look: str, start: int, table: pd.DataFrame) -> No
         pq.write_table(marked, temporary, write_page_checksum=True)
 
 
-def _part(folder: Path, look: str, rows: tuple[int, int]) -> pd.DataFrame | None:
+def _part(folder: Path, look: str, rows: tuple[int, int]) -> pa.Table | None:
     """Return a part that is there, is whole, and is of this look and of these rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -151,11 +154,11 @@ def _part(folder: Path, look: str, rows: tuple[int, int]) -> pd.DataFrame | None
         stored = pq.ParquetFile(folder / _name(start), page_checksum_verification=True).read()
     except (OSError, pa.ArrowException):
         return None
-    facts = json.loads((stored.schema.metadata or {}).get(KEY, b"null"))
+    metadata = dict(stored.schema.metadata or {})
+    facts = json.loads(metadata.pop(KEY, b"null"))
     if facts != {"look": look, "start": start, "stop": stop} or stored.num_rows != stop - start:
         return None
-    table: pd.DataFrame = stored.to_pandas()
-    return table
+    return stored.replace_schema_metadata(metadata)
 
 
 def _join(
@@ -168,6 +171,7 @@ def _join(
 ) -> tuple[int, int]:
     """Write the parts as one file, which appears once it is complete."""
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     voted = None if groups is None else vote(_calls(folder, look, ranges), groups)
@@ -177,29 +181,29 @@ def _join(
         try:
             for rows in ranges:
                 table = _needed(folder, look, rows)
-                n_cells, n_unclassified = n_cells + len(table), n_unclassified + (table[CALLS[0]] == UNCLASSIFIED).sum()
+                n_cells += len(table)
+                n_unclassified += pc.sum(pc.equal(table[CALLS[0]], UNCLASSIFIED)).as_py()
                 if voted is not None:
                     for i, (name, values) in enumerate(zip(OPTIONAL, voted, strict=True)):
-                        table.insert(len(CALLS) + i, name, values[slice(*rows)])
+                        table = table.add_column(len(CALLS) + i, name, pa.array(values[slice(*rows)], from_pandas=True))
                 if files is not None:
-                    table.insert(0, "file", files[slice(*rows)])
-                stored = pa.Table.from_pandas(table)
-                writer = writer or pq.ParquetWriter(temporary, stored.schema)
-                writer.write_table(stored)
+                    table = table.add_column(0, "file", pa.array(files[slice(*rows)]))
+                writer = writer or pq.ParquetWriter(temporary, table.schema)
+                writer.write_table(table)
         finally:
             if writer is not None:
                 writer.close()
-    return n_cells, int(n_unclassified)
+    return n_cells, n_unclassified
 
 
 def _calls(folder: Path, look: str, ranges: Sequence[tuple[int, int]]) -> Names:
     """Return the call of each cell; equal ones are one string."""
-    parts = [pd.Categorical(_needed(folder, look, rows)[CALLS[0]]) for rows in ranges]
+    parts = [pd.Categorical(_needed(folder, look, rows)[CALLS[0]].to_pandas()) for rows in ranges]
     calls: Names = np.concatenate([np.asarray(one.categories, dtype=object)[one.codes] for one in parts])
     return calls
 
 
-def _needed(folder: Path, look: str, rows: tuple[int, int]) -> pd.DataFrame:
+def _needed(folder: Path, look: str, rows: tuple[int, int]) -> pa.Table:
     found = _part(folder, look, rows)
     if found is None:
         raise EngineError(
