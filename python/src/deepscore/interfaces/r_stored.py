@@ -29,8 +29,6 @@ __all__ = ["modality_of_prepared", "prepared_bytes", "reference_of"]
 
 # How the bytes of what is made again start; those of values start with the length of a header.
 START = b'{"stored": '
-# What one text for each cell says.
-OF_CELLS = ("labels", "batch", "terms")
 
 
 def prepared_bytes(
