@@ -20,8 +20,8 @@ import pandas as pd
 from ..data.blocks import CellBlocks, Names, row_ranges
 from ..data.labels import UNCLASSIFIED, require_length
 from ..errors import EngineError
-from ..output.columns import CALLS, OPTIONAL, table_of
-from ..query.annotation import vote
+from ..output.columns import CALLS, CELL, OPTIONAL, table_of
+from ..query.annotation import Annotation, vote
 from ..query.cells import HeldCells
 from ..support.files import replacing
 from ..support.notices import logger, warn
@@ -81,7 +81,7 @@ def write_by_ranges(
         with progress_bar(ranges[-1][1], "annotate", "cell", initial=n_done) as bar:
             for n_cells in _write(large, caller, held, left, folder, look):
                 bar.update(n_cells)
-        found = _join(folder, look, ranges, output, groups, files)
+        found = _join(folder, look, ranges, output, large.aligned.blocks.cell_names, groups, files)
         _clear(folder)
     return found
 
@@ -112,33 +112,33 @@ def _write(
     large: LargeQuery, caller: Caller, held: HeldCells | None, left: list[tuple[int, int]], folder: Path, look: str
 ) -> Iterator[int]:
     """Write the parts that are left; yield the number of cells of each."""
-    blocks, batches, names = large.aligned.blocks, large.aligned.batches, large.aligned.blocks.cell_names
+    blocks, batches = large.aligned.blocks, large.aligned.batches
     if held is None or blocks.elsewhere is not None:
-        shared = caller, str(folder), look
-        yield from blocks.over_ranges(_write_part, shared, lambda a, b: (batches[a:b], names[a:b]), left)
+        yield from blocks.over_ranges(_write_part, (caller, str(folder), look), large.batches_of(), left)
         return
     for start, stop in left:
         cells = ((first - start, block) for first, block in held.blocks(start, stop))
-        found = caller.call_normalised(cells, batches[start:stop])
-        _write_table(folder, look, start, table_of(found, names[start:stop]))
+        _write_table(folder, look, start, caller.call_normalised(cells, batches[start:stop]))
         yield stop - start
 
 
 def _write_part(cells: CellBlocks, start: int, each: tuple[Any, ...], shared: tuple[Any, ...]) -> int:
     """Call the cells of a range and write its part, on any machine that sees the folder."""
-    (batches, names), (caller, folder, look) = each, shared
-    found = caller.call(cells, batches)
+    caller, folder, look = shared
+    found = caller.call(cells, each[0])
     with _writing(Path(folder)):
-        _write_table(Path(folder), look, start, table_of(found, names))
+        _write_table(Path(folder), look, start, found)
     return cells.n_cells
 
 
-def _write_table(folder: Path, look: str, start: int, table: pd.DataFrame) -> None:
+def _write_table(folder: Path, look: str, start: int, found: Annotation) -> None:
+    """Write the part of the cells from that row on; they are called by their rows, as workers know no names."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    stored = pa.Table.from_pandas(table)
-    facts = json.dumps({"look": look, "start": start, "stop": start + len(table)})
+    stop = start + len(found.calls)
+    stored = pa.Table.from_pandas(table_of(found, np.arange(start, stop)))
+    facts = json.dumps({"look": look, "start": start, "stop": stop})
     with replacing(folder / _name(start)) as temporary:
         marked = stored.replace_schema_metadata({**stored.schema.metadata, KEY: facts.encode()})
         pq.write_table(marked, temporary, write_page_checksum=True)
@@ -154,11 +154,10 @@ def _part(folder: Path, look: str, rows: tuple[int, int]) -> pa.Table | None:
         stored = pq.ParquetFile(folder / _name(start), page_checksum_verification=True).read()
     except (OSError, pa.ArrowException):
         return None
-    metadata = dict(stored.schema.metadata or {})
-    facts = json.loads(metadata.pop(KEY, b"null"))
+    facts = json.loads((stored.schema.metadata or {}).get(KEY, b"null"))
     if facts != {"look": look, "start": start, "stop": stop} or stored.num_rows != stop - start:
         return None
-    return stored.replace_schema_metadata(metadata)
+    return stored.replace_schema_metadata(None)
 
 
 def _join(
@@ -166,10 +165,11 @@ def _join(
     look: str,
     ranges: list[tuple[int, int]],
     output: str | os.PathLike[str],
+    cells: Names,
     groups: Names | None,
     files: Names | None,
 ) -> tuple[int, int]:
-    """Write the parts as one file, which appears once it is complete."""
+    """Write the parts as one file, with the names of the cells; it appears once it is complete."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -183,13 +183,16 @@ def _join(
                 table = _needed(folder, look, rows)
                 n_cells += len(table)
                 n_unclassified += pc.sum(pc.equal(table[CALLS[0]], UNCLASSIFIED)).as_py()
+                table = table.set_column(len(table.column_names) - 1, CELL, pa.array(cells[slice(*rows)]))
                 if voted is not None:
                     for i, (name, values) in enumerate(zip(OPTIONAL, voted, strict=True)):
                         table = table.add_column(len(CALLS) + i, name, pa.array(values[slice(*rows)], from_pandas=True))
                 if files is not None:
                     table = table.add_column(0, "file", pa.array(files[slice(*rows)]))
-                writer = writer or pq.ParquetWriter(temporary, table.schema)
-                writer.write_table(table)
+                if writer is None:  # with what pandas writes of its columns and its index
+                    schema = pa.Table.from_pandas(table.to_pandas().set_index(CELL)).schema
+                    writer = pq.ParquetWriter(temporary, schema)
+                writer.write_table(table.cast(schema))
         finally:
             if writer is not None:
                 writer.close()

@@ -9,14 +9,24 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..data.blocks import Names
 from ..data.labels import TERMS, UNCLASSIFIED, UNKNOWN_TERM
 from ..query.annotation import Annotation
 
-__all__ = ["CALLS", "OPTIONAL", "OWN_TERMS", "are_terms_of_calls", "columns_of", "names_of_columns", "table_of"]
+__all__ = [
+    "CALLS",
+    "CELL",
+    "OPTIONAL",
+    "OWN_TERMS",
+    "are_terms_of_calls",
+    "columns_of",
+    "names_of_columns",
+    "table_of",
+]
 
 # Every annotation writes these: the label, its score, the network's own best label, and why there is no label.
 CALLS = ("deepscore", "deepscore_score", "deepscore_raw", "deepscore_reason")
+# The index of a table of calls.
+CELL = "cell"
 # Not every annotation writes these.
 OPTIONAL = ("deepscore_group", "deepscore_group_share")
 # What is said where a column of terms is not of an earlier annotation.
@@ -57,9 +67,9 @@ def are_terms_of_calls(calls: Sequence[Any] | None, terms: Sequence[Any]) -> boo
     return all(of.setdefault(call, term) == term for call, term in zip(calls, terms, strict=True))
 
 
-def table_of(found: Annotation, cells: Names) -> pd.DataFrame:
+def table_of(found: Annotation, cells: npt.NDArray[Any]) -> pd.DataFrame:
     """Return the columns as a table of their own, one row per cell, with ``deepscore_probability_<label>``."""
-    table = pd.DataFrame(columns_of(found), index=pd.Index(cells, name="cell"))
+    table = pd.DataFrame(columns_of(found), index=pd.Index(cells, name=CELL))
     if found.probabilities is None:
         return table
     names = [f"deepscore_probability_{label}" for label in found.labels]
