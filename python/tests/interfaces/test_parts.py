@@ -164,8 +164,10 @@ def damage(path):
         lambda paths: damage(paths[1]),
         lambda paths: pd.read_parquet(paths[1]).to_parquet(paths[1]),
         lambda paths: paths[1].unlink(),
+        lambda paths: paths[1].write_bytes(paths[1].read_bytes().replace(b'{"look', b"{'look")),
+        lambda paths: paths[1].write_bytes(paths[1].read_bytes().replace(b'{"look', b'\xff"look')),
     ],
-    ids=["cut short", "empty", "of other rows", "damaged", "without its mark", "gone"],
+    ids=["cut short", "empty", "of other rows", "damaged", "without its mark", "gone", "mark", "mark that is no text"],
 )
 def test_a_part_that_does_not_fit_is_made_again(ds, query, tmp_path, monkeypatch, spoil):
     out = tmp_path / "labels.parquet"
@@ -207,6 +209,17 @@ def test_what_else_is_in_the_folder_stays(ds, query, tmp_path, monkeypatch):
     left.write_text("half a part")
     ds.annotate_to_parquet(query, out)
     assert other.read_text() == "mine"
+    assert [path.name for path in parts.folder_of(out).iterdir()] == ["notes.txt"]
+
+
+def test_of_few_different_cells_what_else_is_in_the_folder_stays(ds, query, tmp_path):
+    out = tmp_path / "labels.parquet"
+    parts.folder_of(out).mkdir()
+    (parts.folder_of(out) / "notes.txt").write_text("mine")
+    copies = ad.concat([ad.read_h5ad(query)[:90]] * 4, index_unique="-")
+    with pytest.warns(UserWarning, match="starts anew"):
+        ds.annotate_to_parquet(copies, out)
+    assert len(pd.read_parquet(out)) == 360
     assert [path.name for path in parts.folder_of(out).iterdir()] == ["notes.txt"]
 
 

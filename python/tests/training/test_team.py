@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import timedelta
+from itertools import count
 
 import numpy as np
 import pytest
@@ -127,6 +129,22 @@ def test_a_process_by_itself_is_alone(monkeypatch):
     assert ALONE.device("cuda") == "cuda"
     assert ALONE.rows(7) == (0, 7)
     assert ALONE.beside("x") == ["x"]
+
+
+def test_what_was_said_before_a_restart_does_not_count(monkeypatch):
+    store = torch.distributed.HashStore()
+    store.set_timeout(timedelta(milliseconds=100))
+    monkeypatch.setattr("deepscore.training.team._store", lambda _: store)
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    for attempt, rank in (("0", 1), ("1", 0)):  # process 1 has not come to speak again
+        monkeypatch.setattr("deepscore.training.team._calls", count())
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", attempt)
+        monkeypatch.setenv("LOCAL_RANK", str(rank))
+        with pytest.raises(RuntimeError):
+            Team(rank, 2).beside(attempt)
+        assert first_to_fail()
+        assert not first_to_fail()
 
 
 def test_the_processes_of_each_machine_read_all_rows(monkeypatch):

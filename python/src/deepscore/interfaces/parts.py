@@ -71,7 +71,7 @@ def write_by_ranges(
         folder.mkdir(exist_ok=True)
         look, caller, held = _looked_at(large, folder)
         if caller is None:
-            folder.rmdir()
+            _clear(folder)
             return None
         done = [one for one in ranges if _part(folder, look, one) is not None]
         if done:
@@ -152,9 +152,9 @@ def _part(folder: Path, look: str, rows: tuple[int, int]) -> pa.Table | None:
     start, stop = rows
     try:
         stored = pq.ParquetFile(folder / _name(start), page_checksum_verification=True).read()
-    except (OSError, pa.ArrowException):
+        facts = json.loads((stored.schema.metadata or {}).get(KEY, b"null"))
+    except (OSError, ValueError, pa.ArrowException):  # damaged; no checksum covers names and marks
         return None
-    facts = json.loads((stored.schema.metadata or {}).get(KEY, b"null"))
     if facts != {"look": look, "start": start, "stop": stop} or stored.num_rows != stop - start:
         return None
     return stored.replace_schema_metadata(None)

@@ -67,7 +67,7 @@ class Team:
         if self.size == 1:
             return [what]
         store, call, machine = _store(PATIENCE), next(_calls), os.environ["GROUP_RANK"]
-        keys = [f"deepscore/{call}/{machine}/{rank}" for rank in range(int(os.environ["LOCAL_WORLD_SIZE"]))]
+        keys = [_key(f"{call}/{machine}/{rank}") for rank in range(int(os.environ["LOCAL_WORLD_SIZE"]))]
         store.set(keys[int(os.environ["LOCAL_RANK"])], json.dumps(what))
         return [json.loads(store.get(key)) for key in keys]
 
@@ -168,11 +168,16 @@ def _store(patience: timedelta) -> Any:
     return stores.TCPStore(*where, is_master=False, timeout=patience)
 
 
+def _key(name: str) -> str:
+    """Return a key of this start of the processes: the store keeps those of earlier ones, which torchrun restarts."""
+    return f"deepscore/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}/{name}"
+
+
 def first_to_fail() -> bool:
     """Tell whether no other process has failed before this one: one of them says what is wrong."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return True
     try:
-        return bool(_store(timedelta(seconds=10)).add("deepscore/failed", 1) == 1)
+        return bool(_store(timedelta(seconds=10)).add(_key("failed"), 1) == 1)
     except Exception:  # nobody is there to ask
         return True
