@@ -185,6 +185,18 @@ def test_parts_of_a_layer_keep_its_running_statistics(matrix, monkeypatch):
         torch.testing.assert_close(other.running_var, one.running_var)
 
 
+def test_parts_of_a_layer_are_single_whatever_the_caller_has_set(matrix, monkeypatch):
+    monkeypatch.setattr("deepscore.model.network.WORTH_PARTS", 0)
+    module, centres = network(), torch.zeros(1, N_FEATURES)
+    torch.set_default_dtype(torch.float64)
+    try:
+        result = run(module, matrix, centres)
+        result.sum().backward()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert {values.dtype for values in (result, *(one.grad for one in module.parameters()))} == {torch.float32}
+
+
 def test_dropout_drops_the_asked_share():
     dropped = network(dropout_rate=0.3).dropout(torch.ones(20_000)) == 0
     assert float(dropped.float().mean()) == pytest.approx(0.3, abs=0.02)

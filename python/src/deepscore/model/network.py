@@ -158,7 +158,7 @@ class _FirstHidden(torch.autograd.Function):
                 return own, network.dropout.drop(network.activation(x), of_dropout) @ own[1]
 
         ctx.graphs, ctx.parts, ctx.cells, ctx.each, ctx.shape = [], parts, cells, network.each, weight.shape
-        total = torch.zeros(cells.n_cells, behind.shape[1])
+        total = weight.new_zeros(cells.n_cells, behind.shape[1])
         for own, result in network.each(forth, parts, drawn):
             ctx.graphs.append((own, result))
             total += result.detach()
@@ -166,7 +166,8 @@ class _FirstHidden(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        gradient, of_weight = gradients[0].contiguous(), torch.empty(ctx.shape)
+        gradient = gradients[0].contiguous()
+        of_weight = gradient.new_empty(ctx.shape)
 
         def back(part: slice, graph: tuple[list[Tensor], Tensor]) -> tuple[Tensor, ...]:
             own, result = graph
