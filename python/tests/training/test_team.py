@@ -156,6 +156,12 @@ def test_the_processes_of_each_machine_read_all_rows(monkeypatch):
     assert found == [(0, 3), (3, 6), (6, 10)]
 
 
+@pytest.mark.parametrize(("size", "here", "expected"), [(1, 1, False), (2, 2, True), (4, 2, False), (5, 3, False)])
+def test_only_processes_of_one_machine_share_files(monkeypatch, size, here, expected):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(here))
+    assert Team(0, size).on_one_machine is expected
+
+
 @pytest.mark.parametrize("n", [6, 7, 100])
 def test_the_cells_of_a_step_are_dealt_out(n):
     own = [Team(rank, 3).own(np.arange(n)) for rank in range(3)]

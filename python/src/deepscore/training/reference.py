@@ -230,7 +230,7 @@ def prepare(
             yield some
 
     n_kept, n_features, cells = int(kept.sum()), len(features), None
-    if together.size > 1:
+    if together.on_one_machine:
         start, stop = together.rows(data.n_cells)
         before, own = int(kept[:start].sum()), int(kept[start:stop].sum())
         cells = deal_out_together(labelled(start, stop), before, own, n_features, together.beside)

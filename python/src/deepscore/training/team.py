@@ -47,6 +47,11 @@ class Team:
     rank: int = 0
     size: int = 1
 
+    @property
+    def on_one_machine(self) -> bool:
+        """Whether several processes share a machine, and with it temporary files; several machines deal out alike."""
+        return self.size > 1 and int(os.environ.get("LOCAL_WORLD_SIZE", 0)) == self.size
+
     def device(self, name: str) -> str:
         """Return the device of this process: of several GPUs its own."""
         return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if self.size > 1 and name == "cuda" else name
